@@ -1,0 +1,114 @@
+"""Every file name labgen uses on a host, each with what it holds.
+
+``LABGEN_HOME`` moves all of it below one directory; otherwise the XDG directories are used.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import platformdirs
+
+PACKAGE = Path(__file__).parent
+CHECKOUT = PACKAGE.parent
+
+
+def _asset(in_wheel: str, in_checkout: str) -> Path:
+    """The top level of a checkout serves as it is; a wheel carries the same files in labgen/assets."""
+    if (CHECKOUT / "Vagrantfile.j2").is_file():
+        return CHECKOUT / in_checkout
+    return PACKAGE / "assets" / in_wheel
+
+
+def vagrantfile_template() -> Path:
+    return _asset("Vagrantfile.j2", "Vagrantfile.j2")
+
+
+def shipped_profiles() -> Path:
+    return _asset("profiles", "profiles")
+
+
+def box_recipes() -> Path:
+    return _asset("boxes", "boxes")
+
+
+def guest_scripts() -> Path:
+    return _asset("guest", "scripts/guest")
+
+
+def _home() -> Path | None:
+    home = os.environ.get("LABGEN_HOME")
+    return Path(home).expanduser().resolve() if home else None
+
+
+def data_home() -> Path:
+    """Labs and the registry: what a user would miss."""
+    home = _home()
+    return home / "data" if home else Path(platformdirs.user_data_dir("labgen"))
+
+
+def cache_home() -> Path:
+    """Boxes: what labgen can make again."""
+    home = _home()
+    return home / "cache" if home else Path(platformdirs.user_cache_dir("labgen"))
+
+
+def vagrant_home() -> Path:
+    """Vagrant's own store of boxes and its machine index.
+
+    The user's own by default, so that plain ``vagrant`` works in a lab's directory.
+    """
+    if given := os.environ.get("VAGRANT_HOME"):
+        return Path(given).expanduser().resolve()
+    home = _home()
+    return home / "vagrant" if home else Path.home() / ".vagrant.d"
+
+
+def owner() -> str:
+    """The prefix of everything that labs of this data home are called in libvirt, e.g. ``labgen-3fa2b1``.
+
+    It keeps the labs of two users, or of two ``LABGEN_HOME``, apart on one host.
+    """
+    digest = hashlib.sha256(str(data_home()).encode()).hexdigest()
+    return f"labgen-{digest[:6]}"
+
+
+def labs() -> Path:
+    return data_home() / "labs"
+
+
+def lab(name: str) -> Path:
+    """One lab's directory: an ordinary Vagrant project."""
+    return labs() / name
+
+
+def registry() -> Path:
+    """Which lab has which subnet (JSON), guarded by :func:`registry_lock`."""
+    return data_home() / "registry.json"
+
+
+def registry_lock() -> Path:
+    return data_home() / "registry.lock"
+
+
+def lab_lock(name: str) -> Path:
+    """Held by whoever changes the lab; outside its directory, which destroy removes."""
+    return data_home() / "locks" / f"{name}.lock"
+
+
+def boxes() -> Path:
+    """Built boxes: NAME/VERSION/{box.img,lock.json,...} and NAME/catalog.json."""
+    return cache_home() / "boxes"
+
+
+# Names inside a lab's directory.
+VAGRANTFILE = "Vagrantfile"
+NETWORK_XML = "network.xml"  # the libvirt network, as defined
+GUEST_DIR = "guest"  # the scripts that run in the machines
+INVENTORY = "inventory.ini"  # Ansible
+SSH_CONFIG = "ssh_config"  # for plain ssh -F
+STATE = "lab.json"  # the journal of what exists
+PROFILE = "profile.yaml"  # the profile as resolved
+LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log
+KEY = "id_ed25519"  # the lab's own private key
+KNOWN_HOSTS = "known_hosts"  # the machines' host keys, learned at the first contact
