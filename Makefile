@@ -1,0 +1,55 @@
+# labgen. `make lab` and `make test` install what is missing; everything else follows from these two.
+
+PROFILE ?= three-node-btrfs
+BOX     ?= debian13
+# Where tests with real machines keep their box cache between runs; nothing of the user's own labs is in it.
+export LABGEN_TEST_HOME ?= /var/tmp/labgen-test
+
+labgen := .venv/bin/labgen
+python := .venv/bin/python
+pytest := .venv/bin/pytest
+shell_scripts = $(shell git ls-files --cached --others --exclude-standard | xargs grep -lE '^\#! ?/.*\b(ba)?sh$$')
+
+.DEFAULT_GOAL := help
+.PHONY: help install lab box test lint unit test-vm test-all bench clean
+.DELETE_ON_ERROR:
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+install:  ## Install Debian packages and .venv; labgen is then .venv/bin/labgen
+	@scripts/host/packages
+	@scripts/host/venv
+
+lab: install  ## Bring up a lab: box, three machines, Docker, Swarm (PROFILE=NAME for another)
+	@scripts/host/daemons start
+	scripts/host/with-libvirt $(labgen) create $(PROFILE)
+
+box: install  ## Build the machines' disk image (BOX=NAME for another); needs Debian's packages
+	$(labgen) box build $(BOX)
+
+test: lint unit test-vm  ## Run all tests, those on real machines included (about half an hour without KVM)
+
+lint: install  ## Check style, types and shell scripts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	shellcheck -x $(shell_scripts)
+
+unit: install  ## Run the tests that need no machine
+	$(pytest) tests/unit
+
+test-vm: install  ## Run the tests on real machines, in a network namespace of their own
+	LABGEN_HOME=$(LABGEN_TEST_HOME) $(labgen) box build $(BOX)
+	tests/vm/namespace $(pytest) tests/vm -m 'not slow'
+
+test-all: lint unit  ## Run everything, the slow tests on real machines too
+	LABGEN_HOME=$(LABGEN_TEST_HOME) $(labgen) box build $(BOX)
+	tests/vm/namespace $(pytest) tests/vm
+
+bench: install  ## Measure: how long create, save, start and destroy take
+	LABGEN_HOME=$(LABGEN_TEST_HOME) $(labgen) box build $(BOX)
+	tests/vm/namespace $(python) -m benchmarks
+
+clean:  ## Remove what this Makefile made in the checkout (labs and boxes stay)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

@@ -1,0 +1,23 @@
+# Shared by the scripts in this directory, which source it.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "labgen: $*" >&2; }
+
+# The host is not ready: exit code 20, as labgen's own.
+die() {
+  printf 'labgen: error: %s\n' "$1" >&2
+  shift
+  [[ $# -eq 0 ]] || printf '  %s\n' "$@" >&2
+  exit 20
+}
+
+# Runs a command as root: as it is, or through sudo, which may ask for a password.
+as_root() {
+  if [[ $EUID -eq 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo -- "$@"
+  else
+    die "this needs root: $*" "Run it as root, or install sudo and let $(id -un) use it."
+  fi
+}
