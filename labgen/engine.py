@@ -1,0 +1,170 @@
+"""A Docker engine in a machine. The only importer of the docker SDK."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from labgen.errors import ClusterError
+from labgen.ssh import Connection
+from labgen.storage import EngineStorage
+
+SOCKET = "/run/docker.sock"
+LIMIT = 180  # seconds for one call; joining a Swarm is one, and emulated machines are slow
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine says of itself.
+
+    :param swarm_state: Docker's LocalNodeState: inactive, pending, active, error or locked.
+    :param swarm_id: of the cluster it belongs to; only managers know it. :param node_id: its own.
+    """
+
+    storage: EngineStorage
+    version: str
+    kernel: str
+    swarm_state: str
+    swarm_error: str
+    swarm_id: str
+    node_id: str
+    is_manager: bool
+
+
+@dataclass(frozen=True)
+class SwarmNode:
+    """A node as a Swarm's managers see it."""
+
+    id: str
+    hostname: str
+    role: str
+    availability: str
+    state: str
+    leader: bool
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class JoinTokens:
+    """What lets a node into a Swarm. Kept in memory only; not shown when the object is printed."""
+
+    _by_role: Mapping[str, str]
+
+    def of(self, role: str) -> str:
+        return self._by_role[role]
+
+    def __repr__(self) -> str:
+        return "JoinTokens(...)"
+
+
+class Engine:
+    """Calls to one engine. Every call raises ClusterError when the engine refuses or does not answer."""
+
+    def __init__(self, name: str, client: docker.DockerClient) -> None:
+        self.name = name
+        self._client = client
+
+    def info(self) -> EngineInfo:
+        with self._explained("asking Docker about itself"):
+            info = self._client.info()
+        status = dict(info.get("DriverStatus") or [])
+        driver = info["Driver"]
+        # The btrfs driver has no line about its backing file system: it cannot run on another.
+        backing = status.get("Backing Filesystem") or ("btrfs" if driver == "btrfs" else "")
+        swarm = info["Swarm"]
+        return EngineInfo(
+            storage=EngineStorage(driver, backing),
+            version=info["ServerVersion"],
+            kernel=info["KernelVersion"],
+            swarm_state=swarm["LocalNodeState"],
+            swarm_error=swarm.get("Error", ""),
+            swarm_id=(swarm.get("Cluster") or {}).get("ID", ""),
+            node_id=swarm.get("NodeID", ""),
+            is_manager=swarm.get("ControlAvailable", False),
+        )
+
+    def swarm_init(self, address: str, pool: str) -> None:
+        """Makes this engine the first manager of a new Swarm.
+
+        :param address: what the other nodes reach it by. :param pool: CIDR that overlay networks are cut from.
+        """
+        with self._explained("starting the Swarm"):
+            self._client.swarm.init(advertise_addr=address, default_addr_pool=[pool], subnet_size=24)
+
+    def swarm_join(self, address: str, manager: str, token: str) -> None:
+        """Joins the Swarm of a manager.
+
+        :param address: our own. :param manager: the manager's.
+        """
+        with self._explained(f"joining the Swarm of {manager}"):
+            self._client.swarm.join([f"{manager}:2377"], token, advertise_addr=address)
+
+    def swarm_leave(self) -> None:
+        with self._explained("leaving its Swarm"):
+            self._client.swarm.leave(force=True)
+
+    def join_tokens(self) -> JoinTokens:
+        with self._explained("reading the join tokens"):
+            self._client.swarm.reload()
+            tokens = self._client.swarm.attrs["JoinTokens"]
+        return JoinTokens({"manager": tokens["Manager"], "worker": tokens["Worker"]})
+
+    def swarm_nodes(self) -> list[SwarmNode]:
+        with self._explained("listing the Swarm's nodes"):
+            return [_node(node.attrs) for node in self._client.nodes.list()]
+
+    def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:
+        """Gives a node its role and adds labels; what else it was told stays (availability, other labels)."""
+        with self._explained("setting a node's role and labels"):
+            node = self._client.nodes.get(node_id)
+            spec = dict(node.attrs["Spec"])
+            spec["Role"] = role
+            spec["Labels"] = {**(spec.get("Labels") or {}), **labels}
+            node.update(spec)
+
+    def remove_node(self, node_id: str) -> None:
+        with self._explained("removing a node that is gone"):
+            self._client.api.remove_node(node_id, force=True)
+
+    @contextlib.contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except docker.errors.APIError as error:
+            raise ClusterError(f"{self.name}: {doing} failed", str(error.explanation or error)) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise ClusterError(f"{self.name}: {doing} failed", str(error)) from error
+
+
+@contextlib.contextmanager
+def connect(connection: Connection, limit: float = LIMIT) -> Iterator[Engine]:
+    """The engine of a machine, through our own connection to it.
+
+    :param limit: seconds for one call.
+    :raises ClusterError: it does not answer.
+    """
+    name = connection.target.name
+    with connection.forwarded(SOCKET) as socket:
+        try:
+            # No API version suits all engines: 20.10 speaks at most 1.41, 29 at least 1.44.
+            client = docker.DockerClient(f"unix://{socket}", version="auto", timeout=int(limit))
+        except docker.errors.DockerException as error:
+            raise ClusterError(f"{name}: Docker does not answer", str(error)) from error
+        with contextlib.closing(client):
+            yield Engine(name, client)
+
+
+def _node(attrs: Mapping[str, Any]) -> SwarmNode:
+    return SwarmNode(
+        id=attrs["ID"],
+        hostname=attrs["Description"].get("Hostname", ""),
+        role=attrs["Spec"]["Role"],
+        availability=attrs["Spec"]["Availability"],
+        state=attrs["Status"]["State"],
+        leader=bool((attrs.get("ManagerStatus") or {}).get("Leader")),
+        labels=attrs["Spec"].get("Labels") or {},
+    )

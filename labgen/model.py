@@ -1,0 +1,120 @@
+"""What a lab is made of, once every choice has been made. Pure data, no behaviour, no input or output."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Role = Literal["manager", "worker"]
+Accelerator = Literal["kvm", "tcg"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """The image all nodes start from.
+
+    :param name: as profiles say it, e.g. ``debian13``.
+    :param vagrant_name: as Vagrant knows it, e.g. ``labgen/debian13``.
+    :param version: follows from the content, see boxes.py.
+    """
+
+    name: str
+    vagrant_name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """The lab's own libvirt network.
+
+    :param subnet: in CIDR form, always a /24.
+    :param gateway: the host's address in it, which serves DHCP and DNS.
+    :param bridge: the host interface's name, at most 15 characters.
+    """
+
+    name: str
+    bridge: str
+    subnet: str
+    gateway: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """A guest script and its arguments.
+
+    :param script: file name below the lab's guest directory.
+    """
+
+    script: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine.
+
+    :param domain: its name in libvirt.
+    :param serial: of the disk that Docker's data lies on, at most 20 characters (virtio's limit).
+    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk in GiB.
+    :param labels: given to the orchestrator's node.
+    :param steps: what prepares the machine after its first boot, in order.
+    """
+
+    name: str
+    role: Role
+    domain: str
+    address: str
+    mac: str
+    serial: str
+    cpus: int
+    memory_mib: int
+    disk_gib: int
+    storage_gib: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A planned lab: names, addresses, disks and versions are all decided.
+
+    :param prefix: what every domain and volume of the lab starts with.
+    :param identity: written into every object in libvirt, so that ours can be told from others'.
+    :param swarm_pool: the addresses (CIDR) that Swarm's overlay networks are cut from.
+    """
+
+    name: str
+    profile: str
+    description: str
+    prefix: str
+    identity: str
+    accelerator: Accelerator
+    box: Box
+    network: Network
+    storage_driver: str
+    orchestrator: str
+    swarm_pool: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def managers(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.role == "manager")
+
+    def node(self, name: str) -> Node:
+        """:raises KeyError: the lab has no such node."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Lab":
+        """The inverse of :meth:`to_json`."""
+        nodes = tuple(
+            Node(**{**node, "steps": tuple(Step(s["script"], tuple(s["arguments"])) for s in node["steps"])})
+            for node in data["nodes"]
+        )
+        parts = {"box": Box(**data["box"]), "network": Network(**data["network"]), "nodes": nodes}
+        return cls(**{**data, **parts})

@@ -1,0 +1,12 @@
+"""What can make one cluster of a lab's nodes."""
+
+from labgen.orchestrators.base import Orchestrator
+from labgen.orchestrators.none import NoOrchestrator
+from labgen.orchestrators.swarm import Swarm
+
+ORCHESTRATORS: dict[str, Orchestrator] = {
+    "none": NoOrchestrator(),
+    "swarm": Swarm(),
+}
+
+__all__ = ["ORCHESTRATORS", "Orchestrator"]

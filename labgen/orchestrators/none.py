@@ -1,0 +1,21 @@
+"""No cluster: each node's Docker stands for itself."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from labgen.model import Lab
+from labgen.orchestrators.base import Membership, Orchestrator
+from labgen.progress import Progress
+
+if TYPE_CHECKING:
+    from labgen.ssh import Connection
+
+
+class NoOrchestrator(Orchestrator):
+    name = "none"
+
+    def form(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> bool:
+        return False
+
+    def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
+        return {}

@@ -1,0 +1,159 @@
+"""Docker Swarm, formed over each node's own Docker socket.
+
+Everything is decided from what the engines say at the moment, nothing from memory: so forming a Swarm,
+repairing it and finding nothing to do are one recipe.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from labgen.errors import ClusterError
+from labgen.model import Lab, Node
+from labgen.orchestrators.base import Membership, Orchestrator, State
+from labgen.parallel import on_each
+from labgen.progress import Progress
+
+if TYPE_CHECKING:
+    from labgen.engine import Engine, EngineInfo, SwarmNode
+    from labgen.ssh import Connection
+
+READY_LIMIT = 300  # seconds until all nodes are ready, and until the managers have a leader after a start
+POLL = 1.0
+STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "down"}
+
+
+class Swarm(Orchestrator):
+    name = "swarm"
+
+    def form(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> bool:
+        from labgen import engine  # noqa: PLC0415 - the SDK takes a fifth of a second, and --help needs none
+
+        with ExitStack() as stack:
+            engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
+            infos = _settled(engines)
+            manager = _existing_manager(lab, infos)
+            changed = manager is None
+            if manager is None:
+                manager = lab.managers[0]
+                progress.step("starting the Swarm", manager.name)
+                _leave_if_in(engines[manager.name], infos[manager.name])
+                engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
+            leader = engines[manager.name]
+            changed |= _join_missing(lab, manager, engines, infos, progress)
+            members = _wait_until_ready(lab, engines, leader, progress)
+            return _set_roles_and_labels(lab, leader, members) or changed
+
+    def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
+        from labgen import engine  # noqa: PLC0415
+
+        with engine.connect(manager, limit=20) as each:
+            nodes = each.swarm_nodes()
+        return {
+            node.hostname: Membership(STATES.get(node.state, "unknown"), node.availability, node.leader)
+            # A node that joined again has left an entry that is down: the living one is listed last.
+            for node in sorted(nodes, key=lambda node: node.state == "ready")
+        }
+
+
+def _settled(engines: "Mapping[str, Engine]") -> "dict[str, EngineInfo]":
+    """What each engine says once none is still on its way into or out of a Swarm."""
+    deadline = time.monotonic() + READY_LIMIT
+    while True:
+        infos = on_each(engines, lambda each: each.info())
+        if not any(info.swarm_state == "pending" for info in infos.values()) or time.monotonic() > deadline:
+            return infos
+        time.sleep(POLL)
+
+
+def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | None:
+    """A manager of the Swarm that is there already."""
+    for node in lab.managers:
+        if infos[node.name].swarm_state == "active" and infos[node.name].is_manager:
+            return node
+    return None
+
+
+def _leave_if_in(engine: "Engine", info: "EngineInfo") -> None:
+    if info.swarm_state != "inactive":
+        engine.swarm_leave()
+
+
+def _join_missing(
+    lab: Lab,
+    manager: Node,
+    engines: "Mapping[str, Engine]",
+    infos: "Mapping[str, EngineInfo]",
+    progress: Progress,
+) -> bool:
+    leader = engines[manager.name]
+    known = {node.id for node in _with_leader(leader)}
+    missing = {
+        node.name: node
+        for node in lab.nodes
+        if node != manager
+        and (infos[node.name].node_id not in known or infos[node.name].swarm_state != "active")
+    }
+    if not missing:
+        return False
+    tokens = leader.join_tokens()
+
+    def join(node: Node) -> None:
+        progress.step(f"joining the Swarm as a {node.role}", node.name)
+        _leave_if_in(engines[node.name], infos[node.name])
+        engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
+
+    on_each(missing, join)
+    return True
+
+
+def _with_leader(engine: "Engine") -> "list[SwarmNode]":
+    """The Swarm's nodes, asked again while its managers have no leader, as after a start of all of them."""
+    deadline = time.monotonic() + READY_LIMIT
+    while True:
+        try:
+            return engine.swarm_nodes()
+        except ClusterError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL)
+
+
+def _wait_until_ready(
+    lab: Lab, engines: "Mapping[str, Engine]", leader: "Engine", progress: Progress
+) -> "dict[str, SwarmNode]":
+    """The Swarm's nodes by name, all ready; entries of nodes that joined again are removed."""
+    ids = {name: info.node_id for name, info in on_each(engines, lambda each: each.info()).items()}
+    deadline = time.monotonic() + READY_LIMIT
+    progress.step("waiting for all nodes to be ready")
+    while True:
+        by_id = {node.id: node for node in _with_leader(leader)}
+        waiting = {
+            name: by_id[ids[name]].state if ids[name] in by_id else "not listed"
+            for name in engines
+            if ids[name] not in by_id or by_id[ids[name]].state != "ready"
+        }
+        if not waiting:
+            break
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"the Swarm of {lab.name} is not ready after {READY_LIMIT} s",
+                "\n".join(f"{name}: {state}" for name, state in waiting.items()),
+                f"Look at its log: labgen exec {lab.name} --node {next(iter(waiting))} -- journalctl -u docker -n 50",
+            )
+        time.sleep(POLL)
+    for node in by_id.values():
+        if node.hostname in ids and node.id not in ids.values() and node.state == "down":
+            leader.remove_node(node.id)
+    return {name: by_id[ids[name]] for name in engines}
+
+
+def _set_roles_and_labels(lab: Lab, leader: "Engine", members: "Mapping[str, SwarmNode]") -> bool:
+    changed = False
+    for node in lab.nodes:
+        member = members[node.name]
+        if member.role != node.role or not node.labels.items() <= member.labels.items():
+            leader.update_node(member.id, node.role, node.labels)
+            changed = True
+    return changed

@@ -1,0 +1,95 @@
+"""Unix sockets in a machine, reached through a connection to it."""
+
+import contextlib
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+_OPEN_LIMIT = 60  # seconds
+
+
+class StreamLocalTransport(paramiko.Transport):
+    """paramiko's transport, able to open a channel to a Unix socket.
+
+    paramiko writes a channel request's fields only for the kinds it knows. Those of this one are a socket
+    path, a reserved string and a reserved number (OpenSSH's PROTOCOL file, section 2.4); they are added when
+    the request is sent, which happens in the thread that opens the channel.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._opening = threading.local()
+
+    def open_stream(self, path: str) -> paramiko.Channel:
+        """:raises paramiko.SSHException: the machine refused, for example because there is no such socket."""
+        self._opening.path = path
+        try:
+            return self.open_channel("direct-streamlocal@openssh.com", timeout=_OPEN_LIMIT)
+        finally:
+            self._opening.path = None
+
+    def _send_user_message(self, data: Any) -> None:
+        if path := getattr(self._opening, "path", None):
+            data.add_string(path)
+            data.add_string("")
+            data.add_int(0)
+        super()._send_user_message(data)  # type: ignore[misc]  # the stubs leave it out
+
+
+@contextlib.contextmanager
+def local_socket(open_stream: Callable[[], paramiko.Channel]) -> Iterator[Path]:
+    """A local socket, each connection to which becomes a new stream, for as long as the context lasts.
+
+    It lies in a directory that only its owner can enter.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="labgen-") as directory,
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
+        path = Path(directory) / "socket"
+        listener.bind(str(path))
+        listener.listen()
+        acceptor = threading.Thread(target=_accept, args=(listener, open_stream), daemon=True)
+        acceptor.start()
+        try:
+            yield path
+        finally:
+            # Wakes accept(), which a mere close() would not.
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join(5)
+
+
+def _accept(listener: socket.socket, open_stream: Callable[[], paramiko.Channel]) -> None:
+    while True:
+        try:
+            local, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_relay, args=(local, open_stream), daemon=True).start()
+
+
+def _relay(local: socket.socket, open_stream: Callable[[], paramiko.Channel]) -> None:
+    with local:
+        try:
+            channel = open_stream()
+        except (paramiko.SSHException, OSError):
+            return  # whoever connected sees the connection closed
+        back = threading.Thread(target=_copy, args=(channel, local), daemon=True)
+        back.start()
+        _copy(local, channel)
+        back.join()
+        channel.close()
+
+
+def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65536):
+            sink.sendall(chunk)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

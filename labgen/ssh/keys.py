@@ -1,0 +1,49 @@
+"""The lab's own key, and the host keys of its machines."""
+
+import subprocess
+import threading
+from pathlib import Path
+
+import paramiko
+
+from labgen.errors import HostError
+
+_writing = threading.Lock()
+
+
+def make_key(path: Path, comment: str) -> None:
+    """Makes a key pair, ``path`` and ``path.pub``, unless it is there already.
+
+    :raises HostError: ssh-keygen is missing or failed.
+    """
+    if path.exists() and path.with_suffix(".pub").exists():
+        return
+    path.unlink(missing_ok=True)
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    except FileNotFoundError as error:
+        raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
+    except subprocess.CalledProcessError as error:
+        raise HostError("ssh-keygen could not make the lab's key", error.stderr) from error
+
+
+def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
+    """Makes the client accept the host keys in the file, and learn into it those of hosts it does not name."""
+    with _writing:
+        file.touch(mode=0o600)
+        client.load_host_keys(str(file))
+    client.set_missing_host_key_policy(_Learn(file))
+
+
+class _Learn(paramiko.MissingHostKeyPolicy):
+    """Writes a new machine's host key down; one writer at a time, for nodes are entered in parallel."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        with _writing:
+            known = paramiko.HostKeys(str(self._file))
+            known.add(hostname, key.get_name(), key)
+            known.save(str(self._file))

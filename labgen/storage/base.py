@@ -1,0 +1,62 @@
+"""What a storage driver has to say for itself."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labgen.model import Step
+
+
+@dataclass(frozen=True)
+class EngineStorage:
+    """What a running Docker engine says about its storage.
+
+    :param driver: as in ``docker info``.
+    :param backing_filesystem: as in ``docker info``, e.g. ``btrfs`` or ``extfs``.
+    """
+
+    driver: str
+    backing_filesystem: str
+
+
+class StorageDriver(ABC):
+    """One of Docker's storage drivers: how its disk is readied, configured and checked.
+
+    A new driver is a sibling module with a subclass, a guest script where none fits, and a line in
+    :data:`labgen.storage.DRIVERS`.
+    """
+
+    name: str
+    minimum_gib: int = 1
+
+    @abstractmethod
+    def steps(self, serial: str) -> tuple[Step, ...]:
+        """The guest scripts that ready the disk with that serial number, before Docker starts."""
+
+    def daemon_config(self) -> Mapping[str, object]:
+        """What the driver needs in ``daemon.json``."""
+        return {"storage-driver": self.name}
+
+    @abstractmethod
+    def complaint(self, storage: EngineStorage) -> str:
+        """What is wrong with a running engine's storage; empty if it is what was asked for."""
+
+
+class FilesystemDriver(StorageDriver):
+    """A driver whose data lies in an ordinary file system on a disk of its own.
+
+    ``filesystem`` is what is made on the disk, ``backing`` what Docker then calls it.
+    """
+
+    filesystem: str
+    backing: str
+
+    def steps(self, serial: str) -> tuple[Step, ...]:
+        return (Step("docker-disk.sh", (serial, self.filesystem)),)
+
+    def complaint(self, storage: EngineStorage) -> str:
+        if storage.driver != self.name:
+            return f"Docker runs on {storage.driver!r}, not on {self.name!r}"
+        if storage.backing_filesystem != self.backing:
+            return f"Docker's data lies on {storage.backing_filesystem!r}, not on {self.backing!r}"
+        return ""

@@ -1,0 +1,9 @@
+"""Docker on btrfs: layers are subvolumes and snapshots."""
+
+from labgen.storage.base import FilesystemDriver
+
+
+class Btrfs(FilesystemDriver):
+    name = "btrfs"
+    filesystem = "btrfs"
+    backing = "btrfs"
