@@ -21,3 +21,7 @@ as_root() {
     die "this needs root: $*" "Run it as root, or install sudo and let $(id -un) use it."
   fi
 }
+
+# Whether the user is in the group libvirt: this process already, or at the next login.
+in_group_now() { [[ " $(id -nG) " == *" libvirt "* ]]; }
+in_group() { [[ " $(id -nG "$(id -un)") " == *" libvirt "* ]]; }
