@@ -1,0 +1,123 @@
+"""What runs the machines: the processor through KVM, or QEMU's own emulation (TCG).
+
+That /dev/kvm is there proves little: under some virtual machine monitors it opens, answers and even runs a BIOS,
+and no stock kernel boots under it. So a kernel is booted, and the verdict kept until the host is booted anew.
+"""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from labgen import model, paths
+from labgen.progress import Progress
+
+BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
+GREETING = b"Linux version"
+
+_KVM = Path("/dev/kvm")
+_KVM_ASIDE = Path("/dev/kvm.unusable")  # where scripts/host/daemons moves it
+_CPUINFO = Path("/proc/cpuinfo")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_HOST_KERNELS = Path("/boot")
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """The verdict.
+
+    :param reason: a clause without a full stop, e.g. ``there is no /dev/kvm``.
+    :param proven: whether it has been tried, or needs no trial; otherwise it is an assumption.
+    """
+
+    kind: model.Accelerator
+    reason: str
+    proven: bool = True
+
+
+def probe(progress: Progress) -> Accelerator:
+    """Which accelerator a machine on this host gets. Boots a kernel if need be, at most once per boot of the host."""
+    if (early := _without_trial()) is not None:
+        return early
+    if (known := _recall()) is not None:
+        return known
+    kernel = _kernel()
+    if kernel is None:
+        return Accelerator("kvm", "/dev/kvm is there; untried, for want of a kernel to boot", proven=False)
+    progress.step(f"trying KVM with {kernel}")
+    verdict = try_boot(kernel)
+    _remember(verdict)
+    return verdict
+
+
+def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit: float = BOOT_LIMIT) -> Accelerator:
+    """Boots a kernel, without a disk: a sound one says its version and stops for want of a root file system.
+
+    :param machine: for QEMU's ``-machine``.
+    :param limit: seconds.
+    """
+    command = [
+        *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", machine, "-cpu", cpu, "-m", "256", "-serial", "stdio"),
+        *("-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"),
+    ]
+    try:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False)
+        said, complaint = result.stdout, result.stderr
+    except subprocess.TimeoutExpired as error:
+        said, complaint = error.stdout or b"", b""
+    except FileNotFoundError:
+        return Accelerator("kvm", "/dev/kvm is there; untried, because QEMU is missing", proven=False)
+    if GREETING in said:
+        return Accelerator("kvm", "a kernel boots under it")
+    lines = complaint.decode(errors="replace").strip().splitlines()
+    evidence = lines[-1] if lines else f"the kernel {kernel.name} said nothing within {limit:.0f} s"
+    return Accelerator("tcg", f"/dev/kvm is there, but no guest boots under it: {evidence}")
+
+
+def _without_trial() -> Accelerator | None:
+    """What can be told without booting anything."""
+    if not _KVM.exists():
+        aside = f"; it was moved to {_KVM_ASIDE}" if _KVM_ASIDE.exists() else ""
+        return Accelerator("tcg", f"there is no {_KVM}{aside}")
+    if not re.search(r"^flags\s*:.*\b(vmx|svm)\b", _CPUINFO.read_text(), re.MULTILINE):
+        return Accelerator("tcg", f"{_KVM} is there, but the processor has neither vmx nor svm")
+    if not os.access(_KVM, os.R_OK | os.W_OK):
+        # The machines run as QEMU's own user, which may open it. Set-up, as root, has tried it before.
+        return Accelerator("kvm", f"{_KVM} is there; untried, because only root may open it", proven=False)
+    return None
+
+
+def _kernel() -> Path | None:
+    """A kernel to boot: a box's, else the host's own."""
+    candidates = [*paths.boxes().glob("*/*/vmlinuz"), *_HOST_KERNELS.glob("vmlinuz-*")]
+    return next((path for path in candidates if os.access(path, os.R_OK)), None)
+
+
+def _memory() -> Path:
+    return paths.cache_home() / "accelerator.json"
+
+
+def _recall() -> Accelerator | None:
+    """The verdict of an earlier probe since the host was booted."""
+    try:
+        content = json.loads(_memory().read_text())
+        if content.pop("boot") != _BOOT_ID.read_text().strip():
+            return None
+        return Accelerator(**content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _remember(verdict: Accelerator) -> None:
+    if not verdict.proven:
+        return
+    content = {"boot": _BOOT_ID.read_text().strip(), **asdict(verdict)}
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs a second, no more
+        _memory().parent.mkdir(parents=True, exist_ok=True)
+        temporary = _memory().with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(content))
+        temporary.replace(_memory())
