@@ -1,0 +1,30 @@
+"""Profiles: the files that say what a lab is made of.
+
+    loaded = load("three-node-btrfs", ["nodes.worker.count=4"])
+    loaded.profile.node_specs()                  # managers first, all that a group inherits filled in
+    loaded.warnings                              # sentences for people
+    dump(loaded.profile)                         # as resolved; loads back to an equal profile
+
+The modules, in the order of the work:
+
+    find.py       a name or a path -> the file
+    files.py      the file -> text, whatever the file turns out to be
+    source.py     text -> plain data, each value with its line
+    overrides.py  ``--set`` -> the same data, changed
+    schema.py     plain data -> Profile; constraints.py and size.py are what single values may be
+    sentences.py  pydantic's errors -> ours
+    rules.py      what no field can tell alone
+    scripts.py    the guest scripts that a profile adds
+    load.py       all of the above
+    dump.py       Profile -> text
+
+Importing takes a quarter of a second, most of it pydantic: commands import it when they run.
+"""
+
+from labgen.profile.dump import dump
+from labgen.profile.find import find, shipped
+from labgen.profile.load import Loaded, load, parse
+from labgen.profile.schema import NodeSpec, Profile
+from labgen.profile.scripts import read_script
+
+__all__ = ["Loaded", "NodeSpec", "Profile", "dump", "find", "load", "parse", "read_script", "shipped"]

@@ -1,0 +1,147 @@
+"""A profile from its file, with every error at once."""
+
+import copy
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from labgen import paths
+from labgen.errors import ProfileError
+from labgen.profile import overrides as settings
+from labgen.profile import rules, scripts, sentences, source
+from labgen.profile.files import read_text
+from labgen.profile.find import find
+from labgen.profile.problems import (
+    Finding,
+    Location,
+    Problem,
+    clipped,
+    profile_error,
+    shown,
+    suggestion,
+    within,
+)
+from labgen.profile.schema import Profile
+from labgen.profile.source import Document
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A profile that can be used.
+
+    :param source: its file; None if it was not read from one.
+    :param scripts: the extra guest scripts' files, by the names that ``provision`` gives them.
+    :param warnings: sentences for people.
+    """
+
+    profile: Profile
+    source: Path | None = None
+    scripts: dict[str, Path] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
+    """A profile by its name or path.
+
+    :param reference: see :func:`labgen.profile.find.find`.
+    :param overrides: like ``resources.memory=2GiB``; the later one wins.
+    :raises ProfileError: anything is wrong with the profile; the details have a line for each error.
+    :raises UsageError: an override is not of the form ``PATH=VALUE``.
+    """
+    path = find(reference)
+    try:
+        text = read_text(path, source.LARGEST)
+    except ValueError as error:
+        brief = f"profile {shown(reference)} cannot be read"
+        raise ProfileError(brief, f"{clipped(_label(path))}: {error}", "see labgen profile list") from error
+    return parse(text, reference, label=_label(path), path=path, overrides=overrides)
+
+
+def parse(
+    text: str, name: str, *, label: str = "", path: Path | None = None, overrides: Sequence[str] = ()
+) -> Loaded:
+    """A profile from its text.
+
+    :param name: what errors call the profile. :param label: what they call its file.
+    :param path: its file, beside which its scripts are; without one, nothing outside the text is looked at:
+        neither the scripts nor whether the box is known. So a lab's own record can always be read back.
+    :raises ProfileError: as :func:`load`. :raises UsageError: as :func:`load`.
+    """
+    document = source.parse(text, clipped(label or name))
+    if isinstance(document.data, dict):
+        settings.apply(document, overrides)
+        loaded, found = _checked(document, path)
+        problems = document.problems + [_problem(document, finding) for finding in found]
+        if loaded and not problems:
+            return loaded
+        raise profile_error(name, problems)
+    raise profile_error(name, document.problems)
+
+
+def known_boxes() -> Collection[str]:
+    """The boxes there are recipes for."""
+    return [recipe.stem for recipe in sorted(paths.box_recipes().glob("*.toml"))]
+
+
+def _checked(document: Document, path: Path | None) -> tuple[Loaded | None, list[Finding]]:
+    """The profile, and what is wrong with it, except where the text itself was wrong."""
+    unsure = [problem.location for problem in document.problems]
+    profile, found = _validated(document.data)
+    wrong = unsure + [finding.location for finding in found]
+    found = [finding for finding in found if not within(finding.location, unsure)]
+    if profile is None:  # the rules are looked at all the same, on what is left
+        profile, _ = _validated(_repaired(document.data, wrong))
+    if profile is None:
+        return None, found
+    files: dict[str, Path] = {}
+    concluded = list(rules.broken(profile))
+    if path is not None:
+        files, missing = scripts.resolve(profile, path.resolve().parent)
+        concluded += missing + _unknown_box(profile)
+    found += [finding for finding in concluded if not _rests_on(finding, wrong)]
+    return Loaded(profile, path, files, tuple(rules.warnings(profile))), found
+
+
+def _validated(data: Any) -> tuple[Profile | None, list[Finding]]:
+    try:
+        return Profile.model_validate(data), []
+    except ValidationError as error:
+        return None, sentences.findings(error)
+
+
+def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]:
+    """The data without what is wrong, so that the rest can be looked at."""
+    repaired = copy.deepcopy(data)
+    for location in sorted(wrong, key=len, reverse=True):
+        holder: Any = repaired
+        for step in location[:-1]:
+            holder = holder.get(step) if isinstance(holder, dict) else None
+        if location and isinstance(holder, dict):
+            holder.pop(location[-1], None)
+        elif location and isinstance(holder, list) and location[-1] < len(holder):
+            holder[location[-1]] = "."  # keeps the others' numbers; what is found about it is dropped
+    return {"name": "unnamed", "nodes": {"node": {}}, **repaired}
+
+
+def _rests_on(finding: Finding, wrong: Sequence[Location]) -> bool:
+    """Whether something wrong lies at, below or above what the finding was concluded from."""
+    return any(within(basis, wrong) or within(other, [basis]) for basis in finding.rests_on for other in wrong)
+
+
+def _unknown_box(profile: Profile) -> list[Finding]:
+    boxes = known_boxes()
+    if profile.box in boxes:
+        return []
+    return [Finding(("box",), f"{profile.box!r} is not a box{suggestion(profile.box, boxes)}", (("box",),))]
+
+
+def _problem(document: Document, finding: Finding) -> Problem:
+    return Problem(document.place(finding.location), finding.location, finding.message)
+
+
+def _label(path: Path) -> str:
+    """The path as errors give it: short if it is below the current directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

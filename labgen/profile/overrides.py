@@ -1,0 +1,72 @@
+"""``--set resources.memory=2GiB``: single values from the command line."""
+
+from collections.abc import Sequence
+
+from labgen.errors import UsageError
+from labgen.profile import source
+from labgen.profile.problems import Location, Place, Problem, clipped, dotted, shown, suggestion
+from labgen.profile.source import Document
+
+_AFTER_ALL_LINES = 1_000_000_000
+_SPLIT = "write it like --set resources.memory=2GiB"
+
+
+def apply(document: Document, overrides: Sequence[str]) -> None:
+    """Changes a document's data. Wrong values are found later, like those of a file.
+
+    :raises UsageError: an override that is not of the form ``PATH=VALUE``.
+    """
+    parsed = [_parsed(override) for override in overrides]
+    for index, (override, (location, value)) in enumerate(zip(overrides, parsed, strict=True)):
+        place = Place(_AFTER_ALL_LINES + index, f"--set {clipped(override)}")
+        _put(document, location, value, place)
+
+
+def _parsed(override: str) -> tuple[Location, object]:
+    path, equals, text = override.partition("=")
+    if not equals:
+        raise UsageError(f"--set {clipped(override)} has no '='", resolution=_SPLIT)
+    location = _location(path.strip())
+    if not all(location):
+        raise UsageError(f"--set {clipped(override)} has no field before the '='", resolution=_SPLIT)
+    if "\n" in override:
+        raise UsageError(f"--set {clipped(override)} has several lines", resolution=_SPLIT)
+    # Brackets around it make the value what it would be in a file, and a second key a mistake.
+    value = source.parse(f"x: {text}", "--set") if text else Document({"x": ""})
+    if value.problems:
+        raise UsageError(f"--set {clipped(override)}: {value.problems[0].message}", resolution=_SPLIT)
+    return location, value.data["x"]
+
+
+def _location(path: str) -> Location:
+    """The steps of a path. A label's name may itself hold dots, so it takes all that follows."""
+    steps = path.split(".")
+    for depth in (0, 2):
+        if steps[depth : depth + 1] == ["labels"] and (depth == 0 or steps[0] == "nodes"):
+            rest = ".".join(steps[depth + 1 :])
+            return (*steps[: depth + 1], rest) if rest or len(steps) > depth + 1 else tuple(steps)
+    return tuple(steps)
+
+
+def _put(document: Document, location: Location, value: object, place: Place) -> None:
+    target = document.data
+    for depth, step in enumerate(location[:-1], start=1):
+        if location[:depth] == location[:2] and location[0] == "nodes" and step not in target:
+            _refuse_new_group(document, location, place, list(target))
+            return
+        target = target.setdefault(step, {})
+        if not isinstance(target, dict):
+            message = f"cannot be set, because {dotted(location[:depth])} is not a mapping"
+            document.problems.append(Problem(place, location, message))
+            return
+    target[location[-1]] = value
+    for known in [known for known in document.places if known[: len(location)] == location]:
+        del document.places[known]
+    document.places[location] = place
+
+
+def _refuse_new_group(document: Document, location: Location, place: Place, groups: list[str]) -> None:
+    """A mistyped group would otherwise become a new one, with a node of its own."""
+    group = location[1]
+    message = f"there is no group {shown(group)}{suggestion(group, groups)}"
+    document.problems.append(Problem(place, location, message))

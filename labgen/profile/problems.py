@@ -1,0 +1,121 @@
+"""What is wrong with a profile, where, and what would be right."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from labgen.errors import ProfileError
+
+Location = tuple[str | int, ...]
+
+MOST_SHOWN = 50  # lines of errors; nobody reads more, and a hostile file could cause thousands
+_LONGEST_VALUE = 60
+_LONGEST_LABEL = 100
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a value comes from.
+
+    :param order: its line; for ``--set``, a number above every line.
+    :param label: as users see it, e.g. ``profiles/x.yaml:7`` or ``--set resources.cpus=0``.
+    """
+
+    order: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    :param location: the path of the field in the data; empty for the whole file.
+    """
+
+    place: Place
+    location: Location
+    message: str
+
+    def __str__(self) -> str:
+        path = dotted(self.location)
+        return f"{self.place.label}: {path}: {self.message}" if path else f"{self.place.label}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong in the data.
+
+    :param rests_on: what else it was concluded from; if that is wrong itself, the finding means nothing.
+    """
+
+    location: Location
+    message: str
+    rests_on: tuple[Location, ...] = ()
+
+
+def profile_error(name: str, problems: Iterable[Problem]) -> ProfileError:
+    """All problems as one error, in the order of the file."""
+    lines = list(dict.fromkeys(map(str, sorted(problems, key=lambda problem: problem.place))))
+    more = len(lines) - MOST_SHOWN
+    details = lines[:MOST_SHOWN] + ([f"... and {more} more"] if more > 0 else [])
+    count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
+    return ProfileError(
+        f"profile {shown(name)} has {count}",
+        "\n".join(details),
+        f"correct the file, then check it: labgen profile validate {clipped(name)}",
+    )
+
+
+def within(location: Location, others: Iterable[Location]) -> bool:
+    """Whether the location is one of the others, or lies below one."""
+    return any(location[: len(other)] == other for other in others)
+
+
+def dotted(location: Sequence[str | int]) -> str:
+    """``("nodes", "worker", "provision", 0)`` as ``nodes.worker.provision[0]``."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += ("." if path else "") + (part if _PLAIN_KEY.fullmatch(part) else shown(part))
+    return path
+
+
+def shown(value: object) -> str:
+    """A value as an error can repeat it: short, on one line, no control characters."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value[: _LONGEST_VALUE + 1]) if isinstance(value, str) else str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 4]}...{text[-1]}"
+
+
+def clipped(text: str) -> str:
+    """Text for a label: what cannot be printed is escaped, what is too long is cut."""
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: _LONGEST_LABEL + 1])
+    return printable if len(printable) <= _LONGEST_LABEL else f"{printable[:_LONGEST_LABEL]}..."
+
+
+def nearest(word: object, choices: Iterable[str]) -> str | None:
+    """The choice that the word was probably meant to be."""
+    if not isinstance(word, str):
+        return None
+    found = difflib.get_close_matches(word[:64].lower(), list(choices), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggestion(word: object, choices: Iterable[str]) -> str:
+    """``; did you mean 'btrfs'?``, or what there is to choose from."""
+    choices = sorted(choices)
+    near = nearest(word, choices)
+    if near is not None:
+        return f"; did you mean {near!r}?"
+    return f"; there is {', '.join(choices)}" if choices else ""

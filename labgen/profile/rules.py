@@ -1,0 +1,87 @@
+"""What no field can tell alone."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from labgen.profile.problems import Finding
+from labgen.profile.schema import MOST_NODES, Profile
+from labgen.profile.size import Size
+from labgen.storage import DRIVERS
+
+MOST_MANAGERS = 7  # Docker's own advice: every further manager makes each decision slower
+
+
+def broken(profile: Profile) -> Iterator[Finding]:
+    """What is wrong with a profile whose fields are all right."""
+    yield from _too_many_nodes(profile)
+    yield from _no_manager(profile)
+    yield from _same_names(profile)
+    yield from _small_storage(profile)
+    yield from _same_scripts(profile)
+
+
+def warnings(profile: Profile) -> Iterator[str]:
+    """What is allowed, but probably not meant."""
+    if profile.orchestrator == "none":
+        return
+    managers = sum(node.role == "manager" for node in profile.node_specs())
+    if managers % 2 == 0:
+        yield (
+            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, like {managers - 1} would: "
+            f"a majority must remain, so choose an odd number"
+        )
+    if managers > MOST_MANAGERS:
+        yield f"{managers} managers make every change of the cluster slower; {MOST_MANAGERS} are enough"
+
+
+def _too_many_nodes(profile: Profile) -> Iterator[Finding]:
+    total = sum(group.count for group in profile.nodes.values())
+    if total > MOST_NODES:
+        yield Finding(("nodes",), f"{total} nodes are too many: at most {MOST_NODES}", (("nodes",),))
+
+
+def _no_manager(profile: Profile) -> Iterator[Finding]:
+    if profile.orchestrator == "none" or any(group.role == "manager" for group in profile.nodes.values()):
+        return
+    first = "manager" if "manager" in profile.nodes else next(iter(profile.nodes))
+    message = (
+        f"no group has 'role: manager', and a {profile.orchestrator} needs one; "
+        f"add it to '{first}', or set 'orchestrator: none'"
+    )
+    yield Finding(("nodes",), message, (("nodes",), ("orchestrator",)))
+
+
+def _same_names(profile: Profile) -> Iterator[Finding]:
+    """Group ``node`` with 11 nodes and group ``node1`` with one both have a node11."""
+    names = Counter(node.name for node in profile.node_specs())
+    for node in profile.node_specs():
+        if names[node.name] > 1:
+            others = {other.group for other in profile.node_specs() if other.name == node.name} - {node.group}
+            yield Finding(
+                ("nodes", node.group),
+                f"has a node {node.name!r}, and so has group {min(others)!r}; rename one of the groups",
+                (("nodes", node.group), ("nodes", min(others))),
+            )
+
+
+def _small_storage(profile: Profile) -> Iterator[Finding]:
+    least = Size(DRIVERS[profile.storage.driver].minimum_gib * 1024)
+    sizes = {("storage", "size"): profile.storage.size} | {
+        ("nodes", name, "storage", "size"): group.storage.size for name, group in profile.nodes.items()
+    }
+    for location, size in sizes.items():
+        if size is not None and size < least:
+            message = f"{size} is too little: {profile.storage.driver} needs at least {least}"
+            yield Finding(location, message, (("storage", "driver"), location))
+
+
+def _same_scripts(profile: Profile) -> Iterator[Finding]:
+    """A script that is listed twice for a node would run twice."""
+    for name, group in {"": None, **profile.nodes}.items():
+        location = ("nodes", name, "provision") if group else ("provision",)
+        scripts = profile.provision + group.provision if group else profile.provision
+        listed = len(group.provision) if group else len(profile.provision)
+        for index in range(listed):
+            at = len(scripts) - listed + index
+            if scripts[at] in scripts[:at]:
+                yield Finding((*location, index), f"{scripts[at]!r} is already listed", (location, ("provision",)))

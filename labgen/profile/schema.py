@@ -1,0 +1,209 @@
+"""What a profile holds, and what is assumed where it is silent.
+
+Sizes are written with their unit and kept as :class:`~labgen.profile.size.Size` (``.mib``, ``.gib``).
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from labgen.model import Role
+from labgen.orchestrators import ORCHESTRATORS
+from labgen.profile.constraints import Description, OneOf, Pattern, ScriptPath, SizeBetween, Subnet, Whole
+from labgen.profile.size import Size
+from labgen.storage import DRIVERS
+
+MOST_NODES = 50
+ROLES: tuple[Role, ...] = ("manager", "worker")
+
+_WORD = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_WORD_RULE = "use a-z, 0-9 and '-', beginning and ending with a letter or digit"
+Name = Annotated[str, Pattern(_WORD, "a name", _WORD_RULE, longest=40)]
+# A node's name is its group's and at most two digits; it must fit into tables and domain names.
+GroupName = Annotated[str, Pattern(_WORD, "a group's name", _WORD_RULE, longest=30)]
+BoxName = Annotated[
+    str, Pattern(r"[a-z0-9][a-z0-9.-]*", "a box's name", "use a-z, 0-9, '.' and '-', e.g. debian13", longest=40)
+]
+LabelKey = Annotated[
+    str,
+    Pattern(
+        r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?",
+        "a label",
+        "use letters, digits and '.', '_', '/', '-', beginning and ending with a letter or digit",
+        longest=63,
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Pattern(r"[A-Za-z0-9._/-]+", "a label's value", "use letters, digits and '.', '_', '/', '-'", longest=63),
+]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=20)]
+Scripts = Annotated[tuple[Annotated[str, ScriptPath()], ...], Field(max_length=20)]
+
+
+# The ranges are repeated in words, because a JSON Schema cannot compare sizes.
+_CPUS = "Virtual processors of each node, 1 to 64."
+_MEMORY = "Memory of each node, 512MiB to 256GiB."
+_DISK = "Root disk of each node, in whole GiB, 10GiB to 2TiB. It takes up only what is written to it."
+_STORAGE = "The separate disk for Docker's data, in whole GiB, 1GiB to 2TiB."
+_memory = SizeBetween("512MiB", "256GiB", "Docker needs")
+_disk = SizeBetween("10GiB", "2TiB", "the boxes need", whole_gib=True)
+_storage = SizeBetween("1GiB", "2TiB", "Docker's data needs", whole_gib=True)
+
+
+def _tidied(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Makes the JSON Schema one that editors show well.
+
+    Titles only repeat the names, ``default: null`` stands for "as the profile says", and sizes are text.
+    """
+    schema.pop("title", None)
+    for name, part in schema.get("properties", {}).items():
+        part.pop("title", None)
+        part.pop("default", None)
+        if "patternProperties" in part:
+            part["additionalProperties"] = False
+        field = model.model_fields[name]
+        if not field.is_required() and field.default is not None:
+            part["default"] = _as_written(field.default)
+
+
+def _as_written(default: object) -> object:
+    if isinstance(default, Section):
+        return default.model_dump(mode="json", exclude_none=True)
+    return str(default) if isinstance(default, Size) else default
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_tidied)
+
+
+class Resources(Section):
+    """What each node gets, unless its group says otherwise."""
+
+    cpus: Annotated[int, Whole(1, 64)] = Field(default=1, description=_CPUS, examples=[2])
+    memory: Annotated[Size, _memory] = Field(default=Size(1024), description=_MEMORY)
+    disk: Annotated[Size, _disk] = Field(default=Size(10240), description=_DISK)
+
+
+class GroupResources(Section):
+    """What differs in one group; None where it does not."""
+
+    cpus: Annotated[int | None, Whole(1, 64)] = Field(default=None, description=_CPUS, examples=[2])
+    memory: Annotated[Size | None, _memory] = Field(default=None, description=_MEMORY)
+    disk: Annotated[Size | None, _disk] = Field(default=None, description=_DISK)
+
+
+class Storage(Section):
+    """Where Docker keeps its images and containers."""
+
+    driver: Annotated[str, OneOf("a driver", lambda: DRIVERS)] = Field(
+        default="overlay2", description="Docker's storage driver, the same on all nodes.", examples=["btrfs"]
+    )
+    size: Annotated[Size, _storage] = Field(default=Size(10240), description=_STORAGE)
+
+
+class GroupStorage(Section):
+    """What differs in one group; None where it does not."""
+
+    size: Annotated[Size | None, _storage] = Field(default=None, description=_STORAGE)
+
+
+class Network(Section):
+    """The lab's own network."""
+
+    subnet: Annotated[IPv4Network | None, Subnet()] = Field(
+        default=None, description="A private IPv4 /24; without it, a free one is chosen."
+    )
+
+
+class Group(Section):
+    """Nodes that are alike."""
+
+    count: Annotated[int, Whole(1, MOST_NODES)] = Field(default=1, description="How many nodes.", examples=[2])
+    role: Annotated[Role, OneOf("a role", lambda: ROLES)] = Field(
+        default="worker", description="What the nodes are in the Swarm."
+    )
+    resources: GroupResources = Field(
+        default=GroupResources(), description="What differs from the profile's resources."
+    )
+    storage: GroupStorage = Field(default=GroupStorage(), description="What differs from the profile's storage.")
+    labels: Labels = Field(
+        default={}, description="Docker node labels, added to the profile's.", examples=[{"rack": "a"}]
+    )
+    provision: Scripts = Field(
+        default=(), description="Guest scripts that run after the profile's.", examples=[["scripts/extra.sh"]]
+    )
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node, with all that its group inherits filled in.
+
+    :param name: the group's name and a number from 1, e.g. ``worker2``.
+    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk in GiB.
+    :param provision: as written in the profile; see :attr:`labgen.profile.load.Loaded.scripts`.
+    """
+
+    name: str
+    group: str
+    role: Role
+    cpus: int
+    memory_mib: int
+    disk_gib: int
+    storage_gib: int
+    labels: dict[str, str] = field(default_factory=dict)
+    provision: tuple[str, ...] = ()
+
+
+class Profile(Section):
+    """A profile of labgen: what a lab is made of."""
+
+    name: Name = Field(
+        description="The profile's name, and the lab's unless another is given: a-z, 0-9 and '-'.",
+        examples=["three-node-btrfs"],
+    )
+    description: Annotated[str, Description()] = Field(
+        default="", description="One line for people.", examples=["One manager and two workers"]
+    )
+    box: BoxName = Field(default="debian13", description="The image all nodes start from.", examples=["debian13"])
+    nodes: Annotated[dict[GroupName, Group], Field(min_length=1)] = Field(
+        description=f"Groups of nodes by name; group 'worker' has nodes worker1, worker2. At most {MOST_NODES}.",
+        examples=[{"manager": {"count": 1, "role": "manager"}, "worker": {"count": 2}}],
+    )
+    resources: Resources = Field(default=Resources(), description="What each node gets.")
+    storage: Storage = Field(default=Storage(), description="Where Docker keeps its data.")
+    orchestrator: Annotated[str, OneOf("an orchestrator", lambda: ORCHESTRATORS)] = Field(
+        default="swarm", description="What makes one cluster of the nodes; none leaves them apart."
+    )
+    network: Network = Field(default=Network(), description="The lab's own network.")
+    labels: Labels = Field(default={}, description="Docker node labels of all nodes.", examples=[{"rack": "a"}])
+    provision: Scripts = Field(
+        default=(),
+        description="Guest scripts for all nodes: paths in the profile's directory.",
+        examples=[["scripts/extra.sh"]],
+    )
+
+    def node_specs(self) -> tuple[NodeSpec, ...]:
+        """Every node, managers first, else in the order of the file."""
+        return tuple(
+            self._spec(name, group, number)
+            for role in ROLES
+            for name, group in self.nodes.items()
+            if group.role == role
+            for number in range(1, group.count + 1)
+        )
+
+    def _spec(self, name: str, group: Group, number: int) -> NodeSpec:
+        return NodeSpec(
+            name=f"{name}{number}",
+            group=name,
+            role=group.role,
+            cpus=group.resources.cpus or self.resources.cpus,
+            memory_mib=(group.resources.memory or self.resources.memory).mib,
+            disk_gib=(group.resources.disk or self.resources.disk).gib,
+            storage_gib=(group.storage.size or self.storage.size).gib,
+            labels={**self.labels, **group.labels},
+            provision=self.provision + group.provision,
+        )
