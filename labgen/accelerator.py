@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labgen import model, paths
-from labgen.progress import Progress
+from labgen.progress import Progress, Silent
 
 BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
 GREETING = b"Linux version"
@@ -38,7 +38,7 @@ class Accelerator:
     proven: bool = True
 
 
-def probe(progress: Progress) -> Accelerator:
+def probe(progress: Progress | None = None) -> Accelerator:
     """Which accelerator a machine on this host gets. Boots a kernel if need be, at most once per boot of the host."""
     if (early := _without_trial()) is not None:
         return early
@@ -47,10 +47,15 @@ def probe(progress: Progress) -> Accelerator:
     kernel = _kernel()
     if kernel is None:
         return Accelerator("kvm", "/dev/kvm is there; untried, for want of a kernel to boot", proven=False)
-    progress.step(f"trying KVM with {kernel}")
+    (progress or Silent()).step(f"trying KVM with {kernel}")
     verdict = try_boot(kernel)
     _remember(verdict)
     return verdict
+
+
+def device_exists() -> bool:
+    """Whether /dev/kvm is there, working or not."""
+    return _KVM.exists()
 
 
 def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit: float = BOOT_LIMIT) -> Accelerator:
@@ -80,7 +85,7 @@ def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit:
 
 def _without_trial() -> Accelerator | None:
     """What can be told without booting anything."""
-    if not _KVM.exists():
+    if not device_exists():
         aside = f"; it was moved to {_KVM_ASIDE}" if _KVM_ASIDE.exists() else ""
         return Accelerator("tcg", f"there is no {_KVM}{aside}")
     if not re.search(r"^flags\s*:.*\b(vmx|svm)\b", _CPUINFO.read_text(), re.MULTILINE):

@@ -1,0 +1,275 @@
+"""What doctor looks at, one function a finding. Each tries the thing itself wherever that is possible."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from labgen import accelerator, boxes, paths, registry, subnets
+from labgen.errors import LabgenError
+from labgen.hypervisor import POOL_DIRECTORY, Hypervisor
+from labgen.profile import Profile
+from labgen.progress import Progress
+
+Status = Literal["ok", "warn", "fail"]
+
+GIB = 1 << 30
+SLOW = 5.0  # seconds; a healthy libvirt describes its host in a tenth of one, and in two after its start
+# What QEMU itself takes beside the guest's memory; with TCG also for the code it has translated.
+OVERHEAD_MIB = {"kvm": 80, "tcg": 250}
+NODE_GIB = 2  # what a node really writes: Docker's first images and logs; its disks are thin
+BUILD_GIB = 4  # what building a box takes meanwhile
+
+# Programs that labgen calls, and the Debian packages they are in.
+PROGRAMS = {
+    "vagrant": "vagrant",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "ssh-keygen": "openssh-client",
+    "bsdtar": "libarchive-tools",
+    "dnsmasq": "dnsmasq-base",
+    "iptables": "iptables",
+}
+
+_MEMINFO = Path("/proc/meminfo")
+_SYSTEMD = Path("/run/systemd/system")
+_DAEMONS = paths.CHECKOUT / "scripts/host/daemons"
+_TUN = Path("/dev/net/tun")
+_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in every user's PATH; libvirt looks there
+
+# A network for a moment. 192.0.2.0/24 is for documentation (RFC 5737): nobody's route leads there.
+_PROBE = "labgen-probe"
+_PROBE_XML = f"""<network>
+  <name>{_PROBE}</name>
+  <forward mode='nat'/>
+  <bridge name='{_PROBE}'/>
+  <ip address='192.0.2.1' prefix='30'><dhcp><range start='192.0.2.2' end='192.0.2.2'/></dhcp></ip>
+</network>"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check has found.
+
+    :param evidence: a clause without a full stop.
+    :param fix: a command, or a sentence if none can help; empty if all is well.
+    """
+
+    name: str
+    status: Status
+    evidence: str
+    fix: str = ""
+
+
+def kvm(progress: Progress) -> Finding:
+    """Whether machines run on the processor itself. They run without, too."""
+    verdict = accelerator.probe(progress)
+    if verdict.kind == "kvm":
+        return Finding("kvm", "ok", verdict.reason)
+    return Finding(
+        "kvm",
+        "warn",
+        f"{verdict.reason}; QEMU's software emulation serves instead, and is much slower",
+        "Enable virtualization in the firmware, or nested virtualization in the hypervisor this host runs on.",
+    )
+
+
+def programs() -> Finding:
+    """Whether everything that labgen calls is installed."""
+    path = os.environ.get("PATH", os.defpath) + ":" + _SYSTEM_PROGRAMS
+    missing = {name: package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
+    if not missing:
+        return Finding("programs", "ok", f"all {len(PROGRAMS)} are installed")
+    fix = "sudo apt-get install --no-install-recommends " + " ".join(sorted(missing.values()))
+    return Finding("programs", "fail", "missing: " + ", ".join(missing), fix)
+
+
+def vagrant() -> Finding:
+    """Whether Vagrant starts and has its libvirt provider. Takes a second or two."""
+    environment = {**os.environ, "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_HOME": str(paths.vagrant_home())}
+    fix = "sudo apt-get install --no-install-recommends vagrant vagrant-libvirt"
+    try:
+        result = subprocess.run(
+            ["vagrant", "plugin", "list"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    except FileNotFoundError:
+        return Finding("vagrant", "fail", "Vagrant is not installed", fix)
+    except subprocess.TimeoutExpired:
+        return Finding("vagrant", "fail", "Vagrant does not answer within 60 s", "vagrant plugin list --debug")
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip().splitlines()
+        return Finding("vagrant", "fail", said[-1] if said else "Vagrant fails", "vagrant plugin list --debug")
+    provider = next((line for line in result.stdout.splitlines() if line.startswith("vagrant-libvirt ")), None)
+    if provider is None:
+        return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", fix)
+    return Finding("vagrant", "ok", f"it loads {provider}")
+
+
+def libvirt() -> Finding:
+    """Whether libvirt answers, and soon."""
+    started = time.monotonic()
+    try:
+        version = _within(SLOW, _ask_libvirt)
+    except TimeoutError:
+        return Finding("libvirt", "fail", f"no answer within {SLOW:.0f} s{_trap()}", _restart_command())
+    except LabgenError as error:
+        evidence = error.details or error.brief
+        return Finding("libvirt", "fail", evidence, _connect_command(evidence))
+    return Finding("libvirt", "ok", f"{version} answers after {time.monotonic() - started:.1f} s")
+
+
+def pool(hypervisor: Hypervisor) -> Finding:
+    """Whether disks can be made."""
+    try:
+        hypervisor.probe_pool_write()
+    except LabgenError as error:
+        fix = "virsh -c qemu:///system pool-list --all"
+        return Finding("storage pool", "fail", error.details or error.brief, fix)
+    return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(_pool_free(hypervisor))} free")
+
+
+def network(hypervisor: Hypervisor) -> Finding:
+    """Whether networks can be made: a bridge, the rules for NAT, a DHCP server."""
+    if not _TUN.exists():
+        return Finding("network", "fail", f"there is no {_TUN}: machines get no interfaces", "sudo modprobe tun")
+    try:
+        hypervisor.ensure_network(_PROBE, _PROBE_XML)
+        problem = None
+    except LabgenError as error:
+        problem = error.details or error.brief
+    try:
+        hypervisor.remove_network(_PROBE)
+    except LabgenError as error:
+        problem = problem or error.details or error.brief
+    if problem:
+        return Finding("network", "fail", problem, "sudo apt-get install iptables dnsmasq-base iproute2")
+    return Finding("network", "ok", "a network with NAT and DHCP was made and removed")
+
+
+def subnet(hypervisor: Hypervisor) -> Finding:
+    """Whether a /24 is left for another lab."""
+    try:
+        available = subnets.pool()
+        used = [each for known in hypervisor.networks() for each in known.subnets]
+        free = subnets.choose(None, [*used, *registry.load().subnets.values(), *subnets.host_subnets()], available)
+    except LabgenError as error:
+        return Finding("subnet", "fail", f"{error.brief}: {error.details}", error.resolution)
+    return Finding("subnet", "ok", f"{free} of {available} is free")
+
+
+def memory(profile: Profile) -> Finding:
+    """Whether the machines fit into what memory is available now."""
+    nodes = profile.node_specs()
+    each = OVERHEAD_MIB[accelerator.probe().kind]
+    needed = sum(node.memory_mib for node in nodes) + each * len(nodes)
+    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) // 1024
+    evidence = f"{profile.name} needs {needed / 1024:.1f} GiB, {available / 1024:.1f} GiB are available"
+    if needed <= available:
+        return Finding("memory", "ok", evidence)
+    return Finding("memory", "fail", evidence, "Stop other labs (labgen stop), or: --set resources.memory=512MiB")
+
+
+def disk(hypervisor: Hypervisor, profile: Profile) -> Finding:
+    """Whether the machines' disks fit: what they write at first must, all they may ever write should."""
+    nodes = profile.node_specs()
+    free = _pool_free(hypervisor)
+    needed = len(nodes) * NODE_GIB * GIB
+    full = sum(node.disk_gib + node.storage_gib for node in nodes) * GIB
+    evidence = f"{profile.name} needs {_gib(needed)} at first and may grow to {_gib(full)}; {_gib(free)} free"
+    fix = "Remove what is not needed: labgen prune, labgen box list"
+    if free < needed:
+        return Finding("disk", "fail", evidence, fix)
+    return Finding("disk", "ok" if free >= full else "warn", evidence, "" if free >= full else fix)
+
+
+def box(name: str) -> Finding:
+    """Whether a box is built; ``create`` builds it otherwise, for which there must be room."""
+    subject = f"box {name}"
+    try:
+        found = boxes.find(name)
+    except LabgenError as error:
+        return Finding(subject, "fail", error.brief, "labgen box list")
+    if found:
+        return Finding(subject, "ok", f"{found.version} is built")
+    free = shutil.disk_usage(_existing(paths.boxes())).free
+    evidence = f"not built yet, which takes minutes and the internet; {_gib(free)} free in {paths.boxes()}"
+    return Finding(subject, "warn" if free > BUILD_GIB * GIB else "fail", evidence, f"labgen box build {name}")
+
+
+def _pool_free(hypervisor: Hypervisor) -> int:
+    """Bytes. libvirt also counts the blocks reserved for root, which QEMU's own user cannot have."""
+    free = hypervisor.pool_free_bytes()
+    with contextlib.suppress(OSError):
+        free = min(free, shutil.disk_usage(POOL_DIRECTORY).free)
+    return free
+
+
+def _ask_libvirt() -> str:
+    with Hypervisor.connect(SLOW) as hypervisor:
+        hypervisor.capabilities()
+        return f"libvirt {hypervisor.version()}"
+
+
+def _within(limit: float, ask: Callable[[], str]) -> str:
+    """The answer. libvirt's calls have no limit of their own.
+
+    :param limit: seconds.
+    :raises TimeoutError: none came in time. :raises LabgenError: as ``ask`` does.
+    """
+    answers: list[str | LabgenError] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except LabgenError as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if not answers:
+        raise TimeoutError
+    if isinstance(answers[0], LabgenError):
+        raise answers[0]
+    return answers[0]
+
+
+def _trap() -> str:
+    """Why libvirt may be slow: while no guest runs under a /dev/kvm that is there, it looks at QEMU at every call."""
+    verdict = accelerator.probe()
+    return f": {verdict.reason}" if verdict.kind == "tcg" and accelerator.device_exists() else ""
+
+
+def _restart_command() -> str:
+    if _trap() and not _DAEMONS.exists():
+        return "sudo mv /dev/kvm /dev/kvm.unusable, then restart libvirtd"
+    return "sudo systemctl restart libvirtd" if _SYSTEMD.exists() and not _trap() else _start_command()
+
+
+def _connect_command(evidence: str) -> str:
+    """What helps when libvirt refuses, by what it said."""
+    if "ermission denied" in evidence or "authentic" in evidence:
+        return "sudo usermod -aG libvirt $USER, then log in again"
+    return _start_command()
+
+
+def _start_command() -> str:
+    if _DAEMONS.exists():
+        return str(_DAEMONS) + " start"
+    return "sudo systemctl enable --now libvirtd" if _SYSTEMD.exists() else "sudo virtlogd -d; sudo libvirtd -d"
+
+
+def _existing(path: Path) -> Path:
+    """The nearest directory above that is there."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB"

@@ -1,0 +1,31 @@
+"""``labgen doctor``"""
+
+from dataclasses import asdict
+
+import click
+
+from labgen.cli.console import emit, format_option, note, progress
+
+
+@click.command()
+@click.option("--profile", "reference", metavar="NAME|FILE", help="Also check whether this profile's machines fit.")
+@format_option
+@click.pass_context
+def doctor(context: click.Context, reference: str | None, form: str) -> None:
+    """Check whether this host can run labs, by trying.
+
+    Boots a kernel under KVM, makes and removes a volume and a network, and says what to do about what fails.
+    Exit code 20 if anything does.
+    """
+    from labgen import doctor, profile  # noqa: PLC0415 - libvirt and pydantic take a third of a second
+    from labgen.errors import HostError  # noqa: PLC0415
+
+    wanted = profile.load(reference).profile if reference else None
+    with progress() as shown:
+        findings = doctor.examine(wanted, shown)
+    emit([asdict(finding) for finding in findings], form, ["name", "status", "evidence"])
+    for finding in findings:
+        if finding.fix and form == "table":
+            note(f"{finding.name}: {finding.fix}")
+    if any(finding.status == "fail" for finding in findings):
+        context.exit(HostError.exit_code)

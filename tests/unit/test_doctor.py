@@ -1,0 +1,297 @@
+"""Doctor's findings, with a libvirt that does as told."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from labgen import accelerator, boxes, checks
+from labgen import doctor as doctor_module
+from labgen.accelerator import Accelerator
+from labgen.checks import Finding
+from labgen.cli.doctor import doctor
+from labgen.errors import HostError, HypervisorError
+from labgen.hypervisor import LibvirtNetwork
+from labgen.profile import Profile, load
+from labgen.progress import Silent
+
+GIB = 1 << 30
+
+
+class FakeHypervisor:
+    """Offers what doctor asks for; ``failing`` names the methods that fail."""
+
+    def __init__(self, free: int = 100 * GIB, failing: tuple[str, ...] = ()) -> None:
+        self.free = free
+        self.failing = failing
+        self.calls: list[str] = []
+
+    def __enter__(self) -> "FakeHypervisor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_arguments: object) -> object:
+            self.calls.append(name)
+            if name in self.failing:
+                raise HypervisorError(f"{name} failed", "the evidence")
+            answers = {"version": "9.0.0", "pool_free_bytes": self.free, "networks": [NETWORK]}
+            return answers.get(name)
+
+        return call
+
+
+NETWORK = LibvirtNetwork("other", "virbr0", True, ("10.77.0.1/24",))
+
+
+@pytest.fixture
+def profile() -> Profile:
+    return load("three-node-btrfs").profile
+
+
+@pytest.fixture
+def hypervisor(monkeypatch: pytest.MonkeyPatch) -> FakeHypervisor:
+    return connect_to(FakeHypervisor(), monkeypatch)
+
+
+def connect_to(fake: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> FakeHypervisor:
+    stand_in = SimpleNamespace(connect=lambda limit=0.0: fake)
+    monkeypatch.setattr(checks, "Hypervisor", stand_in)
+    monkeypatch.setattr(doctor_module, "Hypervisor", stand_in)
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A host on which everything is right but KVM, which is missing."""
+    monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(checks, "_SYSTEM_PROGRAMS", "")
+    monkeypatch.setattr(checks, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(checks, "_TUN", tmp_path / "meminfo")
+    monkeypatch.setattr(checks, "_SYSTEMD", tmp_path / "systemd")
+    monkeypatch.setattr(checks, "_DAEMONS", tmp_path / "daemons")
+    monkeypatch.setattr(checks, "POOL_DIRECTORY", str(tmp_path / "pool"))
+    monkeypatch.setattr(accelerator, "_KVM", tmp_path / "kvm")
+    monkeypatch.setattr(accelerator, "_KVM_ASIDE", tmp_path / "kvm.unusable")
+    (tmp_path / "meminfo").write_text("MemTotal: 9999999 kB\nMemAvailable:   8388608 kB\n")
+    for name in checks.PROGRAMS:
+        program(tmp_path, name, "echo 'vagrant-libvirt (0.11.2, system)'")
+    yield tmp_path
+
+
+def program(directory: Path, name: str, does: str) -> None:
+    (directory / name).write_text(f"#!/bin/sh\n{does}\n")
+    (directory / name).chmod(0o755)
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def test_a_ready_host(hypervisor: FakeHypervisor, profile: Profile) -> None:
+    findings = doctor_module.examine(profile)
+    assert {finding.name: finding.status for finding in findings} == {
+        "kvm": "warn",
+        "programs": "ok",
+        "vagrant": "ok",
+        "libvirt": "ok",
+        "storage pool": "ok",
+        "network": "ok",
+        "subnet": "ok",
+        "disk": "ok",
+        "memory": "ok",
+        "box debian13": "warn",
+    }
+    assert all(finding.fix for finding in findings if finding.status != "ok")
+    doctor_module.require(findings)
+
+
+def test_quick_asks_for_what_create_needs(hypervisor: FakeHypervisor, profile: Profile) -> None:
+    assert [finding.name for finding in doctor_module.quick(profile)] == ["programs", "memory", "libvirt", "disk"]
+    doctor_module.require_ready(profile)
+    assert "probe_pool_write" not in hypervisor.calls
+
+
+def test_every_failure_is_named_at_once(host: Path, hypervisor: FakeHypervisor, profile: Profile) -> None:
+    (host / "qemu-img").unlink()
+    hypervisor.free = GIB
+    with pytest.raises(HostError) as caught:
+        doctor_module.require_ready(profile)
+    assert caught.value.exit_code == 20
+    assert "programs: missing: qemu-img\n" in caught.value.details
+    assert "qemu-utils" in caught.value.details
+    assert "disk: " in caught.value.details
+
+
+def test_kvm_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerator, "probe", lambda _=None: Accelerator("kvm", "a kernel boots under it"))
+    assert checks.kvm(Silent()) == Finding("kvm", "ok", "a kernel boots under it")
+
+
+@pytest.mark.parametrize(
+    ("does", "evidence"),
+    [
+        ("echo 'No plugins installed.'", "no vagrant-libvirt"),
+        ("echo one >&2; echo 'Ruby is broken' >&2; exit 1", "Ruby is broken"),
+        ("exit 1", "Vagrant fails"),
+    ],
+)
+def test_vagrant_that_does_not_do(host: Path, does: str, evidence: str) -> None:
+    program(host, "vagrant", does)
+    finding = checks.vagrant()
+    assert finding.status == "fail"
+    assert evidence in finding.evidence
+
+
+def test_vagrant_missing(host: Path) -> None:
+    (host / "vagrant").unlink()
+    assert checks.vagrant().evidence == "Vagrant is not installed"
+
+
+def test_vagrant_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("vagrant", 60)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert "within 60 s" in checks.vagrant().evidence
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, evidence: str) -> Finding:
+    def connect(limit: float = 0) -> None:
+        raise HostError("libvirt does not answer", evidence)
+
+    monkeypatch.setattr(checks, "Hypervisor", SimpleNamespace(connect=connect))
+    return checks.libvirt()
+
+
+def test_libvirt_that_is_not_there(
+    host: Path, monkeypatch: pytest.MonkeyPatch, hypervisor: FakeHypervisor, profile: Profile
+) -> None:
+    finding = refuse(monkeypatch, "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file")
+    assert (finding.status, finding.fix) == ("fail", "sudo virtlogd -d; sudo libvirtd -d")
+    assert [each.name for each in doctor_module.quick(profile)] == ["programs", "memory", "libvirt"]
+    (host / "systemd").mkdir()
+    assert refuse(monkeypatch, "No such file").fix == "sudo systemctl enable --now libvirtd"
+    (host / "daemons").touch()
+    assert refuse(monkeypatch, "No such file").fix.endswith("daemons start")
+
+
+@pytest.mark.parametrize("evidence", ["Permission denied", "authentication unavailable: no polkit agent"])
+def test_libvirt_that_refuses_the_user(monkeypatch: pytest.MonkeyPatch, evidence: str) -> None:
+    assert "usermod -aG libvirt" in refuse(monkeypatch, evidence).fix
+
+
+def slow(monkeypatch: pytest.MonkeyPatch) -> Finding:
+    monkeypatch.setattr(checks, "SLOW", 0.01)
+    monkeypatch.setattr(checks, "_ask_libvirt", lambda: time.sleep(0.2) or "")
+    return checks.libvirt()
+
+
+def test_libvirt_that_hangs(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
+    (host / "systemd").mkdir()
+    finding = slow(monkeypatch)
+    assert finding.status == "fail"
+    assert finding.evidence.startswith("no answer within")
+    assert finding.fix == "sudo systemctl restart libvirtd"
+
+
+def test_libvirt_slowed_down_by_a_broken_kvm(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
+    (host / "kvm").touch()
+    monkeypatch.setattr(accelerator, "probe", lambda _=None: Accelerator("tcg", "no guest boots"))
+    finding = slow(monkeypatch)
+    assert finding.evidence.endswith(": no guest boots")
+    assert "mv /dev/kvm /dev/kvm.unusable" in finding.fix
+    (host / "daemons").touch()
+    assert slow(monkeypatch).fix.endswith("daemons start")
+
+
+@pytest.mark.parametrize(
+    ("failing", "name"),
+    [
+        ("probe_pool_write", "storage pool"),
+        ("ensure_network", "network"),
+        ("remove_network", "network"),
+        ("networks", "subnet"),
+    ],
+)
+def test_what_libvirt_refuses(monkeypatch: pytest.MonkeyPatch, failing: str, name: str) -> None:
+    connect_to(FakeHypervisor(failing=(failing,)), monkeypatch)
+    finding = by_name(doctor_module.examine())[name]
+    assert finding.status == "fail"
+    assert "the evidence" in finding.evidence
+    assert finding.fix or name == "subnet"
+
+
+def test_a_network_that_failed_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = connect_to(FakeHypervisor(failing=("ensure_network",)), monkeypatch)
+    doctor_module.examine()
+    assert "remove_network" in fake.calls
+
+
+def test_no_tun(host: Path, hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_TUN", host / "no-tun")
+    assert by_name(doctor_module.examine())["network"].status == "fail"
+    assert "ensure_network" not in hypervisor.calls
+
+
+def test_memory(host: Path, profile: Profile) -> None:
+    (host / "meminfo").write_text("MemAvailable: 2097152 kB\n")
+    finding = checks.memory(profile)
+    assert finding.status == "fail"
+    assert "2.0 GiB are available" in finding.evidence
+
+
+@pytest.mark.parametrize(("free", "status"), [(1000, "ok"), (20, "warn"), (2, "fail")])
+def test_disk(profile: Profile, free: int, status: str) -> None:
+    finding = checks.disk(FakeHypervisor(free * GIB), profile)  # type: ignore[arg-type]
+    assert finding.status == status
+    assert bool(finding.fix) == (status != "ok")
+
+
+def test_blocks_reserved_for_root_are_not_free(host: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host / "pool").mkdir()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GIB))
+    assert checks.disk(FakeHypervisor(100 * GIB), profile).status == "fail"  # type: ignore[arg-type]
+
+
+def test_no_subnet_left(hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABGEN_SUBNET_POOL", "10.77.0.0/24")
+    finding = by_name(doctor_module.examine())["subnet"]
+    assert finding.status == "fail"
+    assert "LABGEN_SUBNET_POOL" in finding.fix
+
+
+def test_a_box_that_nobody_knows() -> None:
+    assert checks.box("no-such-box").status == "fail"
+
+
+def test_a_box_that_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "find", lambda _: SimpleNamespace(version="13.8.1"))
+    assert checks.box("debian13") == Finding("box debian13", "ok", "13.8.1 is built")
+
+
+def test_a_box_and_no_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GIB))
+    assert checks.box("debian13").status == "fail"
+
+
+def test_the_command(hypervisor: FakeHypervisor) -> None:
+    result = CliRunner().invoke(doctor, ["--profile", "three-node-btrfs"])
+    assert result.exit_code == 0, result.output
+    assert "10.77.1.0/24 of 10.77.0.0/16 is free" in result.stdout
+    assert "kvm: Enable virtualization" in result.stderr
+
+
+def test_the_command_fails_as_json(hypervisor: FakeHypervisor, host: Path) -> None:
+    (host / "iptables").unlink()
+    result = CliRunner().invoke(doctor, ["--format", "json"])
+    assert result.exit_code == 20
+    assert '"missing: iptables"' in result.stdout
