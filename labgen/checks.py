@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from labgen import accelerator, boxes, paths, registry, subnets
+from labgen import accelerator, boxes, paths, registry, remedies, subnets
 from labgen.errors import LabgenError
-from labgen.hypervisor import POOL_DIRECTORY, Hypervisor
+from labgen.hypervisor import Hypervisor
 from labgen.profile import Profile
 from labgen.progress import Progress
 
@@ -38,8 +38,6 @@ PROGRAMS = {
 }
 
 _MEMINFO = Path("/proc/meminfo")
-_SYSTEMD = Path("/run/systemd/system")
-_DAEMONS = paths.CHECKOUT / "scripts/host/daemons"
 _TUN = Path("/dev/net/tun")
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in every user's PATH; libvirt looks there
 
@@ -72,12 +70,13 @@ def kvm(progress: Progress) -> Finding:
     verdict = accelerator.probe(progress)
     if verdict.kind == "kvm":
         return Finding("kvm", "ok", verdict.reason)
-    return Finding(
-        "kvm",
-        "warn",
-        f"{verdict.reason}; QEMU's software emulation serves instead, and is much slower",
-        "Enable virtualization in the firmware, or nested virtualization in the hypervisor this host runs on.",
-    )
+    evidence = f"{verdict.reason}; QEMU's software emulation serves instead, and is much slower"
+    if accelerator.device_exists():
+        # libvirt sees the device, and looks at QEMU anew, in vain, at every call: defining a machine takes most
+        # of a minute.
+        return Finding("kvm", "warn", f"{evidence}; the useless device slows libvirt down", remedies.move_kvm_aside())
+    fix = "Enable virtualization in the firmware, or nested virtualization in the hypervisor this host runs on."
+    return Finding("kvm", "warn", evidence, fix)
 
 
 def programs() -> Finding:
@@ -86,14 +85,13 @@ def programs() -> Finding:
     missing = {name: package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
     if not missing:
         return Finding("programs", "ok", f"all {len(PROGRAMS)} are installed")
-    fix = "sudo apt-get install --no-install-recommends " + " ".join(sorted(missing.values()))
-    return Finding("programs", "fail", "missing: " + ", ".join(missing), fix)
+    return Finding("programs", "fail", "missing: " + ", ".join(missing), remedies.install(*sorted(missing.values())))
 
 
 def vagrant() -> Finding:
     """Whether Vagrant starts and has its libvirt provider. Takes a second or two."""
     environment = {**os.environ, "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_HOME": str(paths.vagrant_home())}
-    fix = "sudo apt-get install --no-install-recommends vagrant vagrant-libvirt"
+    fix = remedies.install("vagrant", "vagrant-libvirt")
     try:
         result = subprocess.run(
             ["vagrant", "plugin", "list"], env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -117,10 +115,10 @@ def libvirt() -> Finding:
     try:
         version = _within(SLOW, _ask_libvirt)
     except TimeoutError:
-        return Finding("libvirt", "fail", f"no answer within {SLOW:.0f} s{_trap()}", _restart_command())
+        return Finding("libvirt", "fail", f"no answer within {SLOW:.0f} s", remedies.restart_libvirt())
     except LabgenError as error:
         evidence = error.details or error.brief
-        return Finding("libvirt", "fail", evidence, _connect_command(evidence))
+        return Finding("libvirt", "fail", evidence, remedies.reach_libvirt(evidence))
     return Finding("libvirt", "ok", f"{version} answers after {time.monotonic() - started:.1f} s")
 
 
@@ -148,7 +146,7 @@ def network(hypervisor: Hypervisor) -> Finding:
     except LabgenError as error:
         problem = problem or error.details or error.brief
     if problem:
-        return Finding("network", "fail", problem, "sudo apt-get install iptables dnsmasq-base iproute2")
+        return Finding("network", "fail", problem, remedies.install("iptables", "dnsmasq-base", "iproute2"))
     return Finding("network", "ok", "a network with NAT and DHCP was made and removed")
 
 
@@ -207,7 +205,7 @@ def _pool_free(hypervisor: Hypervisor) -> int:
     """Bytes. libvirt also counts the blocks reserved for root, which QEMU's own user cannot have."""
     free = hypervisor.pool_free_bytes()
     with contextlib.suppress(OSError):
-        free = min(free, shutil.disk_usage(POOL_DIRECTORY).free)
+        free = min(free, shutil.disk_usage(paths.POOL_DIRECTORY).free)
     return free
 
 
@@ -239,31 +237,6 @@ def _within(limit: float, ask: Callable[[], str]) -> str:
     if isinstance(answers[0], LabgenError):
         raise answers[0]
     return answers[0]
-
-
-def _trap() -> str:
-    """Why libvirt may be slow: while no guest runs under a /dev/kvm that is there, it looks at QEMU at every call."""
-    verdict = accelerator.probe()
-    return f": {verdict.reason}" if verdict.kind == "tcg" and accelerator.device_exists() else ""
-
-
-def _restart_command() -> str:
-    if _trap() and not _DAEMONS.exists():
-        return "sudo mv /dev/kvm /dev/kvm.unusable, then restart libvirtd"
-    return "sudo systemctl restart libvirtd" if _SYSTEMD.exists() and not _trap() else _start_command()
-
-
-def _connect_command(evidence: str) -> str:
-    """What helps when libvirt refuses, by what it said."""
-    if "ermission denied" in evidence or "authentic" in evidence:
-        return "sudo usermod -aG libvirt $USER, then log in again"
-    return _start_command()
-
-
-def _start_command() -> str:
-    if _DAEMONS.exists():
-        return str(_DAEMONS) + " start"
-    return "sudo systemctl enable --now libvirtd" if _SYSTEMD.exists() else "sudo virtlogd -d; sudo libvirtd -d"
 
 
 def _existing(path: Path) -> Path:

@@ -1,0 +1,38 @@
+"""Commands that mend a host, as they are on this one: with systemd or without, from a checkout or a wheel."""
+
+from pathlib import Path
+
+from labgen import paths
+
+_SYSTEMD = Path("/run/systemd/system")
+_DAEMONS = paths.CHECKOUT / "scripts/host/daemons"
+
+
+def install(*packages: str) -> str:
+    return "sudo apt-get install --no-install-recommends " + " ".join(packages)
+
+
+def start_libvirt() -> str:
+    if _DAEMONS.exists():
+        return f"{_DAEMONS} start"
+    return "sudo systemctl enable --now libvirtd" if _SYSTEMD.exists() else "sudo virtlogd -d; sudo libvirtd -d"
+
+
+def restart_libvirt() -> str:
+    if _SYSTEMD.exists():
+        return "sudo systemctl restart libvirtd"
+    if _DAEMONS.exists():
+        return f"{_DAEMONS} stop; {_DAEMONS} start"
+    return 'sudo kill "$(cat /run/libvirtd.pid)"; sudo libvirtd -d'
+
+
+def reach_libvirt(refusal: str) -> str:
+    """:param refusal: what libvirt said when it was not to be reached."""
+    if "ermission denied" in refusal or "authentication" in refusal:
+        return "sudo usermod -aG libvirt $USER, then log in again"
+    return start_libvirt()
+
+
+def move_kvm_aside() -> str:
+    """What makes libvirt forget a /dev/kvm that cannot run a guest."""
+    return start_libvirt() if _DAEMONS.exists() else "sudo mv /dev/kvm /dev/kvm.unusable; " + restart_libvirt()
