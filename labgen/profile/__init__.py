@@ -24,7 +24,7 @@ Importing takes a quarter of a second, most of it pydantic: commands import it w
 from labgen.profile.dump import dump
 from labgen.profile.find import find, shipped
 from labgen.profile.load import Loaded, load, parse
-from labgen.profile.schema import NodeSpec, Profile
+from labgen.profile.schema import NodeSpec, Profile, json_schema
 from labgen.profile.scripts import read_script
 
-__all__ = ["Loaded", "NodeSpec", "Profile", "dump", "find", "load", "parse", "read_script", "shipped"]
+__all__ = ["Loaded", "NodeSpec", "Profile", "dump", "find", "json_schema", "load", "parse", "read_script", "shipped"]

@@ -8,6 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 from typing import Any
@@ -57,7 +58,7 @@ def text(value: object) -> str:
     """:raises PydanticCustomError: the value is not text."""
     if isinstance(value, str):
         return value
-    quoted = f"; put it in quotes: '{shown(value)}'" if isinstance(value, bool | int | float) else ""
+    quoted = f"; put it in quotes: '{shown(value)}'" if isinstance(value, bool | int | float | Decimal) else ""
     raise complaint(f"must be text, not {shown(value)}{quoted}")
 
 
@@ -120,17 +121,18 @@ class SizeBetween(Constraint):
 
     def check(self, value: object) -> Size:
         given = value if isinstance(value, Size) else self._parsed(value)
+        words = shown(str(value))
         if given < Size.parse(self.low):
-            raise complaint(f"{given} is too little: {self.why} at least {self.low}")
+            raise complaint(f"{words} is too little: {self.why} at least {self.low}")
         if given > Size.parse(self.high):
-            raise complaint(f"{given} is too much: at most {self.high}")
+            raise complaint(f"{words} is too much: at most {self.high}")
         if self.whole_gib and given.mib % 1024:
-            raise complaint(f"{given} is not a whole number of GiB; did you mean '{given.gib + 1}GiB'?")
+            raise complaint(f"{words} is not a whole number of GiB; did you mean '{given.gib + 1}GiB'?")
         return given
 
     @staticmethod
     def _parsed(value: object) -> Size:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             unit = "MiB" if value >= 256 else "GiB"
             raise complaint(f"{shown(value)} has no unit; did you mean '{shown(value)}{unit}'?")
         if not isinstance(value, str):
@@ -156,7 +158,10 @@ class OneOf(Constraint):
     choices: Callable[[], Iterable[str]]
 
     def check(self, value: object) -> object:
-        if value in (choices := sorted(self.choices())):
+        choices = sorted(self.choices())
+        if not isinstance(value, str):
+            raise complaint(f"must be one of {', '.join(choices)}, not {shown(value)}")
+        if value in choices:
             return value
         raise complaint(f"{shown(value)} is not {self.noun}{suggestion(value, choices)}")
 

@@ -1,6 +1,7 @@
 """A profile as text."""
 
 import io
+import re
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -10,6 +11,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from labgen.profile.schema import Profile
 from labgen.profile.source import scalar
 
+# Text that YAML 1.1 or 1.2 readers may take for a number or a time: 1e3, 0x1F, 007, 1_000, 12:30.
+_LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9][-+.:_0-9a-fA-FoOxX]*")
 _SHORT = 90  # characters; mappings up to this length stay on one line
 
 
@@ -37,8 +40,8 @@ def _styled(value: Any, depth: int) -> Any:
         return mapping
     if isinstance(value, list):
         return CommentedSeq(_styled(item, depth + 1) for item in value)
-    if isinstance(value, str) and not isinstance(scalar(value), str):
-        return DoubleQuotedScalarString(value)  # "1e3" as a label: text here, a number to some readers
+    if isinstance(value, str) and (not isinstance(scalar(value), str) or _LIKE_A_NUMBER.fullmatch(value)):
+        return DoubleQuotedScalarString(value)
     return value
 
 

@@ -40,7 +40,7 @@ def _read(path: Path, limit: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         _require_regular(os.fstat(descriptor).st_mode)
-        return file.read(limit + 1)
+        return file.read(limit + 1) or b""  # None where it would have to wait, as in /proc/kmsg
 
 
 def _require_regular(mode: int) -> None:

@@ -1,5 +1,6 @@
 """A profile from its file, with every error at once."""
 
+import contextlib
 import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -119,10 +120,11 @@ def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]
         holder: Any = repaired
         for step in location[:-1]:
             holder = holder.get(step) if isinstance(holder, dict) else None
-        if location and isinstance(holder, dict):
-            holder.pop(location[-1], None)
-        elif location and isinstance(holder, list) and location[-1] < len(holder):
-            holder[location[-1]] = "."  # keeps the others' numbers; what is found about it is dropped
+        last = location[-1] if location else ""
+        if isinstance(holder, dict):
+            holder.pop(last, None)
+        elif isinstance(holder, list) and isinstance(last, int):
+            holder[last] = "wrong"  # keeps the others' numbers; what is found about it is dropped
     return {"name": "unnamed", "nodes": {"node": {}}, **repaired}
 
 
@@ -144,4 +146,6 @@ def _problem(document: Document, finding: Finding) -> Problem:
 
 def _label(path: Path) -> str:
     """The path as errors give it: short if it is below the current directory."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    with contextlib.suppress(OSError, ValueError):  # the current directory is gone, or elsewhere
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from labgen.errors import UsageError
 from labgen.profile import source
-from labgen.profile.problems import Location, Place, Problem, clipped, dotted, shown, suggestion
+from labgen.profile.problems import BEYOND_LINES, Location, Place, Problem, clipped, dotted, shown, suggestion
 from labgen.profile.source import Document
 
-_AFTER_ALL_LINES = 1_000_000_000
 _SPLIT = "write it like --set resources.memory=2GiB"
 
 
@@ -18,7 +17,7 @@ def apply(document: Document, overrides: Sequence[str]) -> None:
     """
     parsed = [_parsed(override) for override in overrides]
     for index, (override, (location, value)) in enumerate(zip(overrides, parsed, strict=True)):
-        place = Place(_AFTER_ALL_LINES + index, f"--set {clipped(override)}")
+        place = Place(BEYOND_LINES + index, f"--set {clipped(override)}")
         _put(document, location, value, place)
 
 
@@ -68,5 +67,6 @@ def _put(document: Document, location: Location, value: object, place: Place) ->
 def _refuse_new_group(document: Document, location: Location, place: Place, groups: list[str]) -> None:
     """A mistyped group would otherwise become a new one, with a node of its own."""
     group = location[1]
-    message = f"there is no group {shown(group)}{suggestion(group, groups)}"
+    message = f"there is no group {shown(group)}{suggestion(group, groups)} A new one is set as a whole, "
+    message += f"e.g. --set 'nodes.{clipped(str(group))}={{count: 2}}'"
     document.problems.append(Problem(place, location, message))

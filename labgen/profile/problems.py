@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,9 @@ from labgen.errors import ProfileError
 Location = tuple[str | int, ...]
 
 MOST_SHOWN = 50  # lines of errors; nobody reads more, and a hostile file could cause thousands
+BEYOND_LINES = 1_000_000_000  # the order of what comes from no line of a file
 _LONGEST_VALUE = 60
-_LONGEST_LABEL = 100
+_LONGEST_LABEL = 300
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -19,7 +21,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 class Place:
     """Where a value comes from.
 
-    :param order: its line; for ``--set``, a number above every line.
+    :param order: its line; for ``--set``, a number from :data:`BEYOND_LINES`.
     :param label: as users see it, e.g. ``profiles/x.yaml:7`` or ``--set resources.cpus=0``.
     """
 
@@ -57,15 +59,15 @@ class Finding:
 
 def profile_error(name: str, problems: Iterable[Problem]) -> ProfileError:
     """All problems as one error, in the order of the file."""
+    problems = list(problems)
     lines = list(dict.fromkeys(map(str, sorted(problems, key=lambda problem: problem.place))))
     more = len(lines) - MOST_SHOWN
     details = lines[:MOST_SHOWN] + ([f"... and {more} more"] if more > 0 else [])
     count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
-    return ProfileError(
-        f"profile {shown(name)} has {count}",
-        "\n".join(details),
-        f"correct the file, then check it: labgen profile validate {clipped(name)}",
-    )
+    command = f"labgen profile validate {shlex.quote(clipped(name))}"
+    in_file = any(problem.place.order < BEYOND_LINES for problem in problems)
+    resolution = f"correct the file, then check it: {command}" if in_file else "correct the --set options"
+    return ProfileError(f"profile {shown(name)} has {count}", "\n".join(details), resolution)
 
 
 def within(location: Location, others: Iterable[Location]) -> bool:
@@ -95,7 +97,8 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = repr(value[: _LONGEST_VALUE + 1]) if isinstance(value, str) else str(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 4]}...{text[-1]}"
+    quote = text[-1] if isinstance(value, str) else ""
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 4]}...{quote}"
 
 
 def clipped(text: str) -> str:
@@ -118,4 +121,4 @@ def suggestion(word: object, choices: Iterable[str]) -> str:
     near = nearest(word, choices)
     if near is not None:
         return f"; did you mean {near!r}?"
-    return f"; there is {', '.join(choices)}" if choices else ""
+    return f"; known: {', '.join(choices)}" if choices else ""

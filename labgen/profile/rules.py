@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from labgen.profile.problems import Finding
+from labgen.profile.problems import Finding, Location
 from labgen.profile.schema import MOST_NODES, Profile
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
@@ -13,9 +13,12 @@ MOST_MANAGERS = 7  # Docker's own advice: every further manager makes each decis
 
 def broken(profile: Profile) -> Iterator[Finding]:
     """What is wrong with a profile whose fields are all right."""
-    yield from _too_many_nodes(profile)
     yield from _no_manager(profile)
-    yield from _same_names(profile)
+    total = sum(group.count for group in profile.nodes.values())
+    if total > MOST_NODES:
+        yield Finding(("nodes",), f"{total} nodes are too many: at most {MOST_NODES}", (("nodes",),))
+    else:  # looking at each of them would take long for the many that a hostile file can ask for
+        yield from _same_names(profile)
     yield from _small_storage(profile)
     yield from _same_scripts(profile)
 
@@ -23,21 +26,17 @@ def broken(profile: Profile) -> Iterator[Finding]:
 def warnings(profile: Profile) -> Iterator[str]:
     """What is allowed, but probably not meant."""
     if profile.orchestrator == "none":
+        if profile.labels or any(group.labels for group in profile.nodes.values()):
+            yield "labels belong to a cluster's nodes: with 'orchestrator: none' they are not used"
         return
-    managers = sum(node.role == "manager" for node in profile.node_specs())
+    managers = sum(group.count for group in profile.nodes.values() if group.role == "manager")
     if managers % 2 == 0:
         yield (
-            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, like {managers - 1} would: "
-            f"a majority must remain, so choose an odd number"
+            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, as {managers - 1} would: "
+            "a majority must remain, so choose an odd number"
         )
     if managers > MOST_MANAGERS:
         yield f"{managers} managers make every change of the cluster slower; {MOST_MANAGERS} are enough"
-
-
-def _too_many_nodes(profile: Profile) -> Iterator[Finding]:
-    total = sum(group.count for group in profile.nodes.values())
-    if total > MOST_NODES:
-        yield Finding(("nodes",), f"{total} nodes are too many: at most {MOST_NODES}", (("nodes",),))
 
 
 def _no_manager(profile: Profile) -> Iterator[Finding]:
@@ -76,12 +75,15 @@ def _small_storage(profile: Profile) -> Iterator[Finding]:
 
 
 def _same_scripts(profile: Profile) -> Iterator[Finding]:
-    """A script that is listed twice for a node would run twice."""
-    for name, group in {"": None, **profile.nodes}.items():
-        location = ("nodes", name, "provision") if group else ("provision",)
-        scripts = profile.provision + group.provision if group else profile.provision
-        listed = len(group.provision) if group else len(profile.provision)
-        for index in range(listed):
-            at = len(scripts) - listed + index
-            if scripts[at] in scripts[:at]:
-                yield Finding((*location, index), f"{scripts[at]!r} is already listed", (location, ("provision",)))
+    yield from _repeated(profile.provision, ("provision",), set())
+    for name, group in profile.nodes.items():
+        yield from _repeated(group.provision, ("nodes", name, "provision"), set(profile.provision))
+
+
+def _repeated(scripts: tuple[str, ...], location: Location, seen: set[str]) -> Iterator[Finding]:
+    """A script that is listed twice for a node would run twice there."""
+    for index, script in enumerate(scripts):
+        if script in seen:
+            message = f"{script!r} is listed before, and would run twice"
+            yield Finding((*location, index), message, ((*location, index),))
+        seen.add(script)

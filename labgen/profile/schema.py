@@ -207,3 +207,8 @@ class Profile(Section):
             labels={**self.labels, **group.labels},
             provision=self.provision + group.provision,
         )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a profile, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Profile.model_json_schema()}

@@ -22,8 +22,7 @@ def _sentence(details: ErrorDetails, location: Location) -> str:
     if details["type"] == "extra_forbidden":
         return _unknown(location)
     if details["type"] == "too_long":
-        context = details["ctx"]
-        return f"has {context['actual_length']} entries, at most {context['max_length']}"
+        return f"has {len(details['input'])} entries, at most {details['ctx']['max_length']}"
     example, value = _example(location), shown(details["input"])
     sentences = {
         "missing": f"is missing{example}",

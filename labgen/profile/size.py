@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _MIB = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
-PATTERN = r"([0-9]{1,9}(\.[0-9]{1,6})?) ?([MGT]iB)"
+PATTERN = r"([0-9]{1,12}(\.[0-9]{1,6})?) ?([MGT]iB)"
 # What people write instead: 10G, 10 gb, 512m. Never accepted (is a GB 10^9 bytes?), but understood.
 _NEARLY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([MGT])(?:i?b)?", re.ASCII | re.IGNORECASE)
 

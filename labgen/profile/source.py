@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -24,14 +25,15 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from labgen.profile.problems import Location, Place, Problem, clipped, shown
+from labgen.profile.problems import MOST_SHOWN, Location, Place, Problem, clipped, shown
 
 LARGEST = 64 * 1024  # bytes; the longest sensible profile has a tenth of it
 DEEPEST = 12  # levels; the schema has four
 
-_INTEGER = re.compile(r"[-+]?[0-9]{1,100}")  # longer ones stay text: Python refuses to convert thousands
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,5})?")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,99})")  # longer ones stay text: Python refuses to convert thousands
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,5})?|[-+]?[0-9]+[eE][-+]?[0-9]{1,5}")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_UNQUOTED = ("mapping values are not allowed here", "cannot start any token")
 _REFUSED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line and paragraph separators
 
 
@@ -39,7 +41,7 @@ _REFUSED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line and 
 class Document:
     """What a text holds.
 
-    :param data: dicts, lists, str, int, float, bool and None.
+    :param data: dicts, lists, str, int, Decimal (which keeps 1.10 as it is), bool and None.
     :param places: where the values come from; a value without an entry comes from where its parent does.
     :param problems: what is wrong with the text; the values there are not to be trusted.
     """
@@ -76,7 +78,7 @@ def scalar(text: str) -> object:
         return _WORDS[text.lower()]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    return Decimal(text) if _FLOAT.fullmatch(text) else text
 
 
 def _check_characters(text: str, label: str, problems: list[Problem]) -> None:
@@ -88,12 +90,12 @@ def _check_characters(text: str, label: str, problems: list[Problem]) -> None:
 
 def _complaint(line: str) -> str:
     if "\t" in line:
-        return "a tab; YAML is indented with spaces, and a profile has no tabs anywhere"
+        return "has a tab: YAML is indented with spaces, and a profile has no tabs anywhere"
     if line.startswith("%"):
-        return "a directive (%); a profile has none"
+        return "has a directive (%): a profile has none"
     for character in line:
         if unicodedata.category(character) in _REFUSED:
-            return f"a control character (U+{ord(character):04X}); a profile is plain text"
+            return f"has a control character (U+{ord(character):04X}): a profile is plain text"
     return ""
 
 
@@ -111,11 +113,10 @@ class _Builder:
         except _Stop:
             pass
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            context = f" ({error.context})" if error.context else ""
-            self._problem(mark.line + 1 if mark else 1, (), f"not YAML: {clipped(str(error.problem))}{context}")
+            self._problem(*_described(error))
         except (YAMLError, ValueError) as error:  # ValueError: an escape like "\U00110000"
-            self._problem(1, (), f"not YAML: {clipped(str(error))}")
+            last = max(place.order for place in self._document.places.values())
+            self._problem(last, (), f"not YAML, here or below: {clipped(str(error))}")
 
     def _only_document(self) -> object:
         started = False
@@ -123,7 +124,7 @@ class _Builder:
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
                 if started:
-                    self._problem(_line(event), (), "a second document (---); a profile is one document")
+                    self._problem(_line(event), (), "begins a second document (---): a profile is one document")
                     break
                 started = True
                 data = self._node(next(self._events), ())
@@ -137,7 +138,7 @@ class _Builder:
         if location:
             self._document.places.setdefault(location, self._place(_line(event)))
         if isinstance(event, AliasEvent):
-            self._problem(_line(event), location, f"an alias (*{clipped(event.anchor)}); write the value out")
+            self._problem(_line(event), location, f"is an alias (*{clipped(event.anchor)}): write the value out")
             return None
         self._check_properties(event, location)
         if len(location) > DEEPEST:
@@ -151,10 +152,10 @@ class _Builder:
 
     def _check_properties(self, event: Any, location: Location) -> None:
         if event.anchor:
-            message = f"an anchor (&{clipped(event.anchor)}); a profile has no anchors and aliases"
+            message = f"has an anchor (&{clipped(event.anchor)}): a profile has no anchors and aliases"
             self._problem(_line(event), location, message)
         if event.tag:
-            self._problem(_line(event), location, f"a tag ({clipped(str(event.tag))}); a profile has no tags")
+            self._problem(_line(event), location, f"has a tag ({clipped(str(event.tag))}): a profile has no tags")
 
     def _mapping(self, location: Location) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -173,7 +174,7 @@ class _Builder:
 
     def _key(self, event: Any, location: Location) -> str:
         if not isinstance(event, ScalarEvent):
-            self._problem(_line(event), location, "a key must be a word")
+            self._problem(_line(event), location, "has a key that is a mapping or a list; a key is a word")
             raise _Stop
         self._check_properties(event, location)
         self._check_text(event, location)
@@ -200,7 +201,20 @@ class _Builder:
 
     def _problem(self, line: int, location: Location, message: str) -> None:
         self._document.problems.append(Problem(self._place(line), location, message))
+        if len(self._document.problems) > MOST_SHOWN:
+            raise _Stop
 
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
+
+
+def _described(error: MarkedYAMLError) -> tuple[int, Location, str]:
+    """What the parser complains about, with its line."""
+    message = f"not YAML: {clipped(str(error.problem))}"
+    if error.context and error.context_mark:
+        message += f" ({error.context} from line {error.context_mark.line + 1})"
+    if any(sign in message for sign in _UNQUOTED):
+        message += "; text with signs like ':' or '@' goes in quotes"
+    mark = error.problem_mark or error.context_mark
+    return (mark.line + 1 if mark else 1), (), message
