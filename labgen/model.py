@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+GUEST_USER = "vagrant"  # Vagrant's convention; may use sudo without a password
+
 Role = Literal["manager", "worker"]
 Accelerator = Literal["kvm", "tcg"]
 

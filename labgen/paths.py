@@ -101,6 +101,15 @@ def boxes() -> Path:
     return cache_home() / "boxes"
 
 
+def vagrant_lock() -> Path:
+    """Held while Vagrant boots machines: its libvirt plugin guards its uploads only within one process."""
+    return data_home() / "locks" / ".vagrant.lock"
+
+
+# libvirt's storage pool for all disks. Below /var/lib/libvirt, because QEMU's own user may not enter homes.
+POOL = "labgen"
+POOL_DIRECTORY = "/var/lib/libvirt/labgen"
+
 # Names inside a lab's directory.
 VAGRANTFILE = "Vagrantfile"
 NETWORK_XML = "network.xml"  # the libvirt network, as defined

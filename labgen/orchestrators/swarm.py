@@ -92,8 +92,7 @@ def _join_missing(
     missing = {
         node.name: node
         for node in lab.nodes
-        if node != manager
-        and (infos[node.name].node_id not in known or infos[node.name].swarm_state != "active")
+        if node != manager and (infos[node.name].node_id not in known or infos[node.name].swarm_state != "active")
     }
     if not missing:
         return False

@@ -14,10 +14,10 @@ from typing import Self
 import paramiko
 
 from labgen.errors import GuestError
+from labgen.model import GUEST_USER
 from labgen.ssh.forwarding import StreamLocalTransport, local_socket
 from labgen.ssh.keys import load_known_hosts
 
-USER = "vagrant"
 PORT = 22
 HANDSHAKE_LIMIT = 90  # seconds; three emulated machines on two cores answer slowly while they boot
 POLL = 0.5  # seconds between two looks at a machine that does not answer yet
@@ -77,7 +77,7 @@ class Connection:
             client.connect(
                 target.address,
                 PORT,
-                USER,
+                GUEST_USER,
                 key_filename=str(target.key),
                 timeout=limit,
                 banner_timeout=limit,
@@ -95,9 +95,7 @@ class Connection:
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             client.close()
-            raise Unreachable(
-                f"{target.name} does not answer on {target.address}:{PORT}", str(error)
-            ) from error
+            raise Unreachable(f"{target.name} does not answer on {target.address}:{PORT}", str(error)) from error
         return cls(target, client)
 
     def __enter__(self) -> Self:

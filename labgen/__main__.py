@@ -1,0 +1,5 @@
+"""``python -m labgen``"""
+
+from labgen.cli import main
+
+main()

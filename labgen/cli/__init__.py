@@ -1,0 +1,107 @@
+"""The command line. Command files parse, call and print; each is loaded when it is asked for."""
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from labgen.cli.console import fail
+from labgen.errors import Interrupted, LabgenError
+
+# What users type, and the module that has the command by that name; in the order the help shows them.
+COMMANDS = {
+    "create": "create",
+    "list": "status",
+    "status": "status",
+    "ssh": "access",
+    "exec": "access",
+    "ssh-config": "access",
+    "inventory": "access",
+    "stop": "power",
+    "start": "power",
+    "destroy": "destroy",
+    "prune": "destroy",
+    "profile": "profile",
+    "render": "create",
+    "box": "box",
+    "doctor": "doctor",
+    "completion": "completion",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is needed: ``--help`` and completion stay quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"labgen.cli.{COMMANDS[cmd_name]}")
+        attribute = cmd_name.replace("-", "_")
+        # "list" and "exec" are Python's own names; their functions have a second word.
+        command = getattr(module, attribute, None) or getattr(module, f"{attribute}_command")
+        assert isinstance(command, click.Command)  # noqa: S101 - each module holds what COMMANDS says
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from labgen.suggestions import near  # noqa: PLC0415
+
+            raise click.UsageError(f"{error.message} {near(args[0], COMMANDS, 'commands')}", ctx) from error
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="labgen")
+def cli() -> None:
+    """Virtual container labs: identical KVM machines with the Docker storage driver of your choice, and a Swarm.
+
+    \b
+    Examples:
+      labgen create three-node-btrfs      make and boot a lab
+      labgen status three-node-btrfs      how it is
+      labgen ssh three-node-btrfs         enter its first manager
+      labgen destroy three-node-btrfs     remove it without a trace
+
+    \b
+    Exit codes: 0 done, 1 failed, 2 usage, 10 profile, 20 host not ready, 30 box,
+    40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle, 130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """The program: runs a command, and turns every expected failure into its sentence and exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status: Any = cli(standalone_mode=False)
+    except LabgenError as error:
+        fail(error)
+        status = error.exit_code
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        status = Interrupted.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except OSError as error:
+        fail(LabgenError(f"{error.strerror or error}", error.filename or "", ""))
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends labgen as Ctrl-C does."""
+    raise KeyboardInterrupt

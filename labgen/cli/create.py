@@ -1,0 +1,150 @@
+"""``labgen create`` and ``labgen render``."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labgen.cli import console
+from labgen.cli.profile import complete_profiles
+from labgen.errors import LabgenError
+
+if TYPE_CHECKING:
+    from labgen.model import Lab
+    from labgen.profile import Loaded
+
+profile_argument = click.argument("profile", metavar="PROFILE|FILE", shell_complete=complete_profiles)
+name_option = click.option("--name", metavar="NAME", help="What to call the lab; by default as the profile.")
+set_option = click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a field of the profile; repeatable."
+)
+
+
+@click.command()
+@profile_argument
+@name_option
+@set_option
+@click.option("--dry-run", is_flag=True, help="Print the plan and the files; touch nothing.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["keep", "rollback"]),
+    default="keep",
+    show_default=True,
+    help="What to do with a lab that could not be finished.",
+)
+def create(profile: str, name: str | None, overrides: tuple[str, ...], dry_run: bool, on_failure: str) -> None:
+    """Make a lab from a profile, boot it and form its cluster.
+
+    Run again, it goes on where a first run was cut off, and checks and repairs a lab that is there.
+
+    \b
+    Examples:
+      labgen create three-node-btrfs
+      labgen create three-node-btrfs --name second
+      labgen create single-node --set resources.memory=2GiB
+      labgen create ./my-lab.yaml --dry-run
+    """
+    loaded = _load(profile, overrides)
+    from labgen.lab import create as recipe  # noqa: PLC0415
+    from labgen.profile.naming import lab_name  # noqa: PLC0415
+
+    lab_called = lab_name(name) if name else loaded.profile.name
+    if dry_run:
+        _print_preview(*recipe.preview(loaded, lab_called))
+        return
+    with _way_on(profile, lab_called, on_failure), console.progress() as shown:
+        outcome = recipe.create(loaded, lab_called, shown, rollback=on_failure == "rollback")
+    if not outcome.changed:
+        click.echo(f"{lab_called} is running as it should: nothing to do")
+        return
+    _print_lab(outcome.journal.lab)
+
+
+@click.command()
+@profile_argument
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@name_option
+@set_option
+def render(profile: str, directory: Path, name: str | None, overrides: tuple[str, ...]) -> None:
+    """Write the files of a lab into a directory: a Vagrant project that needs no labgen.
+
+    \b
+    Example:
+      labgen render three-node-btrfs ./lab
+    """
+    loaded = _load(profile, overrides)
+    from labgen.lab import create as recipe  # noqa: PLC0415
+    from labgen.profile.naming import lab_name  # noqa: PLC0415
+    from labgen.render import write  # noqa: PLC0415
+
+    lab, _ = recipe.preview(loaded, lab_name(name) if name else loaded.profile.name)
+    target = directory.resolve()
+    files = recipe.files(loaded, lab, target)
+    if taken := [each for each in files if (target / each).exists()]:
+        raise LabgenError(f"{target} is not empty", "\n".join(taken), "Choose another directory.")
+    write(files, target)
+    for each in files:
+        click.echo(target / each)
+
+
+def _load(profile: str, overrides: tuple[str, ...]) -> "Loaded":
+    from labgen.profile import load  # noqa: PLC0415
+
+    loaded = load(profile, overrides)
+    for warning in loaded.warnings:
+        console.note(f"warning: {warning}")
+    return loaded
+
+
+@contextlib.contextmanager
+def _way_on(profile: str, name: str, on_failure: str) -> Iterator[None]:
+    """Says after a failure what is there now, and what to do with it."""
+    from labgen import state  # noqa: PLC0415
+
+    try:
+        yield
+    except (LabgenError, KeyboardInterrupt) as error:
+        if isinstance(error, LabgenError):
+            console.fail(error)
+        if state.exists(name) and not state.is_locked(name):
+            console.note(f"The lab {name} was kept. Go on with it: labgen create {profile} --name {name}")
+            console.note(f"Or remove it: labgen destroy {name}")
+        elif on_failure == "rollback":
+            console.note("What was made has been removed.")
+        if isinstance(error, LabgenError):
+            raise click.exceptions.Exit(error.exit_code) from error
+        raise
+
+
+def _print_preview(lab: "Lab", files: dict[str, str]) -> None:
+    click.echo(f"lab {lab.name}, profile {lab.profile}, box {lab.box.name} {lab.box.version}, {lab.accelerator}")
+    click.echo(f"network {lab.network.subnet}, {lab.orchestrator}, Docker on {lab.storage_driver}\n")
+    _print_nodes(lab)
+    for path, text in files.items():
+        click.secho(f"\n--- {path}", bold=True)
+        click.echo(text, nl=False)
+
+
+def _print_lab(lab: "Lab") -> None:
+    click.echo(f"{lab.name} is running: {len(lab.nodes)} nodes, Docker on {lab.storage_driver}, {lab.orchestrator}\n")
+    _print_nodes(lab)
+    click.echo(f"\nEnter it:  labgen ssh {lab.name} {lab.nodes[0].name}")
+    click.echo(f"Remove it: labgen destroy {lab.name}")
+
+
+def _print_nodes(lab: "Lab") -> None:
+    rows = [
+        {
+            "node": node.name,
+            "role": node.role,
+            "address": node.address,
+            "cpus": node.cpus,
+            "memory": f"{node.memory_mib} MiB",
+            "disk": f"{node.disk_gib} GiB",
+            "docker": f"{node.storage_gib} GiB {lab.storage_driver}",
+        }
+        for node in lab.nodes
+    ]
+    console.emit(rows, "table", list(rows[0]))

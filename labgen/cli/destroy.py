@@ -1,0 +1,68 @@
+"""``labgen destroy`` and ``labgen prune``."""
+
+import click
+
+from labgen.cli import complete, console
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command()
+@click.argument("lab", nargs=-1, shell_complete=complete.labs)
+@click.option("--all", "everything", is_flag=True, help="Destroy all labs of this user.")
+@yes_option
+def destroy(lab: tuple[str, ...], everything: bool, yes: bool) -> None:
+    """Remove labs without a trace: machines, disks, network, keys and records.
+
+    \b
+    Examples:
+      labgen destroy three-node-btrfs
+      labgen destroy first second --yes
+      labgen destroy --all --yes
+    """
+    from labgen import state  # noqa: PLC0415
+    from labgen.lab.destroy import destroy as remove  # noqa: PLC0415
+
+    if bool(lab) == everything:
+        raise click.UsageError("name the labs to destroy, or say --all")
+    names = state.names() if everything else list(lab)
+    if not names:
+        click.echo("there are no labs", err=True)
+        return
+    if not yes:
+        click.confirm(f"Destroy {', '.join(names)} with everything in them?", abort=True, err=True)
+    with console.progress() as shown:
+        for name in names:
+            shown.step(f"destroying {name}")
+            remove(name)
+            shown.done(f"destroyed {name}")
+    for name in names:
+        click.echo(f"{name} is gone")
+
+
+@click.command()
+@yes_option
+@console.format_option
+def prune(yes: bool, form: str) -> None:
+    """Remove what is left over on the host and belongs to no lab.
+
+    Looks only at objects that carry this user's own labgen prefix, and at volumes of boxes that were replaced.
+
+    \b
+    Examples:
+      labgen prune
+      labgen prune --yes
+    """
+    from labgen.lab import prune as recipe  # noqa: PLC0415
+
+    orphans = recipe.find()
+    rows = orphans.rows()
+    if rows or form == "json":
+        console.emit(rows, form, ["kind", "name"])
+    if not rows:
+        click.echo("nothing is left over", err=True)
+        return
+    if not yes:
+        click.confirm("Remove all of it?", abort=True, err=True)
+    recipe.remove(orphans)
+    click.echo("removed", err=True)

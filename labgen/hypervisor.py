@@ -1,0 +1,267 @@
+"""libvirt: what exists on the host. The only importer of libvirt-python."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Self
+from xml.etree import ElementTree
+
+import libvirt
+
+from labgen.errors import HostError, HypervisorError
+from labgen.paths import POOL, POOL_DIRECTORY
+
+URI = "qemu:///system"
+CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
+
+DomainState = Literal["running", "stopped", "suspended", "failed"]
+
+_STATES: dict[int, DomainState] = {
+    libvirt.VIR_DOMAIN_RUNNING: "running",
+    libvirt.VIR_DOMAIN_BLOCKED: "running",
+    libvirt.VIR_DOMAIN_SHUTDOWN: "running",
+    libvirt.VIR_DOMAIN_PAUSED: "suspended",
+    libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended",
+    libvirt.VIR_DOMAIN_SHUTOFF: "stopped",
+    libvirt.VIR_DOMAIN_CRASHED: "failed",
+}
+
+
+def _quiet(_context: object, _error: object) -> None:
+    """libvirt prints every error to stderr unless it is given another handler; ours are raised."""
+
+
+libvirt.registerErrorHandler(_quiet, None)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A machine as libvirt knows it. ``identity`` is its description: which lab it belongs to."""
+
+    name: str
+    state: DomainState
+    identity: str
+
+
+@dataclass(frozen=True)
+class LibvirtNetwork:
+    """A network as libvirt knows it; ``subnets`` are in CIDR form."""
+
+    name: str
+    bridge: str
+    active: bool
+    subnets: tuple[str, ...]
+
+
+class Hypervisor:
+    """An open connection to libvirt; a context manager.
+
+    Every method raises HypervisorError when libvirt refuses.
+    """
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self._connection = connection
+
+    @classmethod
+    def connect(cls, limit: float = CONNECT_LIMIT) -> Self:
+        """:param limit: seconds.
+
+        :raises HostError: libvirt does not answer.
+        """
+        outcome: list[libvirt.virConnect | libvirt.libvirtError] = []
+
+        def attempt() -> None:
+            try:
+                outcome.append(libvirt.open(URI))
+            except libvirt.libvirtError as error:
+                outcome.append(error)
+
+        # libvirt.open has no limit of its own, and hangs when the daemon does.
+        opener = threading.Thread(target=attempt, daemon=True)
+        opener.start()
+        opener.join(limit)
+        if outcome and isinstance(outcome[0], libvirt.virConnect):
+            return cls(outcome[0])
+        raise HostError(
+            "libvirt does not answer",
+            str(outcome[0]) if outcome else f"no connection to {URI} within {limit:.0f} s",
+            "Run 'labgen doctor'; it says what to do.",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(libvirt.libvirtError):
+            self._connection.close()
+
+    def version(self) -> str:
+        """libvirt's version, e.g. ``9.0.0``."""
+        with _explained("asking libvirt for its version"):
+            number = self._connection.getLibVersion()
+        return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
+
+    def capabilities(self) -> str:
+        """What libvirt says of the host (XML); it probes QEMU for it."""
+        with _explained("asking libvirt for its capabilities"):
+            return str(self._connection.getDomainCapabilities(None, "x86_64", None, "qemu"))
+
+    # domains
+
+    def domains(self, prefix: str) -> list[Domain]:
+        """The domains whose names start so."""
+        with _explained("listing the domains"):
+            return [
+                Domain(each.name(), _STATES.get(each.state()[0], "failed"), _description(each))
+                for each in self._connection.listAllDomains()
+                if each.name().startswith(prefix)
+            ]
+
+    def start(self, name: str) -> None:
+        with _explained(f"starting {name}"):
+            domain = self._connection.lookupByName(name)
+            if not domain.isActive():
+                domain.create()
+            elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                domain.resume()
+
+    def press_power_button(self, name: str) -> None:
+        """Asks the machine to shut down; see :meth:`wait_until_off`."""
+        with _explained(f"shutting {name} down"):
+            domain = self._connection.lookupByName(name)
+            if domain.isActive():
+                domain.shutdown()
+
+    def wait_until_off(self, name: str, limit: float) -> bool:
+        """:param limit: seconds. :return: whether it went off within them."""
+        deadline = time.monotonic() + limit
+        with _explained(f"waiting for {name} to shut down"):
+            domain = self._connection.lookupByName(name)
+            while domain.isActive():
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.5)
+        return True
+
+    def cut_power(self, name: str) -> None:
+        with _explained(f"switching {name} off"):
+            domain = self._connection.lookupByName(name)
+            if domain.isActive():
+                domain.destroy()
+
+    def remove_domain(self, name: str) -> None:
+        """Switches a machine off and forgets it, with its saved memory and its records; its volumes stay."""
+        self.cut_power(name)
+        with _explained(f"removing {name}"):
+            self._connection.lookupByName(name).undefineFlags(
+                libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+                | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+                | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+                | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+            )
+
+    # networks
+
+    def networks(self) -> list[LibvirtNetwork]:
+        with _explained("listing the networks"):
+            return [_network(each) for each in self._connection.listAllNetworks()]
+
+    def ensure_network(self, name: str, xml: str) -> None:
+        """Defines a network, unless it is there already, and starts it."""
+        with _explained(f"making the network {name}"):
+            known = {each.name(): each for each in self._connection.listAllNetworks()}
+            network = known.get(name) or self._connection.networkDefineXML(xml)
+            if not network.isActive():
+                network.create()
+
+    def remove_network(self, name: str) -> None:
+        with _explained(f"removing the network {name}"):
+            network = self._connection.networkLookupByName(name)
+            if network.isActive():
+                network.destroy()
+            network.undefine()
+
+    def has_lease(self, network: str, mac: str) -> bool:
+        """Whether the machine with that MAC has asked the network for its address."""
+        with _explained(f"reading the leases of {network}"):
+            return bool(self._connection.networkLookupByName(network).DHCPLeases(mac))
+
+    # volumes
+
+    def ensure_pool(self) -> None:
+        """The pool all labs' disks lie in: defined and started unless it is."""
+        with _explained(f"making the storage pool {POOL}"):
+            self._pool()
+
+    def pool_free_bytes(self) -> int:
+        with _explained(f"looking at the storage pool {POOL}"):
+            pool = self._pool()
+            pool.refresh()
+            return int(pool.info()[3])
+
+    def probe_pool_write(self) -> None:
+        """Makes a small volume and removes it."""
+        xml = "<volume><name>labgen-probe</name><capacity unit='KiB'>64</capacity></volume>"
+        with _explained(f"writing to the storage pool {POOL}"):
+            pool = self._pool()
+            if "labgen-probe" in pool.listVolumes():
+                pool.storageVolLookupByName("labgen-probe").delete()
+            pool.createXML(xml).delete()
+
+    def volumes(self, prefix: str) -> list[str]:
+        """The names of the pool's volumes that start so."""
+        with _explained(f"listing the volumes of {POOL}"):
+            pool = self._pool()
+            pool.refresh()
+            return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
+
+    def backing_volumes(self) -> set[str]:
+        """The names of the volumes that others are overlays of."""
+        with _explained(f"listing the volumes of {POOL}"):
+            xmls = [volume.XMLDesc() for volume in self._pool().listAllVolumes()]
+        paths = [ElementTree.fromstring(xml).findtext("backingStore/path") for xml in xmls]  # noqa: S314 - libvirt's own
+        return {path.rpartition("/")[2] for path in paths if path}
+
+    def remove_volume(self, name: str) -> None:
+        with _explained(f"removing the volume {name}"):
+            self._pool().storageVolLookupByName(name).delete()
+
+    def _pool(self) -> libvirt.virStoragePool:
+        known = {pool.name(): pool for pool in self._connection.listAllStoragePools()}
+        pool = known.get(POOL)
+        if pool is None:
+            xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_DIRECTORY}</path></target></pool>"
+            pool = self._connection.storagePoolDefineXML(xml)
+            pool.setAutostart(1)
+        if not pool.isActive():
+            pool.create(libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
+        return pool
+
+
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise HypervisorError(f"{doing} failed", str(error)) from error
+
+
+def _description(domain: libvirt.virDomain) -> str:
+    try:
+        return str(domain.metadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, None))
+    except libvirt.libvirtError:
+        return ""  # it has none
+
+
+def _network(network: libvirt.virNetwork) -> LibvirtNetwork:
+    tree = ElementTree.fromstring(network.XMLDesc())  # noqa: S314 - libvirt's own
+    bridge = tree.find("bridge")
+    subnets = tuple(
+        f"{ip.get('address')}/{ip.get('netmask') or ip.get('prefix') or 32}"
+        for ip in tree.findall("ip")
+        if ip.get("family", "ipv4") == "ipv4"
+    )
+    name = bridge.get("name", "") if bridge is not None else ""
+    return LibvirtNetwork(network.name(), name, bool(network.isActive()), subnets)

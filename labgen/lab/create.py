@@ -1,0 +1,219 @@
+"""``create``: from a profile to a running lab, or from a half-made or damaged one to a running one."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, subnets, vagrant
+from labgen.errors import LabgenError, UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import machines
+from labgen.lab.access import entered
+from labgen.lab.destroy import destroy_locked
+from labgen.lab.provision import inspect, provision
+from labgen.model import Accelerator, Box, Lab, Node
+from labgen.orchestrators import ORCHESTRATORS
+from labgen.parallel import on_each
+from labgen.plan import guest_file, plan
+from labgen.profile import Loaded, dump, read_script
+from labgen.progress import Progress
+from labgen.render import render, write
+from labgen.state import Journal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """:param changed: whether anything had to be done."""
+
+    journal: Journal
+    changed: bool
+
+
+def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False) -> Outcome:
+    """Makes the lab, goes on with one that is half-made, or checks and repairs one that is there.
+
+    :param rollback: after a failure remove what was made; otherwise keep it, to look at and to go on with.
+    :raises LabgenError: as each stage does.
+    """
+    with state.locked(name):
+        _refuse_another_profile(loaded, name)
+        new = not state.exists(name)
+        try:
+            if not new and state.load(name).complete:
+                return _repair(state.load(name), progress)
+            return _make(loaded, name, progress)
+        except BaseException as error:
+            _note_failure(name, error)
+            if rollback and new:
+                progress.step("removing what was made")
+                destroy_locked(name)
+            raise
+
+
+def bring_up(journal: Journal, progress: Progress) -> Outcome:
+    """Starts what is off in a lab that was complete before, and sees that the cluster is whole again."""
+    return _repair(journal, progress)
+
+
+def preview(loaded: Loaded, name: str) -> tuple[Lab, dict[str, str]]:
+    """The plan and the files that :func:`create` would make; nothing on the host changes."""
+    if state.exists(name):
+        lab = state.load(name).lab
+    else:
+        lab = _plan(loaded, name, _free_subnet(loaded, registry.load(), []), accelerator.probe().kind, _box(loaded))
+    return lab, files(loaded, lab, paths.lab(name))
+
+
+def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
+    """The rendered files of a lab that will lie in ``directory``."""
+    scripts = {guest_file(script): read_script(path) for script, path in loaded.scripts.items()}
+    return render(lab, directory, dump(loaded.profile), scripts)
+
+
+def _make(loaded: Loaded, name: str, progress: Progress) -> Outcome:
+    doctor.require_ready(loaded.profile)
+    box = boxes.ensure(loaded.profile.box, progress)
+    with Hypervisor.connect() as hypervisor:
+        journal = _planned(loaded, name, box, hypervisor, progress)
+        journal = _rendered(journal, loaded)
+        _add_box(box, progress)
+        return _run(journal, hypervisor, progress)
+
+
+def _repair(journal: Journal, progress: Progress) -> Outcome:
+    with Hypervisor.connect() as hypervisor:
+        return _run(journal, hypervisor, progress)
+
+
+def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress) -> Outcome:
+    """From files on disk to a checked cluster; what is there already is only looked at."""
+    lab = journal.lab
+    hypervisor.ensure_pool()
+    hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
+    new = {node.name for node in machines.missing(lab, hypervisor)}
+    _forget_host_keys(lab, new)
+    started = machines.start(lab, hypervisor)
+    boot = machines.Boot(lab, progress) if new else None
+    ready: Callable[[Node], ssh.Connection] = partial(_ready, journal, new, boot, progress)
+    with entered({node.name: partial(ready, node) for node in lab.nodes}) as connections:
+        journal = _saved(journal.reached("provisioned") if not journal.complete else journal)
+        orchestrator = ORCHESTRATORS[lab.orchestrator]
+        progress.step("forming the cluster" if new else "checking the cluster")
+        changed = orchestrator.form(lab, connections, progress)
+        journal = _saved(journal.reached("clustered") if not journal.complete else journal)
+        if boot:
+            progress.step("waiting for Vagrant to finish")
+            boot.wait()
+        facts = on_each(connections, lambda each: inspect(lab, lab.node(each.target.name), each))
+    journal = _saved(replace(journal.reached("verified"), facts=facts))
+    return Outcome(journal, changed or started or bool(new))
+
+
+def _ready(
+    journal: Journal, new: set[str], boot: machines.Boot | None, progress: Progress, node: Node
+) -> ssh.Connection:
+    """Enters a node and prepares it, unless Docker already runs on it as it should."""
+    lab = journal.lab
+    connection = machines.enter(lab, node, progress, boot)
+    if node.name in new or not journal.complete or not _is_prepared(lab, node, connection):
+        provision(lab, node, connection, progress)
+        inspect(lab, node, connection)
+    progress.done("ready", node.name)
+    return connection
+
+
+def _is_prepared(lab: Lab, node: Node, connection: ssh.Connection) -> bool:
+    try:
+        inspect(lab, node, connection)
+    except LabgenError:
+        return False
+    return True
+
+
+def _planned(loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, progress: Progress) -> Journal:
+    if state.exists(name):
+        progress.note(f"{name} was not finished; going on with it")
+        return state.load(name)
+    host = accelerator.probe(progress)
+    if host.kind == "tcg":
+        progress.note(f"{host.reason}: the machines run in software emulation, which is much slower")
+    with registry.locked():
+        known = registry.load()
+        taken = [subnet for network in hypervisor.networks() for subnet in network.subnets]
+        subnet = known.subnets.get(name) or _free_subnet(loaded, known, taken)
+        registry.save(known.with_lab(name, subnet))
+    return _saved(Journal(_plan(loaded, name, subnet, host.kind, box)))
+
+
+def _rendered(journal: Journal, loaded: Loaded) -> Journal:
+    lab = journal.lab
+    directory = paths.lab(lab.name)
+    write(files(loaded, lab, directory), directory)
+    (directory / paths.LOGS).mkdir(exist_ok=True)
+    ssh.make_key(directory / paths.KEY, f"labgen {lab.name}")
+    return _saved(journal.reached("rendered"))
+
+
+def _add_box(box: boxes.Box, progress: Progress) -> None:
+    if not vagrant.has_box(box.vagrant_name, box.version):
+        progress.step(f"adding the box {box.name} {box.version} to Vagrant")
+        vagrant.add_box(box.catalog)
+
+
+def _plan(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxes.Box | Box") -> Lab:
+    chosen = Box(box.name, box.vagrant_name, box.version)
+    return plan(loaded.profile, name, subnet=subnet, box=chosen, accelerator=kind, owner=paths.owner())
+
+
+def _box(loaded: Loaded) -> Box:
+    """The box as far as it is known without building it."""
+    built = boxes.find(loaded.profile.box)
+    name = loaded.profile.box
+    return Box(name, f"labgen/{name}", built.version if built else "0")
+
+
+def _free_subnet(loaded: Loaded, known: registry.Registry, taken: list[str]) -> str:
+    used = [*known.subnets.values(), *taken, *subnets.host_subnets()]
+    wanted = loaded.profile.network.subnet
+    return subnets.choose(str(wanted) if wanted else None, used, subnets.pool())
+
+
+def _saved(journal: Journal) -> Journal:
+    state.save(journal)
+    return journal
+
+
+def _note_failure(name: str, error: BaseException) -> None:
+    """Best effort: the disk may be full, and the first error is the one to tell."""
+    with contextlib.suppress(LabgenError, OSError):
+        journal = state.load(name)
+        if not journal.complete:
+            state.save(journal.failed(error.brief if isinstance(error, LabgenError) else type(error).__name__))
+
+
+def _forget_host_keys(lab: Lab, nodes: set[str]) -> None:
+    """A machine that is made anew makes itself a new host key."""
+    known = paths.lab(lab.name) / paths.KNOWN_HOSTS
+    if not nodes or not known.exists():
+        return
+    addresses = {lab.node(name).address for name in nodes}
+    kept = [line for line in known.read_text().splitlines(keepends=True) if line.split()[0] not in addresses]
+    known.write_text("".join(kept))
+
+
+def _refuse_another_profile(loaded: Loaded, name: str) -> None:
+    """A lab is what its first profile said; another profile under the same name is a mistake.
+
+    :raises UsageError: the lab is there and was made from something else.
+    """
+    if not state.exists(name):
+        return
+    recorded = paths.lab(name) / paths.PROFILE
+    if recorded.exists() and recorded.read_text() != dump(loaded.profile):
+        raise UsageError(
+            f"there is a lab called {name!r} already, made from another profile",
+            f"as resolved then: {recorded}",
+            f"Choose another name with --name, or remove it first: labgen destroy {name}",
+        )

@@ -1,0 +1,49 @@
+"""``destroy``: nothing of the lab is left, and nothing else is touched.
+
+It works from the lab's name alone: everything of it on the host carries its prefix, so neither the profile
+nor an intact journal is needed.
+"""
+
+import shutil
+
+from labgen import paths, registry, state, vagrant
+from labgen.errors import UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.suggestions import near
+
+
+def destroy(name: str) -> None:
+    """:raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses."""
+    if name not in state.names() and name not in registry.load().subnets:
+        raise UsageError(f"there is no lab called {name!r}", near(name, state.names(), "labs"))
+    with state.locked(name):
+        destroy_locked(name)
+
+
+def destroy_locked(name: str) -> None:
+    """The same for a caller that holds the lab's lock."""
+    prefix = f"{paths.owner()}_{name}_"
+    with Hypervisor.connect() as hypervisor:
+        sweep(hypervisor, prefix)
+    directory = paths.lab(name)
+    vagrant.forget(directory)
+    # The journal goes last: until then the lab can be seen, and destroyed again.
+    if directory.is_dir():
+        for entry in directory.iterdir():
+            if entry.name != paths.STATE:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        shutil.rmtree(directory)
+    with registry.locked():
+        registry.save(registry.load().without_lab(name))
+    paths.lab_lock(name).unlink(missing_ok=True)
+
+
+def sweep(hypervisor: Hypervisor, prefix: str) -> None:
+    """Removes from libvirt what starts with a lab's prefix: machines, disks, the network with its leases."""
+    for domain in hypervisor.domains(prefix):
+        hypervisor.remove_domain(domain.name)
+    for volume in hypervisor.volumes(prefix):
+        hypervisor.remove_volume(volume)
+    name = prefix.rstrip("_")
+    if any(network.name == name for network in hypervisor.networks()):
+        hypervisor.remove_network(name)

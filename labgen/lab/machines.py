@@ -1,0 +1,137 @@
+"""The lab's machines on the host: network, boot, and what to say when one does not come up."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from labgen import paths, ssh, vagrant
+from labgen.errors import GuestError, LabgenError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import access
+from labgen.model import Lab, Node
+from labgen.progress import Progress
+
+# Seconds until a machine lets us in. The machines of a lab share the host's processors: each slows the others.
+BOOT_LIMIT = 300
+BOOT_LIMIT_PER_NODE = {"kvm": 20, "tcg": 180}
+
+
+class Boot:
+    """``vagrant up`` in the background, so that each node can be prepared as soon as it answers."""
+
+    def __init__(self, lab: Lab, progress: Progress) -> None:
+        self.failure: LabgenError | None = None
+        self._lab = lab
+        self._progress = progress
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """:raises LabgenError: Vagrant failed."""
+        self._thread.join()
+        if self.failure:
+            raise self.failure
+
+    def _run(self) -> None:
+        directory = paths.lab(self._lab.name)
+        try:
+            with _one_at_a_time(self._progress):
+                vagrant.up(directory, directory / paths.LOGS / "vagrant.log")
+        except LabgenError as error:
+            self.failure = error
+        except OSError as error:
+            self.failure = LabgenError("Vagrant could not be run", str(error))
+
+
+def missing(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
+    """The nodes that have no domain, or one that Vagrant does not know.
+
+    What is left of such a machine, after a boot that was cut off, is removed: it would be in Vagrant's way.
+    """
+    directory = paths.lab(lab.name)
+    recorded = vagrant.known_machines(directory)
+    domains = {domain.name for domain in hypervisor.domains(lab.prefix)}
+    nodes = [node for node in lab.nodes if node.domain not in domains or node.name not in recorded]
+    for node in nodes:
+        vagrant.forget_machine(directory, node.name)
+        remove(hypervisor, node.domain)
+    return nodes
+
+
+def remove(hypervisor: Hypervisor, domain: str) -> None:
+    """Removes a machine and its disks, or what there is of them."""
+    if any(each.name == domain for each in hypervisor.domains(domain)):
+        hypervisor.remove_domain(domain)
+    # vagrant-libvirt calls the root disk DOMAIN.img and further ones DOMAIN-vdb.qcow2, ...
+    for volume in hypervisor.volumes(domain):
+        if volume.removeprefix(domain)[0] in ".-":
+            hypervisor.remove_volume(volume)
+
+
+def start(lab: Lab, hypervisor: Hypervisor) -> bool:
+    """Starts the machines that are off. :return: whether there were any."""
+    off = [domain.name for domain in hypervisor.domains(lab.prefix) if domain.state != "running"]
+    for name in off:
+        hypervisor.start(name)
+    return bool(off)
+
+
+def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Connection:
+    """Waits until a node lets us in.
+
+    :param boot: what is booting it, if it is new.
+    :raises GuestError: it did not; with what the host knows about the reason.
+    """
+
+    def give_up() -> str:
+        return f"{boot.failure.brief}\n{boot.failure.details}" if boot and boot.failure else ""
+
+    progress.step("booting", node.name)
+    limit = BOOT_LIMIT + BOOT_LIMIT_PER_NODE[lab.accelerator] * len(lab.nodes)
+    try:
+        return ssh.wait_for(access.target(lab, node), limit, give_up)
+    except ssh.Unreachable as error:
+        if boot and boot.failure:
+            raise boot.failure from error
+        raise GuestError(
+            f"{node.name} did not come up",
+            f"{error.brief}: {error.details}\n{_evidence(lab, node)}",
+            f"'labgen create {lab.name}' tries again, 'labgen destroy {lab.name}' removes the lab.",
+        ) from error
+
+
+def console_log(lab: Lab, node: Node) -> Path:
+    return paths.lab(lab.name) / paths.LOGS / f"{node.name}.console.log"
+
+
+def _evidence(lab: Lab, node: Node) -> str:
+    """What the host knows of a machine that does not answer."""
+    lines = []
+    with contextlib.suppress(LabgenError), Hypervisor.connect() as hypervisor:
+        domain = next((each for each in hypervisor.domains(node.domain) if each.name == node.domain), None)
+        lines.append(f"machine: {domain.state if domain else 'not there'}")
+        lease = hypervisor.has_lease(lab.network.name, node.mac)
+        lines.append(f"address: {'asked for' if lease else 'never asked for: it did not reach its network set-up'}")
+    lines.append(f"port 22: {'open' if ssh.port_open(node.address) else 'closed'}")
+    with contextlib.suppress(OSError):
+        console = console_log(lab, node).read_text(errors="replace").splitlines()
+        lines += ["last lines of its console:", *(f"  {line}" for line in console[-8:])]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(progress: Progress) -> Iterator[None]:
+    lock = FileLock(paths.vagrant_lock())
+    paths.vagrant_lock().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        progress.step("waiting: another lab is being booted")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,51 @@
+"""``stop`` and ``start``: the whole lab, off and on again."""
+
+from labgen import state
+from labgen.errors import UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab.create import Outcome, bring_up
+from labgen.parallel import on_each
+from labgen.progress import Progress
+
+OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containers first
+
+
+def stop(name: str, progress: Progress) -> bool:
+    """Shuts all machines down, as their power buttons would.
+
+    One that does not react is switched off. :return: whether any was on.
+    :raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses.
+    """
+    with state.locked(name), Hypervisor.connect() as hypervisor:
+        lab = state.load(name).lab
+        states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+        running = {node.name: node for node in lab.nodes if states.get(node.domain, "stopped") != "stopped"}
+        for node in running.values():
+            progress.step("shutting down", node.name)
+            hypervisor.press_power_button(node.domain)
+
+        def wait(node_name: str) -> None:
+            domain = running[node_name].domain
+            if not hypervisor.wait_until_off(domain, OFF_LIMIT):
+                progress.note(f"{node_name} did not shut down within {OFF_LIMIT} s: switched off")
+                hypervisor.cut_power(domain)
+            progress.done("off", node_name)
+
+        on_each({node: node for node in running}, wait)
+    return bool(running)
+
+
+def start(name: str, progress: Progress) -> Outcome:
+    """Starts all machines and waits until the cluster is whole again.
+
+    :raises UsageError: there is no such lab, or it was never finished. :raises LabgenError: as create.
+    """
+    with state.locked(name):
+        journal = state.load(name)
+        if not journal.complete:
+            raise UsageError(
+                f"{name!r} was never finished",
+                f"it came as far as: {journal.stage}. {journal.failure}",
+                f"'labgen create {journal.lab.profile} --name {name}' goes on with it.",
+            )
+        return bring_up(journal, progress)

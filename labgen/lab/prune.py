@@ -1,0 +1,98 @@
+"""``prune``: what of ours is on the host, but belongs to no lab any more."""
+
+import contextlib
+import re
+import shutil
+from dataclasses import dataclass, field
+
+from labgen import boxes, paths, registry, state, vagrant
+from labgen.errors import LabgenError
+from labgen.hypervisor import Hypervisor
+from labgen.lab.destroy import sweep
+
+BOX_VOLUMES = "labgen-VAGRANTSLASH-"
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Names of what no lab owns.
+
+    :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
+    :param reservations: of subnets, by the name of the lab that had it.
+    """
+
+    domains: list[str] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+    reservations: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, object]]:
+        kinds = {
+            "domain": self.domains,
+            "network": self.networks,
+            "volume": self.volumes,
+            "directory": self.directories,
+            "subnet reservation": self.reservations,
+        }
+        return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
+
+
+def find() -> Orphans:
+    """:raises HostError: libvirt does not answer."""
+    living = {name for name in state.names() if state.exists(name) or state.is_locked(name)}
+    with Hypervisor.connect() as hypervisor:
+        prefix = f"{paths.owner()}_"
+        return Orphans(
+            domains=[each.name for each in hypervisor.domains(prefix) if _lab_of(each.name) not in living],
+            networks=[
+                each.name
+                for each in hypervisor.networks()
+                if each.name.startswith(prefix) and _lab_of(each.name) not in living
+            ],
+            volumes=[name for name in hypervisor.volumes(prefix) if _lab_of(name) not in living]
+            + _unused_box_volumes(hypervisor),
+            directories=[name for name in state.names() if name not in living],
+            reservations=[name for name in registry.load().subnets if name not in living],
+        )
+
+
+def remove(orphans: Orphans) -> None:
+    """:raises LabgenError: libvirt refuses."""
+    gone = {_lab_of(name) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
+    with Hypervisor.connect() as hypervisor:
+        for name in gone | set(orphans.directories) | set(orphans.reservations):
+            # Somebody may have begun to make a lab of that name meanwhile.
+            with contextlib.suppress(LabgenError), state.locked(name):
+                if not state.exists(name):
+                    _remove_remains(hypervisor, name)
+        for volume in orphans.volumes:
+            if volume.startswith(BOX_VOLUMES):
+                hypervisor.remove_volume(volume)
+
+
+def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
+    sweep(hypervisor, f"{paths.owner()}_{name}_")
+    vagrant.forget(paths.lab(name))
+    shutil.rmtree(paths.lab(name), ignore_errors=True)
+    with registry.locked():
+        registry.save(registry.load().without_lab(name))
+    paths.lab_lock(name).unlink(missing_ok=True)
+
+
+def _lab_of(name: str) -> str:
+    """The lab that an object of ours belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
+    parts = name.split("_")
+    return parts[1] if len(parts) > 1 and parts[0] == paths.owner() else ""
+
+
+def _unused_box_volumes(hypervisor: Hypervisor) -> list[str]:
+    """Volumes of boxes that no disk lies on and that are not the newest of their kind."""
+    newest = [box for name in boxes.known() if (box := boxes.find(name))]
+    current = {f"{BOX_VOLUMES}{box.name}_vagrant_box_image_{box.version}" for box in newest}
+    used = hypervisor.backing_volumes()
+    return [
+        volume
+        for volume in hypervisor.volumes(BOX_VOLUMES)
+        if volume not in used and re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current
+    ]

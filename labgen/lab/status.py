@@ -1,0 +1,126 @@
+"""``status`` and ``list``: what the host and the cluster say at this moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from labgen import state
+from labgen.errors import LabgenError
+from labgen.hypervisor import Domain, Hypervisor
+from labgen.model import Lab, Node
+from labgen.orchestrators import ORCHESTRATORS
+from labgen.orchestrators.base import Membership
+from labgen.state import Journal
+
+ANSWER_LIMIT = 10  # seconds for a manager to say how the cluster is
+
+LabState = Literal["running", "stopped", "suspended", "failed", "creating"]
+UNKNOWN = Membership("unknown")
+
+
+@dataclass(frozen=True)
+class Status:
+    """A lab as it is now; ``members`` and ``states`` are by node name."""
+
+    journal: Journal
+    state: LabState
+    states: Mapping[str, str]
+    members: Mapping[str, Membership]
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable form that scripts read; see docs/status.md."""
+        lab = self.journal.lab
+        return {
+            "lab": lab.name,
+            "profile": lab.profile,
+            "state": self.state,
+            "box": {"name": lab.box.name, "version": lab.box.version},
+            "orchestrator": lab.orchestrator,
+            "nodes": [self._node(node) for node in lab.nodes],
+        }
+
+    def _node(self, node: Node) -> dict[str, Any]:
+        facts = self.journal.facts.get(node.name)
+        member = self.members.get(node.name, UNKNOWN)
+        return {
+            "name": node.name,
+            "role": node.role,
+            "address": node.address,
+            "state": self.states[node.name],
+            "storage_driver": facts.storage_driver if facts else None,
+            "backing_filesystem": facts.backing_filesystem if facts else None,
+            "engine_version": facts.engine_version if facts else None,
+            "kernel": facts.kernel if facts else None,
+            "swarm": {"state": member.state, "availability": member.availability or None, "leader": member.leader},
+        }
+
+
+def status(name: str) -> Status:
+    """:raises UsageError: there is no such lab. :raises HostError: libvirt does not answer."""
+    journal = state.load(name)
+    lab = journal.lab
+    with Hypervisor.connect() as hypervisor:
+        domains = {domain.name: domain for domain in hypervisor.domains(lab.prefix)}
+    states = _node_states(lab, domains)
+    members = _members(lab, states) if journal.complete else {}
+    return Status(journal, _lab_state(journal, states), states, members)
+
+
+def listing() -> list[dict[str, object]]:
+    """A row for each lab, without entering any machine.
+
+    :raises HostError: libvirt does not answer.
+    """
+    names = state.names()
+    if not names:
+        return []
+    with Hypervisor.connect() as hypervisor:
+        return [_row(name, hypervisor) for name in names]
+
+
+def _row(name: str, hypervisor: Hypervisor) -> dict[str, object]:
+    try:
+        journal = state.load(name)
+    except LabgenError:
+        return {"name": name, "profile": "?", "state": "failed", "nodes": 0, "subnet": "?"}
+    lab = journal.lab
+    states = _node_states(lab, {domain.name: domain for domain in hypervisor.domains(lab.prefix)})
+    return {
+        "name": name,
+        "profile": lab.profile,
+        "state": _lab_state(journal, states),
+        "nodes": len(lab.nodes),
+        "subnet": lab.network.subnet,
+    }
+
+
+def _node_states(lab: Lab, domains: Mapping[str, Domain]) -> dict[str, str]:
+    """A node without a machine has failed: it was never made, or somebody removed it."""
+    return {node.name: domains[node.domain].state if node.domain in domains else "failed" for node in lab.nodes}
+
+
+def _lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
+    if not journal.complete:
+        return "creating" if state.is_locked(journal.lab.name) else "failed"
+    present = set(states.values())
+    # A lab with a node that was switched off, to show what the others do, is running.
+    for each in ("running", "suspended", "failed"):
+        if each in present:
+            return each
+    return "stopped"
+
+
+def _members(lab: Lab, states: Mapping[str, str]) -> dict[str, Membership]:
+    """What the first manager that answers says of the cluster; nothing if none does."""
+    from labgen import ssh  # noqa: PLC0415
+    from labgen.lab.access import target  # noqa: PLC0415
+
+    for manager in lab.managers:
+        if states[manager.name] != "running":
+            continue
+        try:
+            with ssh.Connection.open(target(lab, manager), ANSWER_LIMIT) as connection:
+                return ORCHESTRATORS[lab.orchestrator].members(lab, connection)
+        except LabgenError:
+            continue
+    return {}

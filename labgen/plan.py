@@ -1,0 +1,78 @@
+"""From a profile to a lab: names, addresses, disks. Pure and deterministic."""
+
+import hashlib
+import json
+from ipaddress import IPv4Network
+
+from labgen.model import Accelerator, Box, Lab, Network, Node, Step
+from labgen.profile import NodeSpec, Profile
+from labgen.storage import DRIVERS
+from labgen.subnets import SWARM_POOL
+
+FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
+SERIAL = "labgen-docker"
+
+
+def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
+    """Decides everything about a lab.
+
+    :param name: the lab's. :param subnet: its own /24, in CIDR form.
+    :param owner: the prefix that tells this data home's objects from others', see :func:`labgen.paths.owner`.
+    """
+    prefix = f"{owner}_{name}_"
+    addresses = [str(host) for host in IPv4Network(subnet).hosts()]
+    specs = profile.node_specs()
+    hosts = tuple(f"{addresses[FIRST_HOST - 1 + index]}={spec.name}" for index, spec in enumerate(specs))
+    nodes = tuple(
+        Node(
+            name=spec.name,
+            role=spec.role,
+            domain=prefix + spec.name,
+            address=addresses[FIRST_HOST - 1 + index],
+            mac=_mac(prefix, index),
+            serial=SERIAL,
+            cpus=spec.cpus,
+            memory_mib=spec.memory_mib,
+            disk_gib=spec.disk_gib,
+            storage_gib=spec.storage_gib,
+            labels=dict(spec.labels),
+            steps=_steps(profile, spec, hosts),
+        )
+        for index, spec in enumerate(specs)
+    )
+    return Lab(
+        name=name,
+        profile=profile.name,
+        description=profile.description,
+        prefix=prefix,
+        identity=f"labgen lab {name} of {owner}",
+        accelerator=accelerator,
+        box=box,
+        network=Network(prefix.rstrip("_"), f"lg{_digest(prefix)[:8]}", subnet, addresses[0]),
+        storage_driver=profile.storage.driver,
+        orchestrator=profile.orchestrator,
+        swarm_pool=SWARM_POOL,
+        nodes=nodes,
+    )
+
+
+def guest_file(script: str) -> str:
+    """What an extra script of the profile is called among the lab's guest scripts."""
+    return "provision-" + script.replace("/", "-")
+
+
+def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[Step, ...]:
+    driver = DRIVERS[profile.storage.driver]
+    extra = tuple(Step(guest_file(script)) for script in spec.provision)
+    config = json.dumps(driver.daemon_config(), sort_keys=True)
+    return (Step("hosts.sh", hosts), *driver.steps(SERIAL), Step("docker.sh", (config,)), *extra)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _mac(prefix: str, index: int) -> str:
+    """QEMU's own vendor prefix, two bytes that tell labs apart, and the node's number."""
+    digest = _digest(prefix)
+    return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{index + 1:02x}"

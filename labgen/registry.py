@@ -1,0 +1,46 @@
+"""Which lab of this data home has which subnet: one file, one lock."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from filelock import FileLock
+
+from labgen import paths
+from labgen.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The labs' subnets (CIDR) by the labs' names."""
+
+    subnets: Mapping[str, str] = field(default_factory=dict)
+
+    def with_lab(self, name: str, subnet: str) -> "Registry":
+        return replace(self, subnets={**self.subnets, name: subnet})
+
+    def without_lab(self, name: str) -> "Registry":
+        return replace(self, subnets={each: subnet for each, subnet in self.subnets.items() if each != name})
+
+
+def load() -> Registry:
+    """What is written; nothing yet is an empty registry."""
+    try:
+        return Registry(json.loads(paths.registry().read_text())["subnets"])
+    except FileNotFoundError:
+        return Registry()
+
+
+def save(registry: Registry) -> None:
+    write_atomically(
+        paths.registry(), json.dumps({"subnets": dict(sorted(registry.subnets.items()))}, indent=2) + "\n"
+    )
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Between reading and writing; short, so nobody has to be told to wait."""
+    paths.data_home().mkdir(parents=True, exist_ok=True)
+    with FileLock(paths.registry_lock()):
+        yield

@@ -1,0 +1,106 @@
+"""From a lab to its files. Pure; writing them is a separate step."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from pathlib import Path
+from xml.etree import ElementTree
+
+from jinja2 import Environment, StrictUndefined
+
+from labgen import paths
+from labgen.files import write_atomically
+from labgen.model import GUEST_USER, Lab
+
+XMLNS = "urn:labgen:lab:1"
+
+
+def render(lab: Lab, directory: Path, profile: str, provision: Mapping[str, str]) -> dict[str, str]:
+    """All files of a lab's directory, by relative path.
+
+    :param directory: where they will lie; absolute, for the files that have to say so.
+    :param profile: as resolved, YAML. :param provision: the profile's extra scripts by guest file name.
+    """
+    files = {
+        paths.VAGRANTFILE: _vagrantfile(lab),
+        paths.NETWORK_XML: network_xml(lab),
+        paths.INVENTORY: inventory(lab, directory),
+        paths.SSH_CONFIG: ssh_config(lab, directory),
+        paths.PROFILE: profile,
+    }
+    for script in sorted({step.script for node in lab.nodes for step in node.steps}):
+        text = provision.get(script)
+        files[f"{paths.GUEST_DIR}/{script}"] = (
+            text if text is not None else (paths.guest_scripts() / script).read_text()
+        )
+    return files
+
+
+def write(files: Mapping[str, str], directory: Path) -> None:
+    """Writes rendered files; scripts become executable."""
+    for name, text in files.items():
+        write_atomically(directory / name, text, 0o755 if name.startswith(f"{paths.GUEST_DIR}/") else 0o644)
+
+
+def network_xml(lab: Lab) -> str:
+    """The libvirt network: NAT, and an address reserved for every node."""
+    network = ElementTree.Element("network")
+    ElementTree.SubElement(network, "name").text = lab.network.name
+    metadata = ElementTree.SubElement(network, "metadata")
+    ElementTree.SubElement(metadata, "labgen:lab", {"xmlns:labgen": XMLNS}).text = lab.identity
+    ElementTree.SubElement(network, "forward", {"mode": "nat"})
+    ElementTree.SubElement(network, "bridge", {"name": lab.network.bridge, "stp": "off", "delay": "0"})
+    netmask = str(IPv4Network(lab.network.subnet).netmask)
+    ip = ElementTree.SubElement(network, "ip", {"address": lab.network.gateway, "netmask": netmask})
+    dhcp = ElementTree.SubElement(ip, "dhcp")
+    ElementTree.SubElement(dhcp, "range", {"start": lab.nodes[0].address, "end": lab.nodes[-1].address})
+    for node in lab.nodes:
+        ElementTree.SubElement(dhcp, "host", {"mac": node.mac, "name": node.name, "ip": node.address})
+    ElementTree.indent(network)
+    return ElementTree.tostring(network, encoding="unicode") + "\n"
+
+
+def ssh_config(lab: Lab, directory: Path) -> str:
+    """For OpenSSH: ``ssh -F FILE manager1``."""
+    return "\n".join(
+        f"Host {node.name}\n"
+        f"  HostName {node.address}\n"
+        f"  User {GUEST_USER}\n"
+        f'  IdentityFile "{directory / paths.KEY}"\n'
+        "  IdentitiesOnly yes\n"
+        f'  UserKnownHostsFile "{directory / paths.KNOWN_HOSTS}"\n'
+        "  StrictHostKeyChecking accept-new\n"
+        "  LogLevel ERROR\n"
+        for node in lab.nodes
+    )
+
+
+def inventory(lab: Lab, directory: Path) -> str:
+    """For Ansible: a group for each role."""
+    lines = []
+    for role in ("manager", "worker"):
+        members = [node for node in lab.nodes if node.role == role]
+        if members:
+            lines += [f"[{role}s]", *(f"{node.name} ansible_host={node.address}" for node in members), ""]
+    arguments = f"-o UserKnownHostsFile='{directory / paths.KNOWN_HOSTS}' -o StrictHostKeyChecking=accept-new"
+    lines += [
+        "[all:vars]",
+        f"ansible_user={GUEST_USER}",
+        f"ansible_ssh_private_key_file='{directory / paths.KEY}'",
+        f'ansible_ssh_common_args="{arguments}"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _vagrantfile(lab: Lab) -> str:
+    # Ruby, not HTML: every string passes through the filter below.
+    environment = Environment(  # noqa: S701
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["ruby"] = ruby_string
+    return environment.from_string(paths.vagrantfile_template().read_text()).render(lab=lab, pool=paths.POOL)
+
+
+def ruby_string(text: str) -> str:
+    """A Ruby literal for any text: in single quotes only the quote and the backslash have a meaning."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,126 @@
+"""The journal of one lab: what was planned, how far it came, what was found in the machines.
+
+Written after every stage, atomically. It says what to look for; whether it is there, the host says.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from labgen import paths
+from labgen.errors import LabgenError, UsageError
+from labgen.files import write_atomically
+from labgen.model import Lab
+from labgen.suggestions import near
+
+SCHEMA = 1
+# In this order. A lab is complete when it was verified.
+Stage = Literal["planned", "rendered", "booted", "provisioned", "clustered", "verified"]
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What was found in a machine when it was verified."""
+
+    storage_driver: str
+    backing_filesystem: str
+    engine_version: str
+    kernel: str
+
+
+@dataclass(frozen=True)
+class Journal:
+    """:param failure: one sentence; empty while nothing has failed. :param facts: by node name."""
+
+    lab: Lab
+    stage: Stage = "planned"
+    failure: str = ""
+    facts: Mapping[str, NodeFacts] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return self.stage == "verified"
+
+    def reached(self, stage: Stage) -> "Journal":
+        return replace(self, stage=stage, failure="")
+
+    def failed(self, why: str) -> "Journal":
+        return replace(self, failure=why)
+
+
+def save(journal: Journal) -> None:
+    content = {
+        "schema": SCHEMA,
+        "stage": journal.stage,
+        "failure": journal.failure,
+        "facts": {name: asdict(facts) for name, facts in journal.facts.items()},
+        "lab": journal.lab.to_json(),
+    }
+    write_atomically(paths.lab(journal.lab.name) / paths.STATE, json.dumps(content, indent=2) + "\n")
+
+
+def load(name: str) -> Journal:
+    """:raises UsageError: there is no such lab. :raises LabgenError: its journal cannot be read."""
+    if name not in names():  # also whatever would lead out of the labs' directory
+        raise _unknown(name)
+    path = paths.lab(name) / paths.STATE
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        if content["schema"] > SCHEMA:
+            raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
+        facts = {node: NodeFacts(**each) for node, each in content["facts"].items()}
+        return Journal(Lab.from_json(content["lab"]), content["stage"], content["failure"], facts)
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise LabgenError(
+            f"the journal of {name!r} is damaged",
+            f"{path}: {error}",
+            f"'labgen destroy {name}' removes what is left of the lab.",
+        ) from error
+
+
+def _unknown(name: str) -> UsageError:
+    hint = "'labgen list' shows all labs, 'labgen create' makes one."
+    return UsageError(f"there is no lab called {name!r}", near(name, names(), "labs"), hint)
+
+
+def exists(name: str) -> bool:
+    return (paths.lab(name) / paths.STATE).is_file()
+
+
+def names() -> list[str]:
+    """All labs of this data home, also those whose journal was never written."""
+    if not paths.labs().is_dir():
+        return []
+    return sorted(path.name for path in paths.labs().iterdir() if path.is_dir())
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Held by whoever changes the lab; the kernel releases it when that process ends, however it ends.
+
+    :raises LabgenError: somebody else holds it.
+    """
+    lock = paths.lab_lock(name)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        raise LabgenError(
+            f"another labgen is working on {name!r}", resolution="Wait until it has ended, or stop it, and try again."
+        ) from error
+
+
+def is_locked(name: str) -> bool:
+    """Whether somebody is changing the lab at this moment."""
+    if not paths.lab_lock(name).exists():
+        return False
+    try:
+        with FileLock(paths.lab_lock(name), timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -1,0 +1,16 @@
+"""Names that a mistyped one may have meant."""
+
+import difflib
+from collections.abc import Collection
+
+
+def near(name: str, known: Collection[str], kind: str) -> str:
+    """A sentence with the nearest known names, or with all of them if none is near.
+
+    :param kind: what they are, in the plural.
+    """
+    if not known:
+        return f"There are no {kind}."
+    if close := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are these {kind}: {', '.join(sorted(known))}"
