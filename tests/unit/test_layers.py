@@ -1,0 +1,96 @@
+"""Draws the import graph and holds the layers: who may import whom, and who owns which outside library."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "labgen"
+# Each layer may import those before it, and modules of its own unit; see docs/internals.md.
+LAYERS = [
+    {"errors", "paths", "model", "progress", "files", "suggestions"},
+    {"parallel", "storage", "ssh", "subnets", "registry", "state", "hypervisor", "vagrant", "boxes", "accelerator"},
+    {"remedies", "engine"},
+    {"orchestrators"},
+    {"profile"},
+    {"plan", "render", "checks"},
+    {"doctor"},
+    {"lab"},
+    {"cli"},
+    {"__main__"},
+]
+OWNERS = {
+    "libvirt": "hypervisor",
+    "vagrant": "vagrant",
+    "paramiko": "ssh",
+    "docker": "engine",
+    "jinja2": "render",
+    "ruamel": "profile",
+    "rich": "cli",
+    "click": "cli",
+    "platformdirs": "paths",
+}
+
+
+def unit_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """The modules a file imports, wherever in it, by full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def test_every_unit_has_a_layer() -> None:
+    assert {unit_of(path) for path in FILES} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    unit = unit_of(path)
+    level = next(number for number, layer in enumerate(LAYERS) if unit in layer)
+    allowed = set().union(*LAYERS[: level + 1])
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("labgen.")}
+    assert used <= allowed
+
+
+def test_units_of_one_layer_form_no_cycle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("labgen.")}
+        graph.setdefault(unit_of(path), set()).update(used - {unit_of(path)})
+    seen: list[str] = []
+
+    def visit(unit: str) -> None:
+        assert unit not in seen, f"cycle: {' -> '.join([*seen, unit])}"
+        seen.append(unit)
+        for other in graph.get(unit, ()):
+            visit(other)
+        seen.pop()
+
+    for unit in graph:
+        visit(unit)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_outside_library_has_one_owner(path: Path) -> None:
+    unit = unit_of(path)
+    foreign = {name.split(".")[0] for name in imports(path) if not name.startswith("labgen.")}
+    assert {library for library in foreign & OWNERS.keys() if OWNERS[library] != unit} == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_prints_and_exits(path: Path) -> None:
+    if unit_of(path) in {"cli", "__main__"}:
+        return
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    assert calls & {"print", "sys.exit", "exit", "os._exit"} == set()

@@ -1,0 +1,96 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labgen import paths, registry, state
+from labgen.errors import LabgenError, UsageError
+from labgen.registry import Registry
+from labgen.state import Journal, NodeFacts
+from tests.unit.labs import planned
+
+
+def test_a_journal_is_read_back_as_it_was_written() -> None:
+    facts = {"worker1": NodeFacts("btrfs", "btrfs", "26.1.5", "6.12")}
+    journal = Journal(planned(), "clustered", "no luck", facts)
+    state.save(journal)
+    assert state.load("lab") == journal
+    assert state.names() == ["lab"]
+
+
+def test_reaching_a_stage_forgets_the_failure() -> None:
+    journal = Journal(planned(), failure="no luck").reached("verified")
+    assert journal.complete
+    assert not journal.failure
+
+
+def test_an_unknown_lab_is_told_with_the_near_ones() -> None:
+    state.save(Journal(planned("three-node")))
+    with pytest.raises(UsageError) as caught:
+        state.load("tree-node")
+    assert "three-node" in caught.value.details
+
+
+@pytest.mark.parametrize("name", ["..", "../labs/lab", ".", "", "/"])
+def test_a_name_that_leads_elsewhere_is_no_lab(name: str) -> None:
+    state.save(Journal(planned("lab")))
+    with pytest.raises(UsageError):
+        state.load(name)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}', "null", '{"schema": "x"}', "\x00"])
+def test_a_damaged_journal_is_explained(content: str) -> None:
+    state.save(Journal(planned("lab")))
+    (paths.lab("lab") / paths.STATE).write_text(content)
+    with pytest.raises(LabgenError) as caught:
+        state.load("lab")
+    assert "labgen destroy lab" in caught.value.resolution
+
+
+def test_a_journal_from_the_future_is_refused() -> None:
+    state.save(Journal(planned("lab")))
+    path = paths.lab("lab") / paths.STATE
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    with pytest.raises(LabgenError, match="newer"):
+        state.load("lab")
+
+
+def test_a_write_that_fails_keeps_the_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    state.save(Journal(planned("lab"), "booted"))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        state.save(Journal(planned("lab"), "verified"))
+    assert state.load("lab").stage == "booted"
+    assert [path.name for path in paths.lab("lab").iterdir()] == [paths.STATE]
+
+
+HOLD = "from labgen import state\nwith state.locked('lab'):\n    print('held', flush=True)\n    input()\n"
+
+
+def test_the_lock_keeps_others_out_and_ends_with_its_process(home: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert state.is_locked("lab")
+        with pytest.raises(LabgenError, match="another labgen"), state.locked("lab"):
+            pass
+        holder.kill()
+    assert not state.is_locked("lab")
+    with state.locked("lab"):
+        pass
+
+
+def test_the_registry_is_kept() -> None:
+    assert registry.load() == Registry()
+    registry.save(Registry().with_lab("b", "10.77.1.0/24").with_lab("a", "10.77.0.0/24"))
+    assert registry.load().subnets == {"a": "10.77.0.0/24", "b": "10.77.1.0/24"}
+    registry.save(registry.load().without_lab("a").without_lab("never-was"))
+    assert registry.load().subnets == {"b": "10.77.1.0/24"}

@@ -1,0 +1,172 @@
+"""The Swarm's recipe, against engines that behave as Docker's do. The real ones are asked in tests/vm."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from labgen import engine
+from labgen.engine import EngineInfo, JoinTokens, SwarmNode
+from labgen.errors import ClusterError
+from labgen.orchestrators import ORCHESTRATORS, swarm
+from labgen.progress import Silent
+from labgen.storage import EngineStorage
+from tests.unit.labs import planned
+
+LAB = replace(
+    planned(reference="five-node-ha"),
+    nodes=tuple(replace(node, labels={"zone": node.name}) for node in planned(reference="five-node-ha").nodes),
+)
+
+
+class Cloud:
+    """What the Swarm knows: the entries of its nodes."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, SwarmNode] = {}
+        self.born = 0
+        self.leaderless_calls = 0
+
+    def admit(self, hostname: str, role: str) -> str:
+        self.born += 1
+        node_id = f"id{self.born}"
+        self.entries[node_id] = SwarmNode(node_id, hostname, role, "active", "ready", self.born == 1, {})
+        return node_id
+
+
+class FakeEngine:
+    def __init__(self, name: str, cloud: Cloud) -> None:
+        self.name, self.cloud, self.node_id, self.calls = name, cloud, "", list[str]()
+
+    def info(self) -> EngineInfo:
+        entry = self.cloud.entries.get(self.node_id)
+        manager = entry is not None and entry.role == "manager"
+        state = "active" if self.node_id else "inactive"
+        storage = EngineStorage("btrfs", "btrfs")
+        return EngineInfo(storage, "26.1.5", "6.12", state, "", "c" if manager else "", self.node_id, manager)
+
+    def swarm_init(self, address: str, pool: str) -> None:
+        self.calls.append(f"init {address} {pool}")
+        self.node_id = self.cloud.admit(self.name, "manager")
+
+    def swarm_join(self, address: str, manager: str, token: str) -> None:
+        self.calls.append(f"join {manager} {token}")
+        self.node_id = self.cloud.admit(self.name, token)
+
+    def swarm_leave(self) -> None:
+        self.calls.append("leave")
+        if self.node_id in self.cloud.entries:
+            self.cloud.entries[self.node_id] = replace(self.cloud.entries[self.node_id], state="down")
+        self.node_id = ""
+
+    def join_tokens(self) -> JoinTokens:
+        return JoinTokens({"manager": "manager", "worker": "worker"})
+
+    def swarm_nodes(self) -> list[SwarmNode]:
+        if self.cloud.leaderless_calls:
+            self.cloud.leaderless_calls -= 1
+            raise ClusterError("the swarm does not have a leader")
+        return list(self.cloud.entries.values())
+
+    def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:
+        self.calls.append(f"update {node_id}")
+        self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], role=role, labels=labels)
+
+    def remove_node(self, node_id: str) -> None:
+        del self.cloud.entries[node_id]
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeEngine]:
+    cloud = Cloud()
+    fakes = {node.name: FakeEngine(node.name, cloud) for node in LAB.nodes}
+
+    @contextmanager
+    def connect(fake: FakeEngine, limit: float = 0) -> Iterator[FakeEngine]:
+        yield fake
+
+    monkeypatch.setattr(engine, "connect", connect)
+    monkeypatch.setattr(swarm, "POLL", 0)
+    return fakes
+
+
+def form(engines: Mapping[str, Any]) -> bool:
+    return ORCHESTRATORS["swarm"].form(LAB, engines, Silent())
+
+
+def entries(engines: Mapping[str, FakeEngine]) -> dict[str, SwarmNode]:
+    return {entry.hostname: entry for entry in engines["manager1"].cloud.entries.values()}
+
+
+def test_a_new_swarm_has_all_nodes_with_their_roles_and_labels(engines: dict[str, FakeEngine]) -> None:
+    assert form(engines)
+    assert {name: (entry.role, entry.labels) for name, entry in entries(engines).items()} == {
+        node.name: (node.role, node.labels) for node in LAB.nodes
+    }
+    assert engines["manager1"].calls[0] == f"init {LAB.nodes[0].address} {LAB.swarm_pool}"
+
+
+def test_a_whole_swarm_is_left_alone(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    for fake in engines.values():
+        fake.calls.clear()
+    assert not form(engines)
+    assert all(fake.calls == [] for fake in engines.values())
+
+
+def test_a_node_that_left_joins_again_and_leaves_no_dead_entry(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    engines["worker1"].swarm_leave()
+    assert form(engines)
+    assert entries(engines)["worker1"].state == "ready"
+    assert len(engines["manager1"].cloud.entries) == len(LAB.nodes)
+
+
+def test_a_node_of_a_foreign_swarm_is_taken_over(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    engines["worker2"].node_id = "of another cluster"
+    assert form(engines)
+    assert entries(engines)["worker2"].id == engines["worker2"].node_id
+
+
+def test_the_first_manager_may_be_the_one_that_is_new(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    engines["manager1"].swarm_leave()
+    assert form(engines)
+    assert not any(call.startswith("init") for call in engines["manager1"].calls[1:])
+    assert len(engines["manager1"].cloud.entries) == len(LAB.nodes)
+
+
+def test_managers_without_a_leader_are_waited_for(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    engines["manager1"].cloud.leaderless_calls = 3
+    assert not form(engines)
+
+
+def test_a_node_that_never_gets_ready_is_named(
+    engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form(engines)
+    cloud = engines["manager1"].cloud
+    node_id = engines["worker1"].node_id
+    cloud.entries[node_id] = replace(cloud.entries[node_id], state="unknown")
+    monkeypatch.setattr(swarm, "READY_LIMIT", -1)
+    with pytest.raises(ClusterError) as caught:
+        form(engines)
+    assert "worker1: unknown" in caught.value.details
+    assert "worker1" in caught.value.resolution
+
+
+def test_tokens_are_not_shown() -> None:
+    assert "SWMTKN" not in repr(JoinTokens({"manager": "SWMTKN-1", "worker": "SWMTKN-2"}))
+
+
+def test_members_prefer_the_living_entry(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    engines["worker1"].swarm_leave()
+    engines["worker1"].swarm_join("", "", "worker")
+    members = ORCHESTRATORS["swarm"].members(LAB, engines["manager1"])  # type: ignore[arg-type]
+    assert members["worker1"].state == "ready"
+    assert [name for name, member in members.items() if member.leader] == ["manager1"]
