@@ -123,7 +123,7 @@ def _row(profile: Profile) -> dict[str, object]:
 
 def _warn(reference: str, warnings: tuple[str, ...]) -> None:
     for warning in warnings:
-        note(f"{reference}: {warning}")
+        note(f"warning: {reference}: {warning}")
 
 
 def _together(errors: list[ProfileError], checked: int) -> ProfileError:
@@ -131,4 +131,4 @@ def _together(errors: list[ProfileError], checked: int) -> ProfileError:
     if len(errors) == 1:
         return errors[0]
     details = "\n".join(f"{error.brief}\n{error.details}".strip("\n") for error in errors)
-    return ProfileError(f"{len(errors)} of {checked} profiles are wrong", details, "correct them, then check again")
+    return ProfileError(f"{len(errors)} of {checked} profiles are wrong", details, "Correct them, then check again.")

@@ -7,7 +7,7 @@
 
 The modules, in the order of the work:
 
-    find.py       a name or a path -> the file
+    finder.py     a name or a path -> the file
     files.py      the file -> text, whatever the file turns out to be
     source.py     text -> plain data, each value with its line
     overrides.py  ``--set`` -> the same data, changed
@@ -15,15 +15,16 @@ The modules, in the order of the work:
     sentences.py  pydantic's errors -> ours
     rules.py      what no field can tell alone
     scripts.py    the guest scripts that a profile adds
-    load.py       all of the above
-    dump.py       Profile -> text
+    loader.py     all of the above
+    dumper.py     Profile -> text
+    naming.py     a lab's name, by the same rules
 
 Importing takes a quarter of a second, most of it pydantic: commands import it when they run.
 """
 
-from labgen.profile.dump import dump
-from labgen.profile.find import find, shipped
-from labgen.profile.load import Loaded, load, parse
+from labgen.profile.dumper import dump
+from labgen.profile.finder import find, shipped
+from labgen.profile.loader import Loaded, load, parse
 from labgen.profile.schema import NodeSpec, Profile, json_schema
 from labgen.profile.scripts import read_script
 

@@ -35,5 +35,5 @@ def find(reference: str) -> Path:
     raise ProfileError(
         f"no profile is called {shown(reference)}",
         near(clipped(reference), known, "profiles"),
-        "see labgen profile list, or give a file's path",
+        "See what there is: labgen profile list. Or give a file's path.",
     )

@@ -14,14 +14,13 @@ from labgen.errors import ProfileError
 from labgen.profile import overrides as settings
 from labgen.profile import rules, scripts, sentences, source
 from labgen.profile.files import read_text
-from labgen.profile.find import find
+from labgen.profile.finder import find
 from labgen.profile.problems import (
     Finding,
     Location,
     Problem,
     clipped,
     profile_error,
-    shown,
     suggestion,
     within,
 )
@@ -47,7 +46,7 @@ class Loaded:
 def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
     """A profile by its name or path.
 
-    :param reference: see :func:`labgen.profile.find.find`.
+    :param reference: see :func:`labgen.profile.finder.find`.
     :param overrides: like ``resources.memory=2GiB``; the later one wins.
     :raises ProfileError: anything is wrong with the profile; the details have a line for each error.
     :raises UsageError: an override is not of the form ``PATH=VALUE``.
@@ -56,8 +55,9 @@ def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
     try:
         text = read_text(path, source.LARGEST)
     except ValueError as error:
-        brief = f"profile {shown(reference)} cannot be read"
-        raise ProfileError(brief, f"{clipped(_label(path))}: {error}", "see labgen profile list") from error
+        brief = f"profile '{clipped(reference)}' cannot be read"
+        evidence = f"{clipped(_label(path))}: {error}"
+        raise ProfileError(brief, evidence, "See what there is: labgen profile list") from error
     return parse(text, reference, label=_label(path), path=path, overrides=overrides)
 
 

@@ -66,7 +66,7 @@ def _put(document: Document, location: Location, value: object, place: Place) ->
 
 def _refuse_new_group(document: Document, location: Location, place: Place, groups: list[str]) -> None:
     """A mistyped group would otherwise become a new one, with a node of its own."""
-    group = location[1]
-    message = f"there is no group {shown(group)}{suggestion(group, groups)} A new one is set as a whole, "
-    message += f"e.g. --set 'nodes.{clipped(str(group))}={{count: 2}}'"
+    group = str(location[1])
+    message = f"there is no group {shown(group)}{suggestion(group, groups)}"
+    message += f" (a new group is set as a whole: --set 'nodes.{clipped(group)}={{count: 2}}')"
     document.problems.append(Problem(place, location, message))

@@ -66,8 +66,8 @@ def profile_error(name: str, problems: Iterable[Problem]) -> ProfileError:
     count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
     command = f"labgen profile validate {shlex.quote(clipped(name))}"
     in_file = any(problem.place.order < BEYOND_LINES for problem in problems)
-    resolution = f"correct the file, then check it: {command}" if in_file else "correct the --set options"
-    return ProfileError(f"profile {shown(name)} has {count}", "\n".join(details), resolution)
+    resolution = f"Correct the file, then check it: {command}" if in_file else "Correct what --set says."
+    return ProfileError(f"profile '{clipped(name)}' has {count}", "\n".join(details), resolution)
 
 
 def within(location: Location, others: Iterable[Location]) -> bool:
@@ -107,18 +107,10 @@ def clipped(text: str) -> str:
     return printable if len(printable) <= _LONGEST_LABEL else f"{printable[:_LONGEST_LABEL]}..."
 
 
-def nearest(word: object, choices: Iterable[str]) -> str | None:
-    """The choice that the word was probably meant to be."""
-    if not isinstance(word, str):
-        return None
-    found = difflib.get_close_matches(word[:64].lower(), list(choices), n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
-def suggestion(word: object, choices: Iterable[str]) -> str:
+def suggestion(word: str, choices: Iterable[str]) -> str:
     """``; did you mean 'btrfs'?``, or what there is to choose from."""
     choices = sorted(choices)
-    near = nearest(word, choices)
-    if near is not None:
-        return f"; did you mean {near!r}?"
+    # Long words are not meant, and would take long to compare.
+    if near := difflib.get_close_matches(word[:64].lower(), choices, n=1):
+        return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(choices)}" if choices else ""

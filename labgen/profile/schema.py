@@ -143,7 +143,7 @@ class NodeSpec:
 
     :param name: the group's name and a number from 1, e.g. ``worker2``.
     :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk in GiB.
-    :param provision: as written in the profile; see :attr:`labgen.profile.load.Loaded.scripts`.
+    :param provision: as written in the profile; see :attr:`labgen.profile.loader.Loaded.scripts`.
     """
 
     name: str
@@ -177,7 +177,7 @@ class Profile(Section):
     orchestrator: Annotated[str, OneOf("an orchestrator", lambda: ORCHESTRATORS)] = Field(
         default="swarm", description="What makes one cluster of the nodes; none leaves them apart."
     )
-    network: Network = Field(default=Network(), description="The lab's own network.")
+    network: Network = Field(default=Network(), description="The network that all nodes of the lab are on.")
     labels: Labels = Field(default={}, description="Docker node labels of all nodes.", examples=[{"rack": "a"}])
     provision: Scripts = Field(
         default=(),

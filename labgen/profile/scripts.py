@@ -39,7 +39,7 @@ def resolve(profile: Profile, directory: Path) -> tuple[dict[str, Path], list[Fi
 def read_script(path: Path) -> str:
     """A script's text, when it is rendered.
 
-    :param path: from :attr:`labgen.profile.load.Loaded.scripts`.
+    :param path: from :attr:`labgen.profile.loader.Loaded.scripts`.
     :raises ProfileError: it can no longer be read.
     """
     try:

@@ -35,7 +35,7 @@ def _sentence(details: ErrorDetails, location: Location) -> str:
 
 
 def _unknown(location: Location) -> str:
-    key = location[-1]
+    key = str(location[-1])
     section = _section(location[:-1])
     fields = section.model_fields
     for name, field in fields.items():

@@ -29,6 +29,7 @@ from labgen.profile.problems import MOST_SHOWN, Location, Place, Problem, clippe
 
 LARGEST = 64 * 1024  # bytes; the longest sensible profile has a tenth of it
 DEEPEST = 12  # levels; the schema has four
+MOST_VALUES = 5000  # fifty groups with all their labels have half of them
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,99})")  # longer ones stay text: Python refuses to convert thousands
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,5})?|[-+]?[0-9]+[eE][-+]?[0-9]{1,5}")
@@ -106,6 +107,7 @@ class _Builder:
         self._events: Iterator[Any] = iter(YAML(typ="safe", pure=True).parse(text))
         self._label = label
         self._document = document
+        self._values = 0
 
     def build(self) -> None:
         try:
@@ -141,8 +143,12 @@ class _Builder:
             self._problem(_line(event), location, f"is an alias (*{clipped(event.anchor)}): write the value out")
             return None
         self._check_properties(event, location)
+        self._values += 1
         if len(location) > DEEPEST:
             self._problem(_line(event), location[:2], f"is nested more than {DEEPEST} levels deep")
+            raise _Stop
+        if self._values > MOST_VALUES:
+            self._problem(_line(event), (), f"has more than {MOST_VALUES} values")
             raise _Stop
         if isinstance(event, MappingStartEvent):
             return self._mapping(location)
