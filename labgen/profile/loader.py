@@ -102,7 +102,7 @@ def _checked(document: Document, path: Path | None) -> tuple[Loaded | None, list
     if path is not None:
         files, missing = scripts.resolve(profile, path.resolve().parent)
         concluded += missing + _unknown_box(profile)
-    found += [finding for finding in concluded if not _rests_on(finding, wrong)]
+    found += [finding for finding in concluded if not finding.is_doubtful(wrong)]
     return Loaded(profile, path, files, tuple(rules.warnings(profile))), found
 
 
@@ -126,11 +126,6 @@ def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]
         elif isinstance(holder, list) and isinstance(last, int):
             holder[last] = "wrong"  # keeps the others' numbers; what is found about it is dropped
     return {"name": "unnamed", "nodes": {"node": {}}, **repaired}
-
-
-def _rests_on(finding: Finding, wrong: Sequence[Location]) -> bool:
-    """Whether something wrong lies at, below or above what the finding was concluded from."""
-    return any(within(basis, wrong) or within(other, [basis]) for basis in finding.rests_on for other in wrong)
 
 
 def _unknown_box(profile: Profile) -> list[Finding]:

@@ -30,7 +30,7 @@ def _parsed(override: str) -> tuple[Location, object]:
         raise UsageError(f"--set {clipped(override)} has no field before the '='", resolution=_SPLIT)
     if "\n" in override:
         raise UsageError(f"--set {clipped(override)} has several lines", resolution=_SPLIT)
-    # Brackets around it make the value what it would be in a file, and a second key a mistake.
+    # As the value of some key, it means what it would mean in a file.
     value = source.parse(f"x: {text}", "--set") if text else Document({"x": ""})
     if value.problems:
         raise UsageError(f"--set {clipped(override)}: {value.problems[0].message}", resolution=_SPLIT)
@@ -40,10 +40,9 @@ def _parsed(override: str) -> tuple[Location, object]:
 def _location(path: str) -> Location:
     """The steps of a path. A label's name may itself hold dots, so it takes all that follows."""
     steps = path.split(".")
-    for depth in (0, 2):
-        if steps[depth : depth + 1] == ["labels"] and (depth == 0 or steps[0] == "nodes"):
-            rest = ".".join(steps[depth + 1 :])
-            return (*steps[: depth + 1], rest) if rest or len(steps) > depth + 1 else tuple(steps)
+    for depth in (1, 3):
+        if steps[depth - 1 : depth] == ["labels"] and (depth == 1 or steps[0] == "nodes") and steps[depth:]:
+            return (*steps[:depth], ".".join(steps[depth:]))
     return tuple(steps)
 
 

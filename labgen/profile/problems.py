@@ -11,6 +11,7 @@ from labgen.errors import ProfileError
 Location = tuple[str | int, ...]
 
 MOST_SHOWN = 50  # lines of errors; nobody reads more, and a hostile file could cause thousands
+ANY = "*"
 BEYOND_LINES = 1_000_000_000  # the order of what comes from no line of a file
 _LONGEST_VALUE = 60
 _LONGEST_LABEL = 300
@@ -49,12 +50,21 @@ class Problem:
 class Finding:
     """Something wrong in the data.
 
-    :param rests_on: what else it was concluded from; if that is wrong itself, the finding means nothing.
+    :param rests_on: what else it was concluded from, where :data:`ANY` stands for every step; if that is wrong
+        itself, the finding means nothing.
     """
 
     location: Location
     message: str
     rests_on: tuple[Location, ...] = ()
+
+    def is_doubtful(self, wrong: Iterable[Location]) -> bool:
+        """Whether something wrong lies at, below or above what the finding rests on."""
+        return any(
+            all(step in (ANY, other) for step, other in zip(basis, location, strict=False))
+            for location in wrong
+            for basis in self.rests_on
+        )
 
 
 def profile_error(name: str, problems: Iterable[Problem]) -> ProfileError:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from labgen.profile.problems import Finding, Location
+from labgen.profile.problems import ANY, Finding, Location
 from labgen.profile.schema import MOST_NODES, Profile
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
@@ -16,7 +16,7 @@ def broken(profile: Profile) -> Iterator[Finding]:
     yield from _no_manager(profile)
     total = sum(group.count for group in profile.nodes.values())
     if total > MOST_NODES:
-        yield Finding(("nodes",), f"{total} nodes are too many: at most {MOST_NODES}", (("nodes",),))
+        yield Finding(("nodes",), f"{total} nodes are too many: at most {MOST_NODES}", (("nodes", ANY, "count"),))
     else:  # looking at each of them would take long for the many that a hostile file can ask for
         yield from _same_names(profile)
     yield from _small_storage(profile)
@@ -47,7 +47,7 @@ def _no_manager(profile: Profile) -> Iterator[Finding]:
         f"no group has 'role: manager', and a {profile.orchestrator} needs one; "
         f"add it to '{first}', or set 'orchestrator: none'"
     )
-    yield Finding(("nodes",), message, (("nodes",), ("orchestrator",)))
+    yield Finding(("nodes",), message, (("nodes", ANY, "role"), ("orchestrator",)))
 
 
 def _same_names(profile: Profile) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def _same_names(profile: Profile) -> Iterator[Finding]:
             yield Finding(
                 ("nodes", node.group),
                 f"has a node {node.name!r}, and so has group {min(others)!r}; rename one of the groups",
-                (("nodes", node.group), ("nodes", min(others))),
+                (("nodes", node.group, "count"), ("nodes", min(others), "count")),
             )
 
 
