@@ -1,0 +1,53 @@
+#!/bin/sh
+# The last hook: makes the new root ($1) a disk that boots by itself, without loop mounts. Runs in mmdebstrap's
+# namespace, where file owners are right; works in the new root's /run, which stays empty in the box.
+# From the environment: LABGEN_DISK_BYTES, LABGEN_ROOT_UUID, SOURCE_DATE_EPOCH.
+set -eu
+root=$1
+work=$root/run/labgen
+first_sector=2048
+mkdir -p "$work/root" "$work/out"
+
+# mmdebstrap cleans up after this hook, too late for the disk.
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb \
+    "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/var/log/apt/* "$root"/var/log/*.log \
+    "$root"/var/cache/ldconfig/aux-cache "$root"/var/lib/dpkg/*-old "$root"/tmp/* "$root"/var/tmp/*
+
+# What the box's version is computed from.
+chroot "$root" dpkg-query -W -f '${Package}:${Architecture} ${Version}\n' | LC_ALL=C sort >"$work/out/packages"
+cp "$root/etc/debian_version" "$work/out/debian_version"
+readlink "$root/vmlinuz" | sed 's/.*vmlinuz-//' >"$work/out/kernel"
+cp -L "$root/vmlinuz" "$work/out/vmlinuz"
+cp -L "$root/initrd.img" "$work/out/initrd.img"
+
+# The new root without what is mounted on it (proc, sys, dev) and without this work directory.
+unshare --mount sh -eu -c '
+    mount --bind "$1" "$2/root"
+    mount -t tmpfs none "$2/root/run"
+    # Features named one by one, so that the host'"'"'s mke2fs.conf has no say and every GRUB can read them.
+    mke2fs -q -t ext4 -F -U "$LABGEN_ROOT_UUID" -E "hash_seed=$LABGEN_ROOT_UUID,lazy_itable_init=1" -m 1 -e remount-ro \
+        -O none,has_journal,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file \
+        -O dir_nlink,extra_isize,resize_inode -J size=32 -L labgen -d "$2/root" "$2/fs" "$3"
+' mke2fs "$root" "$work" "$((LABGEN_DISK_BYTES / 1024 - first_sector / 2))k"
+
+grub=/usr/lib/grub/i386-pc
+cat >"$work/grub.cfg" <<EOF
+set root_uuid=$LABGEN_ROOT_UUID
+export root_uuid
+search --fs-uuid --set=root \$root_uuid
+configfile /boot/grub/grub.cfg
+EOF
+grub-mkimage -O i386-pc -d "$grub" -p /boot/grub -c "$work/grub.cfg" -o "$work/core.img" \
+    biosdisk part_msdos ext2 search search_fs_uuid configfile normal linux
+
+# boot.img reads the rest of GRUB from the second sector, up to the first partition.
+disk=$work/disk
+truncate -s "$LABGEN_DISK_BYTES" "$disk"
+dd if="$grub/boot.img" of="$disk" bs=440 count=1 conv=notrunc status=none
+dd if="$work/core.img" of="$disk" bs=512 seek=1 conv=notrunc status=none
+printf 'label: dos\nlabel-id: 0x6c616267\nstart=%s, type=83, bootable\n' "$first_sector" |
+    sfdisk --quiet --no-reread "$disk"
+dd if="$work/fs" of="$disk" bs=1M seek=1 conv=notrunc,sparse status=none
+rm "$work/fs"
+qemu-img convert -q -c -O qcow2 -o compression_type=zstd "$disk" "$work/out/box.img"
+rm "$disk"

@@ -1,0 +1,5 @@
+#!/bin/sh
+# Called by mmdebstrap with the new root as $1, after the base layer's hook.
+set -eu
+chroot "$1" systemctl --quiet enable systemd-resolved.service
+ln -sf ../run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"

@@ -1,0 +1,280 @@
+"""Building a box: mmdebstrap makes the root, its last hook the disk, and one rename makes it a box."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from labgen import paths
+from labgen.boxes import recipe, store
+from labgen.boxes.recipe import Recipe
+from labgen.boxes.store import Box
+from labgen.errors import BoxError
+from labgen.progress import Progress
+
+DISK_GIB = 10  # the box's virtual size; a node's root disk may be larger, and then grows at boot
+SCRATCH_GIB = 5  # the root, its file system, the disk and two compressed copies at the same time
+ROOT_UUID = "6c616267-656e-4000-8000-000000000001"  # "labgen": the same in every box, for reproducible builds
+SCRATCH_PREFIX = ".building-"
+PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "sfdisk": "fdisk",
+    "qemu-img": "qemu-utils",
+    "grub-mkimage": "grub-common",
+}
+GRUB_BOOT = Path("/usr/lib/grub/i386-pc/boot.img")  # Debian package grub-pc-bin
+SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"  # users' PATH lacks these on Debian
+
+
+def ensure(name: str, progress: Progress) -> Box:
+    """The box of the current recipe, built now if this host does not have it.
+
+    :raises BoxError: unknown name, or the build failed.
+    """
+    found = store.find(name)
+    if found:
+        return found
+    with _only_build(progress):
+        return store.find(name) or _build(recipe.load(name), progress)
+
+
+def build(name: str, progress: Progress, trimmed: bool = True) -> Box:
+    """Build a box from its recipe with Debian's packages of today, also if there is one already.
+
+    If today's packages are those of an existing box, that box is returned and stays as it is.
+
+    :param trimmed: see :func:`labgen.boxes.recipe.load`.
+    :raises BoxError: unknown name, something missing on the host, or the build failed.
+    """
+    wanted = recipe.load(name, trimmed)
+    with _only_build(progress):
+        return _build(wanted, progress)
+
+
+@contextmanager
+def _only_build(progress: Progress) -> Iterator[None]:
+    """One build at a time on a host; the kernel releases the lock when its holder dies."""
+    paths.boxes().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.boxes() / ".build.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.step("another box is being built; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(wanted: Recipe, progress: Progress) -> Box:
+    _check_host()
+    remove_leftovers()
+    progress.step(f"building box {wanted.name} (once, takes some minutes)")
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=paths.boxes()))
+        try:
+            _debootstrap(wanted, scratch, progress)
+            return _publish(wanted, scratch, progress)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise BoxError(f"Box '{wanted.name}' could not be written.", str(error), "df -h " + str(paths.boxes())) from error
+
+
+def _check_host() -> None:
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=SEARCH_PATH)]
+    if not GRUB_BOOT.is_file():
+        missing.append("grub-pc-bin")
+    if missing:
+        raise BoxError(
+            "This host cannot build boxes: programs are missing.",
+            "Missing Debian packages: " + ", ".join(missing),
+            "sudo apt install --no-install-recommends " + " ".join(missing),
+        )
+    free = shutil.disk_usage(paths.boxes()).free / 2**30
+    if free < SCRATCH_GIB:
+        raise BoxError(
+            "There is too little disk space to build a box.",
+            f"{paths.boxes()} has {free:.1f} GiB free; a build needs {SCRATCH_GIB} GiB.",
+            "Free some space, for example with: labgen box remove NAME",
+        )
+
+
+def remove_leftovers() -> None:
+    """Remove what a killed build left. Called with the build lock held, so nobody works there any more."""
+    for path in paths.boxes().glob(SCRATCH_PREFIX + "*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
+    """Run mmdebstrap; leaves ``scratch/out``."""
+    _pack_files(wanted, scratch / "files.tar")
+    environment = {
+        **os.environ,
+        "PATH": SEARCH_PATH,
+        "LABGEN_DISK_BYTES": str(DISK_GIB * 2**30),
+        "LABGEN_ROOT_UUID": ROOT_UUID,
+    }
+    if os.geteuid() == 0:
+        environment["TMPDIR"] = str(scratch)
+    tail: deque[str] = deque(maxlen=20)
+    with subprocess.Popen(
+        mmdebstrap_command(wanted),
+        cwd=scratch,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                tail.append(line.rstrip())
+                if stage := _stage(line):
+                    progress.step(f"building box {wanted.name}: {stage}")
+        except BaseException:
+            process.terminate()  # mmdebstrap takes its mounts and its root with it
+            raise
+    if process.returncode:
+        raise BoxError(
+            f"Building box '{wanted.name}' failed.",
+            "\n".join(tail),
+            "If a download failed, try again: labgen box build " + wanted.name,
+        )
+
+
+def mmdebstrap_command(wanted: Recipe) -> list[str]:
+    """The whole command line. Hooks go in as text, so that no path has to be readable in its namespace."""
+    hooks = [layer.hook for layer in wanted.layers if layer.hook]
+    return [
+        # A labgen that is killed takes the build with it.
+        *("setpriv", "--pdeathsig", "TERM"),
+        "mmdebstrap",
+        "--mode=root" if os.geteuid() == 0 else "--mode=unshare",
+        "--variant=minbase",
+        "--architectures=amd64",
+        "--include=" + ",".join(wanted.packages),
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        "--customize-hook=tar-in files.tar /",
+        *(f"--customize-hook={hook}" for hook in [*hooks, wanted.image_hook]),
+        "--customize-hook=copy-out /run/labgen/out .",
+        wanted.suite,
+        "/dev/null",
+    ]
+
+
+def _stage(line: str) -> str | None:
+    """What mmdebstrap is doing, from its line "I: running apt-get update..."."""
+    if not line.startswith("I: ") or "hook" in line:
+        return None
+    return line.removeprefix("I: ").strip().rstrip(".")
+
+
+def _pack_files(wanted: Recipe, target: Path) -> None:
+    """The layers' files as one tar. Modes come from the content: a wheel does not keep them."""
+    with tarfile.open(target, "w") as tar:
+        for layer in wanted.layers:
+            for path, data in layer.files().items():
+                member = tarfile.TarInfo(path)
+                member.size = len(data)
+                member.mode = 0o755 if data.startswith(b"#!") else 0o644
+                tar.addfile(member, io.BytesIO(data))
+
+
+def lock(wanted: Recipe, out: Path) -> dict[str, Any]:
+    """What is in the box, from the files that the image hook left in ``out``."""
+    versions = dict(line.split() for line in (out / "packages").read_text().splitlines())
+    return {
+        "recipe": wanted.digest,
+        "suite": wanted.suite,
+        "debian": (out / "debian_version").read_text().strip(),
+        "kernel": (out / "kernel").read_text().strip(),
+        "docker": versions["docker.io:amd64"].split("+")[0],
+        "packages": versions,
+    }
+
+
+def version(content: dict[str, Any]) -> str:
+    """Vagrant wants digits and dots: Debian's point release, then 32 bits of the content's sha256."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return f"{content['debian']}.{int(digest[:8], 16)}"
+
+
+def _publish(wanted: Recipe, scratch: Path, progress: Progress) -> Box:
+    """Complete ``scratch/out`` and rename it into the store."""
+    out = scratch / "out"
+    content = lock(wanted, out)
+    number = version(content)
+    target = paths.boxes() / wanted.name / number
+    existing = next((box for box in store.built(wanted.name) if box.version == number), None)
+    if existing:
+        return existing
+    progress.step(f"building box {wanted.name}: packing version {number}")
+    (out / "packages").unlink()
+    package = out / f"{wanted.name}.box"
+    _pack_box(out / store.IMAGE, package)
+    catalog = {
+        "name": store.vagrant_name(wanted.name),
+        "description": f"Debian {content['debian']}, Docker {content['docker']}, built by labgen",
+        "versions": [
+            {
+                "version": number,
+                "providers": [
+                    {
+                        "name": "libvirt",
+                        "url": (target / package.name).as_uri(),
+                        "checksum_type": "sha256",
+                        "checksum": _sha256(package),
+                    }
+                ],
+            }
+        ],
+    }
+    (out / store.CATALOG).write_text(json.dumps(catalog, indent=2) + "\n")
+    stamped = {**content, "built": datetime.now(UTC).isoformat(timespec="seconds")}
+    (out / store.LOCK).write_text(json.dumps(stamped, indent=2, sort_keys=True) + "\n")
+    target.parent.mkdir(exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)  # a directory without a lock.json is no box
+    os.sync()
+    out.rename(target)
+    return Box(wanted.name, number, target, stamped)
+
+
+def _pack_box(image: Path, target: Path) -> None:
+    metadata = json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": DISK_GIB}).encode()
+    with tarfile.open(target, "w") as tar:
+        member = tarfile.TarInfo("metadata.json")
+        member.size = len(metadata)
+        tar.addfile(member, io.BytesIO(metadata))
+        tar.add(image, arcname="box.img", filter=_anonymous)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

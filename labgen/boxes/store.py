@@ -1,0 +1,130 @@
+"""The built boxes on this host: ``boxes/NAME/VERSION/`` in the cache, each directory complete or absent.
+
+    box.img       the disk: zstd-compressed qcow2 with its own boot loader
+    vmlinuz, initrd.img   the same kernel, for a boot without BIOS and GRUB
+    NAME.box      the same disk as Vagrant wants it: a tar with metadata.json
+    catalog.json  what "vagrant box add" reads; it carries the version and the checksum
+    lock.json     what is in the box, to the last package version; the box's version is computed from it
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labgen import paths
+from labgen.boxes import recipe
+
+LOCK, IMAGE, CATALOG = "lock.json", "box.img", "catalog.json"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A built box."""
+
+    name: str  # as profiles say it, e.g. "debian13"
+    version: str  # e.g. "13.4.2891034581"
+    directory: Path
+    lock: dict[str, Any]  # see labgen.boxes.build.lock()
+
+    @property
+    def vagrant_name(self) -> str:
+        return vagrant_name(self.name)
+
+    @property
+    def image(self) -> Path:
+        return self.directory / IMAGE
+
+    @property
+    def catalog(self) -> Path:
+        return self.directory / CATALOG
+
+    @property
+    def kernel(self) -> Path:
+        return self.directory / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        return self.directory / "initrd.img"
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(p.stat().st_blocks * 512 for p in self.directory.iterdir())
+
+
+def vagrant_name(name: str) -> str:
+    return f"labgen/{name}"
+
+
+def built(name: str) -> list[Box]:
+    """All built versions of a box, newest first, whether or not the recipe has changed since."""
+    found = [box for path in (paths.boxes() / name).glob("*/" + LOCK) if (box := _read(name, path))]
+    return sorted(found, key=lambda box: str(box.lock["built"]), reverse=True)
+
+
+def _read(name: str, lock: Path) -> Box | None:
+    try:
+        content = json.loads(lock.read_text())
+        content["built"], content["recipe"]
+    except (OSError, ValueError, KeyError):
+        return None
+    if not (lock.parent / IMAGE).is_file():
+        return None
+    return Box(name, lock.parent.name, lock.parent, content)
+
+
+def find(name: str, trimmed: bool = True) -> Box | None:
+    """The newest box built from the recipe as it is now, or None.
+
+    :raises BoxError: no recipe has that name.
+    """
+    wanted = recipe.load(name, trimmed)
+    return next((box for box in built(wanted.name) if box.lock["recipe"] == wanted.digest), None)
+
+
+def listing() -> list[dict[str, Any]]:
+    """One row for every built box, and one for every recipe without any."""
+    rows: list[dict[str, Any]] = []
+    for name in recipe.known():
+        current = recipe.load(name).digest
+        boxes = built(name)
+        rows += [_row(box, "ready" if box.lock["recipe"] == current else "outdated") for box in boxes]
+        if not boxes:
+            rows.append({"name": name, "version": None, "state": "not built"})
+    return rows
+
+
+def _row(box: Box, state: str) -> dict[str, Any]:
+    return {
+        "name": box.name,
+        "version": box.version,
+        "state": state,
+        "debian": box.lock["debian"],
+        "kernel": box.lock["kernel"],
+        "docker": box.lock["docker"],
+        "size": box.size,
+        "built": box.lock["built"],
+        "directory": str(box.directory),
+    }
+
+
+def remove(name: str, version: str | None = None) -> list[Box]:
+    """Remove one version of a box, or all of them, from labgen's cache.
+
+    What Vagrant and libvirt have copied from it stays: the caller removes ``box.vagrant_name`` at
+    ``box.version`` from Vagrant and the volume from libvirt's pool.
+
+    :returns: the boxes that are gone.
+    :raises BoxError: no recipe has that name, or the version is not built.
+    """
+    recipe.load(name)
+    chosen = [box for box in built(name) if version in (None, box.version)]
+    if version and not chosen:
+        versions = ", ".join(box.version for box in built(name)) or "none"
+        raise recipe.BoxError(f"Box '{name}' {version} is not built.", f"Built versions: {versions}.", "labgen box list")
+    for box in chosen:
+        (box.directory / LOCK).unlink()  # first: from here on it is no box any more, even if we are killed
+        shutil.rmtree(box.directory)
+    return chosen
