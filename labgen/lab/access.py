@@ -51,6 +51,6 @@ def run(
     def work(node: Node) -> ssh.Result:
         with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
             # No limit of ours: only the caller knows how long the command may be silent.
-            return connection.run(command, limit=float("inf"), on_line=lambda line: on_line(node.name, line))
+            return connection.run(command, limit=None, on_line=lambda line: on_line(node.name, line))
 
     return on_each({node.name: node for node in chosen}, work)

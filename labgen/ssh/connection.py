@@ -112,13 +112,13 @@ class Connection:
         command: Sequence[str],
         *,
         stdin: str = "",
-        limit: float = 60,
+        limit: float | None = 60,
         on_line: Callable[[str], None] | None = None,
     ) -> Result:
         """Runs a command and waits for it.
 
         :param command: an argument vector; each argument arrives as it is.
-        :param limit: seconds without any output after which the command is given up.
+        :param limit: seconds without any output after which the command is given up; None: never.
         :param on_line: called with each line of standard output as it comes.
         :raises GuestError: the connection broke or the limit passed.
         """
@@ -130,7 +130,7 @@ class Connection:
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise GuestError(
                 f"{self.target.name}: the connection broke while {command[0]!r} ran",
-                str(error) or f"nothing came for {limit:.0f} s",
+                str(error) or f"nothing came for {limit} s",
             ) from error
 
     def script(

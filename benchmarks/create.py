@@ -1,0 +1,88 @@
+"""How long a cold create of three nodes takes, beside a bare script and a hand-written Vagrantfile.
+
+    tests/vm/namespace .venv/bin/python -m benchmarks.create [--without-by-hand]
+
+All three make the same lab, one after the other, the box present: three Debian machines, Docker on btrfs, a Swarm.
+Wall-clock seconds mean little on a busy host; the ratios, measured in one run, are what counts.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from labgen import accelerator, boxes
+from labgen.progress import Silent
+from labgen.vagrant import add_box
+
+HERE = Path(__file__).parent
+BOX = "debian13"
+LAB = "bench"
+LABGEN = [sys.executable, "-m", "labgen"]
+
+
+def seconds(command: list[str], log: Path, **environment: str) -> float:
+    start = time.monotonic()
+    with log.open("w") as file:
+        result = subprocess.run(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            check=False,
+        )
+    if result.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text()[-3000:]}")
+    return time.monotonic() - start
+
+
+def labgen_create(directory: Path) -> float:
+    taken = seconds([*LABGEN, "create", "three-node-btrfs", "--name", LAB], directory / "labgen.log")
+    print((directory / "labgen.log").read_text())
+    status = seconds([*LABGEN, "status", LAB], directory / "status.log")
+    print(f"labgen status of the running lab: {status:.2f} s")
+    seconds([*LABGEN, "destroy", LAB, "--yes"], directory / "destroy.log")
+    return taken
+
+
+def bare(directory: Path, box: boxes.Box, kind: str) -> float:
+    """Until the last node is ready; what the script removes at its end counts too, and takes under a second."""
+    command = [str(HERE / "bare-lab"), str(box.image), str(directory / "bare")]
+    return seconds(command, directory / "bare.log", ACCELERATOR=kind)
+
+
+def by_hand(directory: Path, box: boxes.Box, kind: str) -> float:
+    add_box(box.catalog)
+    command = str(HERE / "by-hand" / "lab")
+    environment = {"BOX": box.vagrant_name, "ACCELERATOR": kind}
+    taken = seconds([command, "up"], directory / "by-hand.log", **environment)
+    seconds([command, "destroy"], directory / "by-hand-destroy.log", **environment)
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--without-by-hand", action="store_true", help="leave the hand-written Vagrantfile out")
+    options = parser.parse_args()
+    kind = accelerator.probe(Silent()).kind
+    trimmed, stock = boxes.find(BOX), boxes.find(BOX, trimmed=False)
+    if trimmed is None or (stock is None and not options.without_by_hand):
+        sys.exit("the boxes are not built yet: make bench")
+    with tempfile.TemporaryDirectory(prefix="labgen-bench-", dir="/var/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        ours = labgen_create(directory)
+        print(f"labgen create: {ours:.0f} s")
+        least = bare(directory, trimmed, kind)
+        print(f"bare script: {least:.0f} s; labgen create takes {ours / least:.2f} of it")
+        if stock is not None and not options.without_by_hand:
+            hand = by_hand(directory, stock, kind)
+            print(f"hand-written Vagrantfile: {hand:.0f} s; labgen create takes {ours / hand:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The wheel carries everything: installed into an empty environment, it renders."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+PARTS = (
+    "labgen",
+    "boxes",
+    "profiles",
+    "scripts",
+    "Vagrantfile.j2",
+    "setup.cfg",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel, and nothing of the checkout; gives the command."""
+    directory = tmp_path_factory.mktemp("wheel")
+    source = directory / "source"
+    source.mkdir()
+    for part in PARTS:
+        copy = shutil.copytree if (CHECKOUT / part).is_dir() else shutil.copy
+        copy(CHECKOUT / part, source / part)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheels = directory / "wheels"
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    shutil.rmtree(source)
+    environment = directory / "venv"
+    venv.create(environment, symlinks=True)
+    (wheel,) = wheels.glob("labgen-*.whl")
+    subprocess.run(
+        [*pip, "--python", str(environment / "bin" / "python"), "install", "--no-deps", "--no-index", str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    # The dependencies come from where the tests have them; a .pth file's directories bring no editable labgen along.
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return environment / "bin" / "labgen"
+
+
+def run(command: Path, *arguments: str, cwd: Path) -> str:
+    return subprocess.run([str(command), *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+
+def test_it_lists_and_renders_the_shipped_profiles(installed: Path, tmp_path: Path) -> None:
+    assert "three-node-btrfs" in run(installed, "profile", "list", cwd=tmp_path)
+    run(installed, "render", "three-node-btrfs", "lab", cwd=tmp_path)
+    assert "labgen/debian13" in (tmp_path / "lab" / "Vagrantfile").read_text()
+    for script in (tmp_path / "lab" / "guest").iterdir():
+        assert script.read_text() == (CHECKOUT / "scripts" / "guest" / script.name).read_text()
+
+
+def test_it_carries_every_recipe_and_keeps_what_may_be_run(installed: Path) -> None:
+    (assets,) = installed.parents[1].glob("lib/python*/site-packages/labgen/assets")
+
+    def files(directory: Path) -> set[str]:
+        return {
+            str(path.relative_to(directory))
+            for path in directory.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    for asset, original in {"boxes": "boxes", "profiles": "profiles", "guest": "scripts/guest"}.items():
+        assert files(assets / asset) == files(CHECKOUT / original)
+    hooks = [path for path in (CHECKOUT / "boxes").rglob("*") if path.is_file() and os.access(path, os.X_OK)]
+    for hook in hooks:
+        assert os.access(assets / "boxes" / hook.relative_to(CHECKOUT / "boxes"), os.X_OK)

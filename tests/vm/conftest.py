@@ -1,0 +1,111 @@
+"""Labs on real machines. Run inside tests/vm/namespace, which gives them a libvirt and a network of their own."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LABGEN = [sys.executable, "-m", "labgen"]
+NODES = ("manager1", "worker1", "worker2")
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    stdout: str
+    stderr: str
+
+
+def labgen(*arguments: str, check: bool = True, env: dict[str, str] | None = None) -> Ran:
+    """Runs the command as a user would."""
+    result = subprocess.run(
+        [*LABGEN, *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+    ran = Ran(result.returncode, result.stdout, result.stderr)
+    assert "Traceback" not in ran.stderr, ran.stderr
+    if check:
+        assert ran.status == 0, f"labgen {' '.join(arguments)}: exit {ran.status}\n{ran.stdout}{ran.stderr}"
+    return ran
+
+
+def virsh(*arguments: str) -> str:
+    """What libvirt itself says."""
+    command = ["virsh", "-c", "qemu:///system", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def names(*arguments: str) -> set[str]:
+    """The names that a virsh list command prints."""
+    return set(virsh(*arguments, "--name").split())
+
+
+def volumes() -> set[str]:
+    listed = subprocess.run(
+        ["virsh", "-c", "qemu:///system", "vol-list", "labgen"], capture_output=True, text=True, check=False
+    )
+    return {line.split()[0] for line in listed.stdout.splitlines()[2:] if line.strip()}
+
+
+def on_host() -> dict[str, set[str]]:
+    """All that labs leave on a host, as the host sees it. Volumes of boxes stay; they are the cache."""
+    home = Path(os.environ["LABGEN_HOME"])
+    index = Path(os.environ["VAGRANT_HOME"]) / "data" / "machine-index" / "index"
+    machines = json.loads(index.read_text())["machines"] if index.exists() else {}
+    return {
+        "domains": names("list", "--all"),
+        "networks": names("net-list", "--all"),
+        "volumes": {name for name in volumes() if "_vagrant_box_image_" not in name},
+        "bridges": {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("lg")},
+        "leases": {path.name for path in Path("/var/lib/libvirt/dnsmasq").iterdir() if path.name.startswith("lg")},
+        "labs": {path.name for path in (home / "data" / "labs").glob("*")},
+        "locks": {path.name for path in (home / "data" / "locks").glob("[!.]*")},
+        "vagrant": {machine["vagrantfile_path"] for machine in machines.values()},
+    }
+
+
+def node_output(lab: str, node: str, *command: str) -> str:
+    """What a command prints in a machine."""
+    return labgen("exec", lab, "--node", node, "--", *command).stdout.strip()
+
+
+def eventually(what: str, probe: Callable[[], Any], limit: float = 300) -> Any:
+    """The first true thing a probe gives; fails with its name when the limit (seconds) passes."""
+    deadline = time.monotonic() + limit
+    while True:
+        with contextlib.suppress(OSError):
+            if answer := probe():
+                return answer
+        assert time.monotonic() < deadline, f"not within {limit} s: {what}"
+        time.sleep(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_in_the_namespace() -> None:
+    """Refuses to run where a packet could leave the machine."""
+    if {path.name for path in Path("/sys/class/net").iterdir()} - {"lo"} and "LABGEN_HOME" not in os.environ:
+        pytest.exit("run these tests as: tests/vm/namespace .venv/bin/pytest tests/vm", 2)
+    routes = Path("/proc/net/route").read_text().splitlines()[1:]
+    if any(route.split()[1] == "00000000" for route in routes):
+        pytest.exit("there is a default route: run these tests as: tests/vm/namespace ...", 2)
+
+
+@pytest.fixture(scope="session")
+def lab(only_in_the_namespace: None) -> Iterator[str]:
+    """The lab most tests share: three nodes, Docker on btrfs, a Swarm."""
+    name = "shared"
+    labgen("create", "three-node-btrfs", "--name", name)
+    yield name
+    labgen("destroy", name, "--yes")

@@ -1,0 +1,136 @@
+"""Creates that are cut off, and what destroy leaves: nothing of the lab, everything else."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm.conftest import LABGEN, eventually, labgen, names, node_output, on_host, virsh
+
+FOREIGN_NETWORK = "<network><name>labgen_foreign</name><bridge name='foreign0'/></network>"
+FOREIGN_DOMAIN = (
+    "<domain type='qemu'><name>labgen_foreign</name><memory unit='MiB'>64</memory>"
+    "<os><type arch='x86_64'>hvm</type></os></domain>"
+)
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
+    """Things on the host that look like ours and are not; the fixture checks that they survive."""
+    directory = tmp_path_factory.mktemp("foreign")
+    (directory / "network.xml").write_text(FOREIGN_NETWORK)
+    (directory / "domain.xml").write_text(FOREIGN_DOMAIN)
+    virsh("net-define", str(directory / "network.xml"))
+    virsh("define", str(directory / "domain.xml"))
+    labgen("doctor", check=False)  # makes the pool, if this is the first thing that ever ran
+    virsh("vol-create-as", "labgen", "labgen_foreign.img", "1M")
+    before = on_host()
+    yield before
+    assert on_host() == before
+    virsh("undefine", "labgen_foreign")
+    virsh("net-undefine", "labgen_foreign")
+    virsh("vol-delete", "labgen_foreign.img", "--pool", "labgen")
+
+
+@contextlib.contextmanager
+def creating(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A create that runs meanwhile, in a process group of its own, as a shell would start it."""
+    with subprocess.Popen(
+        [*LABGEN, "create", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def domain_exists(lab: str) -> bool:
+    return any(f"_{lab}_" in name for name in names("list", "--all"))
+
+
+def vagrant_runs(lab: str) -> bool:
+    directory = Path(os.environ["LABGEN_HOME"]) / "data" / "labs" / lab
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == directory:
+                return True
+    return False
+
+
+def test_killed_while_vagrant_boots_then_resumed_then_destroyed(foreign: dict[str, set[str]], tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("name: cut\nnodes: {manager: {role: manager}}\nstorage: {driver: btrfs}\n")
+    with creating(str(profile)) as process:
+        eventually("the machine is defined", lambda: domain_exists("cut"))
+        process.kill()  # labgen alone: it must not leave a vagrant behind
+        process.wait()
+    eventually("Vagrant ended with labgen", lambda: not vagrant_runs("cut"), 10)
+    assert "failed" in labgen("list").stdout
+
+    labgen("create", str(profile))
+    assert (
+        node_output("cut", "manager1", "docker", "info", "-f", "{{.Driver}} {{.Swarm.ControlAvailable}}")
+        == "btrfs true"
+    )
+
+    # The profile is edited and gone meanwhile: destroy works from what is recorded.
+    profile.unlink()
+    labgen("destroy", "cut", "--yes")
+    assert on_host() == foreign
+
+
+def test_interrupted_is_a_normal_end(foreign: dict[str, set[str]]) -> None:
+    with creating("single-node", "--name", "stopped") as process:
+        eventually("the machine is defined", lambda: domain_exists("stopped"))
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does: labgen and Vagrant at once
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "labgen destroy stopped" in errors
+    labgen("destroy", "stopped", "--yes")
+    assert on_host() == foreign
+
+
+def test_rolled_back_after_a_failure(foreign: dict[str, set[str]], tmp_path: Path) -> None:
+    (tmp_path / "fail.sh").write_text("#!/bin/sh\necho what went wrong >&2\nexit 7\n")
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("name: broken\nnodes: {manager: {role: manager}}\nprovision: [fail.sh]\n")
+    failed = labgen("create", str(profile), "--on-failure", "rollback", check=False)
+    assert failed.status == 50
+    assert "what went wrong" in failed.stderr
+    assert "exit status 7" in failed.stderr
+    assert on_host() == foreign
+
+
+def test_prune_finds_what_a_lost_record_leaves(foreign: dict[str, set[str]]) -> None:
+    with creating("single-node", "--name", "lost") as process:
+        eventually("the machine is defined", lambda: domain_exists("lost"))
+        process.kill()
+        process.wait()
+    eventually("Vagrant ended with labgen", lambda: not vagrant_runs("lost"), 10)
+    (Path(os.environ["LABGEN_HOME"]) / "data" / "labs" / "lost" / "lab.json").unlink()
+    found = labgen("prune", "--yes").stdout
+    assert "_lost_manager1" in found
+    assert "foreign" not in found
+    assert on_host() == foreign
+
+
+def test_two_creates_of_one_name_at_once(foreign: dict[str, set[str]]) -> None:
+    with creating("single-node", "--name", "twice"):
+        eventually("the first has begun", lambda: domain_exists("twice"))
+        second = labgen("create", "single-node", "--name", "twice", check=False)
+        assert second.status == 1
+        assert "another labgen is working" in second.stderr
+        destroyed = labgen("destroy", "twice", "--yes", check=False)
+        assert destroyed.status == 1
+    labgen("destroy", "twice", "--yes")
+    assert on_host() == foreign
