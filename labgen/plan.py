@@ -58,7 +58,7 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
 
 def guest_file(script: str) -> str:
     """What an extra script of the profile is called among the lab's guest scripts."""
-    return "provision-" + script.replace("/", "-")
+    return f"provision/{script}"
 
 
 def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[Step, ...]:

@@ -18,7 +18,7 @@ def provision(lab: Lab, node: Node, connection: Connection, progress: Progress) 
     """
     log = paths.lab(lab.name) / paths.LOGS / f"{node.name}.provision.log"
     for step in node.steps:
-        progress.step(step.script.removesuffix(".sh"), node.name)
+        progress.step(step.script, node.name)
         _run(lab, node, step, connection, log)
 
 

@@ -126,8 +126,8 @@ def test_extra_scripts_of_the_profile_come_last(tmp_path: Path) -> None:
     lab = plan(loaded.profile, "mine", subnet="10.77.0.0/24", box=BOX, accelerator="tcg", owner="labgen-000000")
     scripts = {guest_file(name): read_script(path) for name, path in loaded.scripts.items()}
     files = render.render(lab, DIRECTORY, dump(loaded.profile), scripts)
-    assert lab.nodes[0].steps[-1].script == "provision-scripts-extra.sh"
-    assert files["guest/provision-scripts-extra.sh"] == "#!/bin/bash\ntrue\n"
+    assert lab.nodes[0].steps[-1].script == "provision/scripts/extra.sh"
+    assert files["guest/provision/scripts/extra.sh"] == "#!/bin/bash\ntrue\n"
 
 
 def test_written_scripts_can_be_run_and_nothing_else(tmp_path: Path) -> None:
