@@ -156,10 +156,7 @@ class Hypervisor:
         self.cut_power(name)
         with _explained(f"removing {name}"):
             self._connection.lookupByName(name).undefineFlags(
-                libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-                | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-                | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-                | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+                libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
             )
 
     # networks
@@ -236,7 +233,8 @@ class Hypervisor:
             pool = self._connection.storagePoolDefineXML(xml)
             pool.setAutostart(1)
         if not pool.isActive():
-            pool.create(libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
+            pool.build()  # its directory, if it is not there
+            pool.create()
         return pool
 
 

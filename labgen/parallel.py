@@ -43,6 +43,7 @@ def on_each(items: Mapping[str, T], work: Callable[[T], R]) -> dict[str, R]:
 
 def _joined(failures: list[BaseException]) -> BaseException:
     """One failure as it is; several of ours as one that tells them all."""
+    failures = list(dict.fromkeys(failures))  # several threads may have met the same one
     first = failures[0]
     if len(failures) == 1 or not all(isinstance(failure, LabgenError) for failure in failures):
         return next((failure for failure in failures if not isinstance(failure, LabgenError)), first)

@@ -22,6 +22,10 @@ SCHEMA = 1
 Stage = Literal["planned", "rendered", "booted", "provisioned", "clustered", "verified"]
 
 
+class BusyError(LabgenError):
+    """Somebody else is changing the lab."""
+
+
 @dataclass(frozen=True)
 class NodeFacts:
     """What was found in a machine when it was verified."""
@@ -102,7 +106,7 @@ def names() -> list[str]:
 def locked(name: str) -> Iterator[None]:
     """Held by whoever changes the lab; the kernel releases it when that process ends, however it ends.
 
-    :raises LabgenError: somebody else holds it.
+    :raises BusyError: somebody else holds it.
     """
     lock = paths.lab_lock(name)
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +114,7 @@ def locked(name: str) -> Iterator[None]:
         with FileLock(lock, timeout=0):
             yield
     except Timeout as error:
-        raise LabgenError(
+        raise BusyError(
             f"another labgen is working on {name!r}", resolution="Wait until it has ended, or stop it, and try again."
         ) from error
 

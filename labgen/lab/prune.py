@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass, field
 
 from labgen import boxes, paths, registry, state, vagrant
-from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.lab.destroy import sweep
 
@@ -63,7 +62,7 @@ def remove(orphans: Orphans) -> None:
     with Hypervisor.connect() as hypervisor:
         for name in gone | set(orphans.directories) | set(orphans.reservations):
             # Somebody may have begun to make a lab of that name meanwhile.
-            with contextlib.suppress(LabgenError), state.locked(name):
+            with contextlib.suppress(state.BusyError), state.locked(name):
                 if not state.exists(name):
                     _remove_remains(hypervisor, name)
         for volume in orphans.volumes:

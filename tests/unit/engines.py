@@ -1,0 +1,66 @@
+"""Docker engines in memory, that behave as the real ones do where the Swarm's recipe asks them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from labgen.engine import EngineInfo, JoinTokens, SwarmNode
+from labgen.errors import ClusterError
+from labgen.storage import EngineStorage
+
+
+class Cloud:
+    """What the Swarm knows: the entries of its nodes."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, SwarmNode] = {}
+        self.born = 0
+        self.leaderless_calls = 0
+
+    def admit(self, hostname: str, role: str) -> str:
+        self.born += 1
+        node_id = f"id{self.born}"
+        self.entries[node_id] = SwarmNode(node_id, hostname, role, "active", "ready", self.born == 1, {})
+        return node_id
+
+
+class FakeEngine:
+    def __init__(self, name: str, cloud: Cloud) -> None:
+        self.name, self.cloud, self.node_id, self.calls = name, cloud, "", list[str]()
+        self.driver = "btrfs"
+
+    def info(self) -> EngineInfo:
+        entry = self.cloud.entries.get(self.node_id)
+        manager = entry is not None and entry.role == "manager"
+        state = "active" if self.node_id else "inactive"
+        storage = EngineStorage(self.driver, "btrfs")
+        return EngineInfo(storage, "26.1.5", "6.12", state, "", "c" if manager else "", self.node_id, manager)
+
+    def swarm_init(self, address: str, pool: str) -> None:
+        self.calls.append(f"init {address} {pool}")
+        self.node_id = self.cloud.admit(self.name, "manager")
+
+    def swarm_join(self, address: str, manager: str, token: str) -> None:
+        self.calls.append(f"join {manager} {token}")
+        self.node_id = self.cloud.admit(self.name, token)
+
+    def swarm_leave(self) -> None:
+        self.calls.append("leave")
+        if self.node_id in self.cloud.entries:
+            self.cloud.entries[self.node_id] = replace(self.cloud.entries[self.node_id], state="down")
+        self.node_id = ""
+
+    def join_tokens(self) -> JoinTokens:
+        return JoinTokens({"manager": "manager", "worker": "worker"})
+
+    def swarm_nodes(self) -> list[SwarmNode]:
+        if self.cloud.leaderless_calls:
+            self.cloud.leaderless_calls -= 1
+            raise ClusterError("the swarm does not have a leader")
+        return list(self.cloud.entries.values())
+
+    def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:
+        self.calls.append(f"update {node_id}")
+        self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], role=role, labels=labels)
+
+    def remove_node(self, node_id: str) -> None:
+        del self.cloud.entries[node_id]

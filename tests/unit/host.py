@@ -1,0 +1,173 @@
+"""A host without machines: libvirt's own test driver, a Vagrant that only defines, engines that live in memory."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import libvirt
+import pytest
+
+from labgen import accelerator, boxes, doctor, engine, hypervisor, ssh, state, subnets, vagrant
+from labgen.accelerator import Accelerator
+from labgen.errors import HypervisorError
+from labgen.orchestrators import swarm
+from labgen.ssh import Result, Target
+from tests.unit.engines import Cloud, FakeEngine
+
+URI = "test:///default"
+DOMAIN = """<domain type='test'><name>{name}</name><description>{identity}</description>
+<memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"""
+VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
+
+
+@dataclass
+class Machine:
+    """What happened in one machine."""
+
+    scripts: list[str] = field(default_factory=list)
+    engine: FakeEngine | None = None
+
+
+class FakeConnection:
+    def __init__(self, target: Target, host: "Host") -> None:
+        self.target, self.host = target, host
+
+    def __enter__(self) -> "FakeConnection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def script(self, text: str, arguments: Sequence[str] = (), **_: Any) -> Result:
+        name = next(line.split()[2] for line in text.splitlines() if line.startswith("# usage:"))
+        self.host.machine(self.target.name).scripts.append(name.removesuffix(".sh"))
+        if self.host.failing_script == name:
+            return Result(7, "", "what went wrong")
+        return Result(0, "", "")
+
+    def run(self, command: Sequence[str], **options: Any) -> Result:
+        if on_line := options.get("on_line"):
+            on_line(" ".join(command))
+        return Result(int(self.target.name[-1]), " ".join(command), "")
+
+
+@dataclass
+class Host:
+    """What the tests steer and look at.
+
+    :param boots: how many machines the next ``vagrant up`` makes before it fails; None: all, without failing.
+    """
+
+    libvirt: Any
+    cloud: Cloud = field(default_factory=Cloud)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    ups: int = 0
+    boots: int | None = None
+    failing_script: str = ""
+    unreachable: str = ""
+    driver: str = "btrfs"
+
+    def machine(self, name: str) -> Machine:
+        return self.machines.setdefault(name, Machine())
+
+    def engine(self, name: str) -> FakeEngine:
+        machine = self.machine(name)
+        machine.engine = machine.engine or FakeEngine(name, self.cloud)
+        machine.engine.driver = self.driver
+        return machine.engine
+
+    def domains(self) -> set[str]:
+        return {domain.name() for domain in self.libvirt.listAllDomains()} - {"test"}
+
+    def networks(self) -> set[str]:
+        return {network.name() for network in self.libvirt.listAllNetworks()} - {"default"}
+
+    def volumes(self) -> set[str]:
+        pools = [pool for pool in self.libvirt.listAllStoragePools() if pool.name() == "labgen"]
+        return {name for pool in pools for name in pool.listVolumes()}
+
+    def up(self, directory: Path, log: Path) -> None:
+        """In place of ``vagrant up``: domains, disks and Vagrant's records, as vagrant-libvirt leaves them."""
+        self.ups += 1
+        lab = state.load(directory.name).lab
+        for number, node in enumerate(lab.nodes):
+            record = directory / ".vagrant" / "machines" / node.name / "libvirt" / "id"
+            if record.exists():
+                continue
+            if number == self.boots:
+                raise HypervisorError("booting the machines failed", "Vagrant's last words")
+            domain = self.libvirt.defineXML(DOMAIN.format(name=node.domain, identity=lab.identity))
+            pool = self.libvirt.storagePoolLookupByName("labgen")
+            for disk in (".img", "-vdb.qcow2"):
+                pool.createXML(VOLUME.format(name=node.domain + disk))
+            record.parent.mkdir(parents=True)
+            record.write_text(domain.UUIDString())
+            domain.create()
+            self.machines.pop(node.name, None)
+            record.with_name("ready").touch()
+
+    def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
+        if target.name == self.unreachable:
+            raise ssh.Unreachable(f"{target.name} did not answer", "port 22 is closed")
+        record = target.key.parent / ".vagrant" / "machines" / target.name / "libvirt" / "ready"
+        while not record.exists():
+            if reason := give_up():
+                raise ssh.Unreachable(f"{target.name} will not answer", reason)
+            time.sleep(0.01)
+        return FakeConnection(target, self)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Host]:
+    connection = libvirt.open(URI)
+    fake = Host(connection)
+    box = SimpleNamespace(name="debian13", vagrant_name="labgen/debian13", version="13.1.1", catalog=home / "catalog")
+
+    @contextmanager
+    def connect(opened: FakeConnection, limit: float = 0) -> Iterator[FakeEngine]:
+        yield fake.engine(opened.target.name)
+
+    monkeypatch.setattr(hypervisor, "URI", URI)
+    monkeypatch.setattr(accelerator, "probe", lambda *_: Accelerator("tcg", "there is no /dev/kvm"))
+    monkeypatch.setattr(doctor, "require_ready", lambda _profile: None)
+    monkeypatch.setattr(boxes, "ensure", lambda _name, _progress: box)
+    monkeypatch.setattr(boxes, "find", lambda _name: box)
+    monkeypatch.setattr(vagrant, "has_box", lambda _name, _version: True)
+    monkeypatch.setattr(vagrant, "up", fake.up)
+    monkeypatch.setattr(ssh, "wait_for", fake.wait_for)
+    monkeypatch.setattr(ssh, "port_open", lambda _address: False)
+    monkeypatch.setattr(ssh.Connection, "open", lambda target, limit=0: fake.wait_for(target, limit, None))
+    monkeypatch.setattr(engine, "connect", connect)
+    monkeypatch.setattr(swarm, "POLL", 0)
+    monkeypatch.setattr(subnets, "host_subnets", list)
+    yield fake
+    _clear(connection)
+    connection.close()
+
+
+def _clear(connection: Any) -> None:
+    """The test driver keeps its state as long as any connection is open in the process."""
+    for domain in connection.listAllDomains():
+        if domain.name() != "test":
+            if domain.isActive():
+                domain.destroy()
+            domain.undefine()
+    for network in connection.listAllNetworks():
+        if network.name() != "default":
+            if network.isActive():
+                network.destroy()
+            network.undefine()
+    for pool in connection.listAllStoragePools():
+        if pool.name() == "labgen":
+            for volume in pool.listAllVolumes():
+                volume.delete()
+
+
+__all__ = ["FakeConnection", "Host", "host"]

@@ -1,0 +1,309 @@
+"""The recipes, on a host without machines; the real ones are walked in tests/vm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labgen import paths, registry, state
+from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
+from labgen.lab import access, power, prune, status
+from labgen.lab.create import Outcome, create, preview
+from labgen.lab.destroy import destroy
+from labgen.profile import load
+from labgen.progress import Silent
+from tests.unit.host import Host, host
+
+__all__ = ["host"]  # a fixture
+
+NODES = ("manager1", "worker1", "worker2")
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def make(name: str = "lab", reference: str = "three-node-btrfs", rollback: bool = False) -> Outcome:
+    return create(load(reference), name, Silent(), rollback)
+
+
+def traces(host: Host) -> list[Any]:
+    """What labs leave."""
+    return [host.domains(), host.networks(), host.volumes(), registry.load().subnets, state.names()]
+
+
+NOTHING = [set(), set(), set(), {}, []]
+
+
+def test_create_goes_all_the_way(host: Host) -> None:
+    outcome = make()
+    assert outcome.changed
+    assert outcome.journal == state.load("lab")
+    assert outcome.journal.complete
+    assert {facts.storage_driver for facts in outcome.journal.facts.values()} == {"btrfs"}
+    assert len(host.domains()) == 3
+    assert len(host.volumes()) == 6
+    assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
+    assert all(host.machine(node).scripts == ["hosts", "docker-disk", "docker"] for node in NODES)
+
+
+def test_create_again_has_nothing_to_do(host: Host) -> None:
+    make()
+    assert not make().changed
+    assert host.ups == 1
+    assert all(len(host.machine(node).scripts) == 3 for node in NODES)
+
+
+def test_labs_of_one_profile_live_side_by_side(host: Host) -> None:
+    first, second = make("first").journal.lab, make("second").journal.lab
+    assert first.network.subnet != second.network.subnet
+    destroy("first")
+    assert host.domains() == {node.domain for node in second.nodes}
+    assert host.networks() == {second.network.name}
+    assert len(host.volumes()) == 6
+
+
+def test_emulation_is_said_out_loud(host: Host) -> None:
+    heard = Heard()
+    create(load("single-node", ["storage.driver=btrfs"]), "lab", heard)
+    assert any("software emulation" in note for note in heard.notes)
+
+
+def test_another_profile_under_a_taken_name_is_refused(host: Host) -> None:
+    make()
+    with pytest.raises(UsageError, match="another profile"):
+        make(reference="single-node")
+
+
+def test_a_boot_that_failed_is_resumed(host: Host) -> None:
+    host.boots = 1
+    with pytest.raises(HypervisorError, match="booting"):
+        make()
+    assert state.load("lab").failure == "booting the machines failed"
+    assert status.status("lab").state == "failed"
+    host.boots = None
+    assert make().journal.complete
+    assert len(host.domains()) == 3
+
+
+@pytest.mark.parametrize("lost", ["record", "domain"])
+def test_what_vagrant_and_libvirt_do_not_agree_on_is_made_anew(host: Host, lost: str) -> None:
+    lab = make().journal.lab
+    worker = lab.node("worker1")
+    if lost == "record":
+        (paths.lab("lab") / ".vagrant" / "machines" / "worker1" / "libvirt" / "id").unlink()
+    else:
+        domain = host.libvirt.lookupByName(worker.domain)
+        domain.destroy()
+        domain.undefine()
+    known = paths.lab("lab") / paths.KNOWN_HOSTS
+    known.write_text(f"{worker.address} ssh-ed25519 OLD\n{lab.nodes[0].address} ssh-ed25519 KEPT\n")
+    assert make().changed
+    assert len(host.domains()) == 3
+    assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
+    assert "OLD" not in known.read_text()
+    assert "KEPT" in known.read_text()
+
+
+def test_a_machine_that_is_off_is_started(host: Host) -> None:
+    lab = make().journal.lab
+    host.libvirt.lookupByName(lab.nodes[1].domain).destroy()
+    assert make().changed
+    assert host.libvirt.lookupByName(lab.nodes[1].domain).isActive()
+
+
+def test_another_driver_than_asked_for_fails(host: Host) -> None:
+    host.driver = "vfs"
+    with pytest.raises(GuestError) as caught:
+        make()
+    assert "vfs" in caught.value.details or "vfs" in caught.value.brief
+    assert not state.load("lab").complete
+
+
+def test_a_failing_guest_script_is_quoted(host: Host) -> None:
+    host.failing_script = "docker-disk.sh"
+    with pytest.raises(GuestError) as caught:
+        make(reference="single-node")
+    assert "exit status 7" in caught.value.brief
+    assert "what went wrong" in caught.value.details
+    assert (paths.lab("lab") / "logs" / "manager1.provision.log").read_text().count("what went wrong") == 1
+
+
+def test_a_machine_that_does_not_come_up_is_told_with_the_evidence(host: Host) -> None:
+    host.unreachable = "worker2"
+    with pytest.raises(GuestError) as caught:
+        make()
+    assert "worker2 did not come up" in caught.value.brief
+    assert "machine: running" in caught.value.details
+    assert "port 22: closed" in caught.value.details
+
+
+def test_rollback_leaves_nothing(host: Host) -> None:
+    host.failing_script = "docker.sh"
+    with pytest.raises(GuestError):
+        make(rollback=True)
+    assert traces(host) == NOTHING
+
+
+def test_rollback_keeps_a_lab_that_was_there_before(host: Host) -> None:
+    make()
+    host.unreachable = "worker1"
+    with pytest.raises(GuestError):
+        make(rollback=True)
+    assert state.load("lab").complete
+
+
+def test_ctrl_c_keeps_the_lab_and_says_so_in_the_journal(host: Host) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster())
+    assert state.load("lab").failure == "KeyboardInterrupt"
+    destroy("lab")
+    assert traces(host) == NOTHING
+
+
+class _InterruptAtTheCluster(Silent):
+    def step(self, text: str, node: str | None = None) -> None:
+        if "cluster" in text:
+            raise KeyboardInterrupt
+
+
+def test_destroy_needs_neither_journal_nor_profile(host: Host) -> None:
+    make()
+    (paths.lab("lab") / paths.STATE).write_text("damaged")
+    destroy("lab")
+    assert traces(host) == NOTHING
+
+
+def test_destroy_removes_vagrants_record_and_no_other(host: Host) -> None:
+    make()
+    index = paths.vagrant_home() / "data" / "machine-index" / "index"
+    index.parent.mkdir(parents=True)
+    foreign = {"vagrantfile_path": "/somewhere/else", "name": "default"}
+    machines = {"ours": {"vagrantfile_path": str(paths.lab("lab")), "name": "manager1"}, "foreign": foreign}
+    index.write_text(json.dumps({"version": 1, "machines": machines}))
+    destroy("lab")
+    assert json.loads(index.read_text()) == {"version": 1, "machines": {"foreign": foreign}}
+
+
+def test_destroy_of_an_unknown_lab_names_the_near_ones(host: Host) -> None:
+    make("three")
+    with pytest.raises(UsageError) as caught:
+        destroy("tree")
+    assert "three" in caught.value.details
+
+
+def test_prune_finds_what_belongs_to_no_lab(host: Host) -> None:
+    make("lost")
+    make("kept")
+    (paths.lab("lost") / paths.STATE).unlink()
+    orphans = prune.find()
+    assert {name.split("_")[1] for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} == {"lost"}
+    assert len(orphans.rows()) == 3 + 1 + 6 + 1 + 1
+    prune.remove(orphans)
+    assert prune.find().rows() == []
+    assert make("kept").changed is False
+
+
+def test_prune_takes_replaced_boxes_and_leaves_the_newest(host: Host) -> None:
+    make()
+    pool = host.libvirt.storagePoolLookupByName("labgen")
+    for version in ("13.0.7", "13.1.1"):
+        name = f"labgen-VAGRANTSLASH-debian13_vagrant_box_image_{version}_box.img"
+        pool.createXML(f"<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>")
+    orphans = prune.find()
+    assert orphans.volumes == ["labgen-VAGRANTSLASH-debian13_vagrant_box_image_13.0.7_box.img"]
+    prune.remove(orphans)
+    assert prune.find().rows() == []
+
+
+def test_stop_and_start(host: Host) -> None:
+    lab = make().journal.lab
+    assert power.stop("lab", Silent())
+    assert not power.stop("lab", Silent())
+    assert status.status("lab").state == "stopped"
+    assert power.start("lab", Silent()).changed
+    assert not power.start("lab", Silent()).changed
+    assert all(host.libvirt.lookupByName(node.domain).isActive() for node in lab.nodes)
+
+
+def test_start_of_a_lab_that_was_never_finished_points_to_create(host: Host) -> None:
+    host.boots = 0
+    with pytest.raises(HypervisorError):
+        make()
+    with pytest.raises(UsageError) as caught:
+        power.start("lab", Silent())
+    assert "labgen create" in caught.value.resolution
+
+
+def test_status_has_the_form_that_scripts_read(host: Host) -> None:
+    make()
+    found = status.status("lab").to_json()
+    assert set(found) == {"lab", "profile", "state", "box", "orchestrator", "nodes"}
+    assert found["state"] == "running"
+    assert found["nodes"][0] == {
+        "name": "manager1",
+        "role": "manager",
+        "address": "10.77.0.11",
+        "state": "running",
+        "storage_driver": "btrfs",
+        "backing_filesystem": "btrfs",
+        "engine_version": "26.1.5",
+        "kernel": "6.12",
+        "swarm": {"state": "ready", "availability": "active", "leader": True},
+    }
+
+
+def test_status_of_a_cluster_that_does_not_answer_is_unknown(host: Host) -> None:
+    make()
+    host.unreachable = "manager1"
+    assert {node["swarm"]["state"] for node in status.status("lab").to_json()["nodes"]} == {"unknown"}
+
+
+def test_list_shows_damaged_labs_too(host: Host) -> None:
+    assert status.listing() == []
+    make("good")
+    make("bad")
+    (paths.lab("bad") / paths.STATE).write_text("damaged")
+    assert {row["name"]: row["state"] for row in status.listing()} == {"good": "running", "bad": "failed"}
+
+
+def test_run_reaches_the_chosen_nodes(host: Host) -> None:
+    make()
+    lines: list[tuple[str, str]] = []
+    results = access.run("lab", ["worker1", "worker2"], ["echo", "x"], lambda node, line: lines.append((node, line)))
+    assert {name: result.status for name, result in results.items()} == {"worker1": 1, "worker2": 2}
+    assert sorted(lines) == [("worker1", "echo x"), ("worker2", "echo x")]
+    with pytest.raises(UsageError, match="worker9"):
+        access.run("lab", ["worker9"], ["true"], lambda *_: None)
+
+
+def test_a_preview_touches_nothing(host: Host, home: Path) -> None:
+    lab, files = preview(load("three-node-btrfs"), "lab")
+    assert paths.VAGRANTFILE in files
+    assert not home.exists()
+    make()
+    assert preview(load("three-node-btrfs"), "lab")[0] == lab
+
+
+def test_a_cluster_that_fails_is_resumed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise ClusterError("starting the Swarm failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.unit.engines.FakeEngine.swarm_init", refuse)
+        with pytest.raises(ClusterError):
+            make()
+    assert state.load("lab").stage == "provisioned"
+    assert make().journal.complete
+
+
+def test_two_at_once_exclude_each_other(host: Host) -> None:
+    with state.locked("lab"):
+        for attempt in (make, lambda: power.stop("lab", Silent())):
+            with pytest.raises(LabgenError):
+                attempt()
