@@ -95,7 +95,8 @@ def inventory(lab: str) -> None:
 
     \b
     Example:
-      labgen inventory three-node-btrfs > hosts.ini && ansible -i hosts.ini all -m ping
+      labgen inventory three-node-btrfs > hosts.ini
+      ansible -i hosts.ini all -m ping
     """
     from labgen import render, state  # noqa: PLC0415
 

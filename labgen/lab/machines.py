@@ -115,7 +115,7 @@ def _evidence(lab: Lab, node: Node) -> str:
         lines.append(f"machine: {domain.state if domain else 'not there'}")
         lease = hypervisor.has_lease(lab.network.name, node.mac)
         lines.append(f"address: {'asked for' if lease else 'never asked for: it did not reach its network set-up'}")
-    lines.append(f"port 22: {'open' if ssh.port_open(node.address) else 'closed'}")
+    lines.append(f"port 22: {'open' if ssh.port_open(access.target(lab, node)) else 'closed'}")
     with contextlib.suppress(OSError):
         console = console_log(lab, node).read_text(errors="replace").splitlines()
         lines += ["last lines of its console:", *(f"  {line}" for line in console[-8:])]

@@ -18,7 +18,7 @@ from labgen.model import GUEST_USER
 from labgen.ssh.forwarding import StreamLocalTransport, local_socket
 from labgen.ssh.keys import load_known_hosts
 
-PORT = 22
+CONNECT_LIMIT = 3  # seconds; short, because a lost first packet is repeated after ever longer pauses
 HANDSHAKE_LIMIT = 90  # seconds; three emulated machines on two cores answer slowly while they boot
 POLL = 0.5  # seconds between two looks at a machine that does not answer yet
 
@@ -34,6 +34,7 @@ class Target:
     address: str
     key: Path
     known_hosts: Path
+    port: int = 22
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Connection:
         try:
             client.connect(
                 target.address,
-                PORT,
+                target.port,
                 GUEST_USER,
                 key_filename=str(target.key),
-                timeout=limit,
+                timeout=CONNECT_LIMIT,
                 banner_timeout=limit,
                 auth_timeout=limit,
                 allow_agent=False,
@@ -95,7 +96,9 @@ class Connection:
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             client.close()
-            raise Unreachable(f"{target.name} does not answer on {target.address}:{PORT}", str(error)) from error
+            raise Unreachable(
+                f"{target.name} does not answer on {target.address}:{target.port}", str(error)
+            ) from error
         return cls(target, client)
 
     def __enter__(self) -> Self:
@@ -171,12 +174,10 @@ def wait_for(target: Target, limit: float, give_up: Callable[[], str]) -> Connec
     """
     deadline = time.monotonic() + limit
     while True:
-        last = "port 22 is closed"
-        if port_open(target.address):
-            try:
-                return Connection.open(target)
-            except Unreachable as error:
-                last = f"port 22 is open, but: {error.details}"
+        try:
+            return Connection.open(target)
+        except Unreachable as error:
+            last = error.details
         if reason := give_up():
             raise Unreachable(f"{target.name} will not answer", reason)
         if time.monotonic() > deadline:
@@ -184,13 +185,10 @@ def wait_for(target: Target, limit: float, give_up: Callable[[], str]) -> Connec
         time.sleep(POLL)
 
 
-def port_open(address: str, port: int = PORT, limit: float = 2) -> bool:
-    """Whether something listens there.
-
-    :param limit: seconds.
-    """
+def port_open(target: Target) -> bool:
+    """Whether something listens there."""
     try:
-        with socket.create_connection((address, port), timeout=limit):
+        with socket.create_connection((target.address, target.port), timeout=CONNECT_LIMIT):
             return True
     except OSError:
         return False
@@ -221,12 +219,12 @@ def _converse(channel: paramiko.Channel, stdin: str, on_line: Callable[[str], No
 
 
 def _send_all(channel: paramiko.Channel, data: bytes) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EOFError):
         channel.sendall(data)
         channel.shutdown_write()
 
 
 def _collect_errors(channel: paramiko.Channel, into: list[bytes]) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EOFError):
         while chunk := channel.recv_stderr(65536):
             into.append(chunk)

@@ -78,7 +78,7 @@ def _relay(local: socket.socket, open_stream: Callable[[], paramiko.Channel]) ->
     with local:
         try:
             channel = open_stream()
-        except (paramiko.SSHException, OSError):
+        except (paramiko.SSHException, OSError, EOFError):
             return  # whoever connected sees the connection closed
         back = threading.Thread(target=_copy, args=(channel, local), daemon=True)
         back.start()
@@ -88,8 +88,9 @@ def _relay(local: socket.socket, open_stream: Callable[[], paramiko.Channel]) ->
 
 
 def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-    with contextlib.suppress(OSError):
+    """Until the source ends. Either side may be closed meanwhile; paramiko then says EOFError."""
+    with contextlib.suppress(OSError, EOFError):
         while chunk := source.recv(65536):
             sink.sendall(chunk)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EOFError):
         sink.shutdown(socket.SHUT_WR)

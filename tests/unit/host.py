@@ -114,13 +114,13 @@ class Host:
             record.with_name("ready").touch()
 
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
-        if target.name == self.unreachable:
-            raise ssh.Unreachable(f"{target.name} did not answer", "port 22 is closed")
         record = target.key.parent / ".vagrant" / "machines" / target.name / "libvirt" / "ready"
         while not record.exists():
             if reason := give_up():
                 raise ssh.Unreachable(f"{target.name} will not answer", reason)
             time.sleep(0.01)
+        if target.name == self.unreachable:
+            raise ssh.Unreachable(f"{target.name} did not answer", "port 22 is closed")
         return FakeConnection(target, self)
 
 

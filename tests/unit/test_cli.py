@@ -1,0 +1,302 @@
+"""The command line: what goes where, exit codes, and that no expected failure shows a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labgen import cli, paths, state
+from labgen.cli import console
+from labgen.cli.live import LiveProgress
+from labgen.errors import HostError
+from tests.unit.host import Host, host
+
+__all__ = ["host"]  # a fixture
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["labgen", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output, errors = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), output, errors)
+
+    return call
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)], ids=" ".join)
+def test_every_command_explains_itself(run: Run, command: list[str]) -> None:
+    shown = run(*command, "--help")
+    assert shown.status == 0
+    assert len(max(shown.stdout.splitlines(), key=len)) <= 80
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name not in {"profile", "box"}])
+def test_every_command_shows_an_example(run: Run, name: str) -> None:
+    assert f"labgen {name}" in run(name, "--help").stdout
+
+
+def test_help_loads_no_slow_library() -> None:
+    code = (
+        "import sys; from labgen.cli import cli\n"
+        "try: cli(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('pydantic', 'paramiko', 'docker', 'libvirt', 'rich', 'jinja2', 'ruamel')"
+        " if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr == "[]\n"
+
+
+def test_a_mistyped_command_is_guessed(run: Run) -> None:
+    wrong = run("lsit")
+    assert wrong.status == 2
+    assert "list" in wrong.stderr
+
+
+def test_create_status_exec_stop_start_destroy(host: Host, run: Run) -> None:
+    made = run("create", "three-node-btrfs", "--name", "lab")
+    assert made.status == 0
+    assert "labgen ssh lab manager1" in made.stdout
+    assert "manager1: ready" in made.stderr
+    assert "nothing to do" in run("create", "three-node-btrfs", "--name", "lab").stdout
+
+    assert json.loads(run("status", "lab", "--format", "json").stdout)["state"] == "running"
+    table = run("status", "lab").stdout
+    assert "ready (leader)" in table
+    assert len(max(table.splitlines(), key=len)) <= 80
+    assert json.loads(run("list", "--format", "json").stdout)[0]["name"] == "lab"
+
+    executed = run("exec", "lab", "--", "echo", "-n", "x")
+    assert executed.status == 2  # the highest of 1, 1, 2: the fake machines exit with their number
+    assert "worker2: echo -n x" in executed.stdout
+    assert run("exec", "lab", "--node", "worker1", "--", "true").stdout == "true\n"
+    assert run("exec", "lab", "--node", "worker1", "--all", "--", "true").status == 2
+
+    assert "Host worker2" in run("ssh-config", "lab").stdout
+    assert "[managers]\nmanager1 ansible_host=10.77.0.11" in run("inventory", "lab").stdout
+
+    assert run("stop", "lab").stdout == "lab is stopped\n"
+    assert run("start", "lab").stdout == "lab is running\n"
+    assert run("destroy", "lab", "--yes").stdout == "lab is gone\n"
+    assert run("list", "--format", "json").stdout == "[]\n"
+
+
+def test_ssh_becomes_the_users_ssh(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("create", "three-node-btrfs", "--name", "lab")
+    called: list[Any] = []
+    monkeypatch.setattr(os, "execvp", lambda *arguments: called.append(arguments))
+    run("ssh", "lab")
+    run("ssh", "lab", "worker1", "docker", "node", "ls", "-q")
+    config = str(paths.lab("lab") / "ssh_config")
+    assert called == [
+        ("ssh", ["ssh", "-F", config, "manager1"]),
+        ("ssh", ["ssh", "-F", config, "worker1", "docker", "node", "ls", "-q"]),
+    ]
+    assert run("ssh", "lab", "worker7").status == 2
+
+
+def test_a_failure_says_how_to_go_on(host: Host, run: Run) -> None:
+    host.failing_script = "docker.sh"
+    failed = run("create", "three-node-btrfs", "--name", "lab")
+    assert failed.status == 50
+    assert "what went wrong" in failed.stderr
+    assert "labgen create three-node-btrfs --name lab" in failed.stderr
+    assert "labgen destroy lab" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_a_rollback_says_that_nothing_is_left(host: Host, run: Run) -> None:
+    host.failing_script = "docker.sh"
+    failed = run("create", "three-node-btrfs", "--name", "lab", "--on-failure", "rollback")
+    assert failed.status == 50
+    assert "has been removed" in failed.stderr
+    assert state.names() == []
+
+
+def test_ctrl_c_is_a_normal_end(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("labgen.orchestrators.swarm.Swarm.form", interrupt)
+    stopped = run("create", "three-node-btrfs", "--name", "lab")
+    assert stopped.status == 130
+    assert "labgen destroy lab" in stopped.stderr
+
+
+def test_destroy_asks_and_takes_no_for_an_answer(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("create", "three-node-btrfs", "--name", "lab")
+    monkeypatch.setattr("click.confirm", _refuse)
+    assert run("destroy", "lab").status == 130
+    assert state.names() == ["lab"]
+    assert run("destroy", "--all", "--yes").status == 0
+    assert state.names() == []
+    assert run("destroy").status == 2
+    assert run("destroy", "--all", "--yes").status == 0
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    import click
+
+    raise click.Abort
+
+
+def test_prune_shows_and_removes(host: Host, run: Run) -> None:
+    run("create", "three-node-btrfs", "--name", "lost")
+    (paths.lab("lost") / paths.STATE).unlink()
+    shown = run("prune", "--yes", "--format", "json")
+    assert {row["kind"] for row in json.loads(shown.stdout)} == {
+        "domain",
+        "network",
+        "volume",
+        "directory",
+        "subnet reservation",
+    }
+    assert "nothing is left over" in run("prune").stderr
+
+
+def test_dry_run_prints_everything_and_makes_nothing(host: Host, run: Run, home: Path) -> None:
+    shown = run("create", "three-node-btrfs", "--dry-run")
+    assert shown.status == 0
+    assert "--- Vagrantfile" in shown.stdout
+    assert "10.77.0.13" in shown.stdout
+    assert not home.exists()
+    assert host.domains() == set()
+
+
+def test_render_writes_into_an_empty_directory_only(host: Host, run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "lab"
+    assert run("render", "single-node", str(target)).status == 0
+    assert (target / "guest" / "docker.sh").is_file()
+    assert run("render", "single-node", str(target)).status == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["create", "tree-node-btrfs"], 10),
+        (["create", "single-node", "--name", "Bad_Name"], 10),
+        (["create", "single-node", "--name", "../x"], 10),
+        (["create", "single-node", "--set", "resources.memory=64MiB"], 10),
+        (["create", "single-node", "--set", "nonsense"], 2),
+        (["create", "single-node", "--on-failure", "maybe"], 2),
+        (["status", "nowhere"], 2),
+        (["status", "../../etc"], 2),
+        (["destroy", "nowhere", "--yes"], 2),
+        (["ssh", "nowhere"], 2),
+        (["exec", "nowhere", "--", "true"], 2),
+        (["start", "nowhere"], 2),
+        (["stop", "nowhere"], 2),
+        (["inventory", "nowhere"], 2),
+    ],
+)
+def test_bad_input_makes_nothing(host: Host, run: Run, home: Path, arguments: list[str], status: int) -> None:
+    refused = run(*arguments)
+    assert refused.status == status
+    assert refused.stderr
+    assert refused.stdout == ""
+    assert not paths.labs().exists() or list(paths.labs().iterdir()) == []
+
+
+def test_a_host_that_is_not_ready_is_refused_before_anything_is_made(
+    host: Host, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_profile: object) -> None:
+        raise HostError("this host is not ready", "memory: 64 MiB", "labgen doctor")
+
+    monkeypatch.setattr("labgen.doctor.require_ready", refuse)
+    refused = run("create", "single-node")
+    assert refused.status == 20
+    assert "memory: 64 MiB" in refused.stderr
+    assert state.names() == []
+
+
+def test_a_full_disk_is_a_sentence(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    failed = run("create", "single-node")
+    assert failed.status == 1
+    assert "No space left on device" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_no_colour_and_no_spinner_where_there_is_no_terminal(host: Host, run: Run) -> None:
+    made = run("create", "three-node-btrfs")
+    assert "\x1b" not in made.stdout + made.stderr
+
+
+def test_progress_on_a_terminal_keeps_its_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    with LiveProgress() as live:
+        live.step("booting", "manager1")
+        live.note("[this] stays as it is")
+        live.done("ready", "manager1")
+        live.step("forming the cluster")
+    assert "[this] stays as it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed(run: Run, shell: str) -> None:
+    assert "_LABGEN_COMPLETE" in run("completion", shell).stdout
+
+
+def test_labs_and_nodes_are_completed(host: Host, run: Run) -> None:
+    run("create", "three-node-btrfs", "--name", "mylab")
+
+    def completed(words: str) -> set[str]:
+        environment = {
+            **os.environ,
+            "_LABGEN_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split())),
+        }
+        result = subprocess.run(
+            [sys.executable, "-c", "import sys; sys.argv = ['labgen']; from labgen.cli import main; main()"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return {line.partition(",")[2] for line in result.stdout.splitlines() if line}
+
+    assert completed("labgen ssh ") == {"mylab"}
+    assert completed("labgen ssh mylab ") == {"manager1", "worker1", "worker2"}
+    assert completed("labgen ssh nowhere ") == set()
+
+
+def test_a_reader_that_went_away_is_no_error(home: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "labgen", "profile", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, errors = process.communicate(timeout=60)
+    assert b"Traceback" not in errors
+
+
+def test_plain_progress_has_the_node_and_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress() as shown:
+        shown.step("booting", "worker1")
+        time.sleep(0.01)
+        shown.note("as it is")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("s  worker1: booting")
+    assert lines[1].endswith("s  as it is")
