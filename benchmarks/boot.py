@@ -1,6 +1,7 @@
 """How long a box takes until SSH answers, and from an empty disk to a ready Docker: trimmed and stock.
 
-    sudo python benchmarks/boot.py [--box debian13] [--direct] [--rounds N]
+    python benchmarks/boot.py --build              # with internet: builds the boxes that are missing
+    sudo python benchmarks/boot.py [--direct]      # in a network namespace
 
 Boots each box with bare QEMU (emulated, one virtual CPU, 1 GiB), one after the other, with the same arguments,
 on a tap device with a DHCP server of its own; no internet, no libvirt, no Vagrant. Prints wall-clock seconds and
@@ -14,6 +15,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +26,6 @@ from labgen import boxes
 from labgen.boxes import Box
 
 TAP, HOST, GUEST, MAC = "labgenbench0", "10.209.77.1", "10.209.77.2", "52:54:00:6c:67:62"
-DIRECT = "root=UUID=6c616267-656e-4000-8000-000000000001 "
 DOCKER = """set -e
 modprobe btrfs
 mkfs.btrfs -q -f /dev/vdb
@@ -59,7 +60,7 @@ def network(directory: Path) -> Iterator[None]:
         ip("address", "add", f"{HOST}/24", "dev", TAP)
         ip("link", "set", TAP, "up")
         dnsmasq = subprocess.Popen(
-            ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", f"--interface={TAP}", "--except-interface=lo",
+            ["dnsmasq", "-k", "--conf-file=/dev/null", f"--interface={TAP}", "--except-interface=lo",
              "--bind-interfaces", f"--dhcp-range={HOST},static", f"--dhcp-host={MAC},{GUEST}", "--no-resolv",
              f"--dhcp-leasefile={directory}/leases", f"--pid-file={directory}/dnsmasq.pid", "--no-ping", "--no-hosts",
              f"--log-facility={directory}/dnsmasq.log"],
@@ -147,8 +148,9 @@ def measure(box: Box, daemon: dict[str, object], append: str | None, keep: bool)
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--box", default="debian13")
-    parser.add_argument("--direct", metavar="CMDLINE", help="boot the kernel without BIOS and GRUB")
+    parser.add_argument("--direct", action="store_true", help="boot the kernel without BIOS and GRUB")
     parser.add_argument("--daemon", default=json.dumps(PLAIN), help="daemon.json of the trimmed box")
+    parser.add_argument("--build", action="store_true", help="only build the boxes that are missing")
     parser.add_argument("--only", choices=["trimmed", "stock"])
     parser.add_argument("--keep", action="store_true", help="wait for Enter before each machine is ended")
     options = parser.parse_args()
@@ -157,9 +159,15 @@ def main() -> None:
         if options.only not in (None, kind):
             continue
         trimmed = kind == "trimmed"
-        box = boxes.find(options.box, trimmed) or boxes.build(options.box, Log(), trimmed)
+        box = boxes.find(options.box, trimmed)
+        if options.build:
+            box = box or boxes.build(options.box, Log(), trimmed)
+            print(f"{box.name} {box.version}")
+            continue
+        if not box:
+            raise SystemExit(f"the {kind} {options.box} is not built: {sys.argv[0]} --build")
         daemon = json.loads(options.daemon) if trimmed else PLAIN
-        append = DIRECT + options.direct if options.direct and trimmed else None
+        append = box.cmdline if options.direct else None
         results[kind] = measure(box, daemon, append, options.keep)
         for goal, (wall, cpu) in results[kind].items():
             print(f"{kind:8} {goal:26} {wall:6.1f} s  {cpu:6.1f} CPU s", flush=True)

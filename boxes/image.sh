@@ -17,8 +17,10 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache
 chroot "$root" dpkg-query -W -f '${Package}:${Architecture} ${Version}\n' | LC_ALL=C sort >"$work/out/packages"
 cp "$root/etc/debian_version" "$work/out/debian_version"
 readlink "$root/vmlinuz" | sed 's/.*vmlinuz-//' >"$work/out/kernel"
+sed -n "s/^linux [^ ]* //; s/\$root_uuid/$LABGEN_ROOT_UUID/p" "$root/boot/grub/grub.cfg" >"$work/out/cmdline"
 cp -L "$root/vmlinuz" "$work/out/vmlinuz"
 cp -L "$root/initrd.img" "$work/out/initrd.img"
+chmod 0644 "$work/out/initrd.img"
 
 # The new root without what is mounted on it (proc, sys, dev) and without this work directory.
 unshare --mount sh -eu -c '

@@ -1,11 +1,11 @@
 """The boxes: what a recipe in ``boxes/`` becomes, where it is kept, and how Vagrant learns of it.
 
-    box = boxes.ensure("debian13", progress)     # builds it if this host has none of the current recipe
-    box.catalog                                  # for "vagrant box add"
+box = boxes.ensure("debian13", progress)     # builds it if this host has none of the current recipe
+box.catalog                                  # for "vagrant box add"
 """
 
-from labgen.boxes.build import build, ensure
+from labgen.boxes.builder import build, ensure
 from labgen.boxes.recipe import known
-from labgen.boxes.store import Box, find, listing, remove
+from labgen.boxes.store import Box, choose, find, listing, remove
 
-__all__ = ["Box", "build", "ensure", "find", "known", "listing", "remove"]
+__all__ = ["Box", "build", "choose", "ensure", "find", "known", "listing", "remove"]

@@ -92,7 +92,9 @@ def _build(wanted: Recipe, progress: Progress) -> Box:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
-        raise BoxError(f"Box '{wanted.name}' could not be written.", str(error), "df -h " + str(paths.boxes())) from error
+        raise BoxError(
+            f"Box '{wanted.name}' cannot be written", str(error), f"Look for space: df -h {paths.boxes()}"
+        ) from error
 
 
 def _check_host() -> None:
@@ -101,14 +103,14 @@ def _check_host() -> None:
         missing.append("grub-pc-bin")
     if missing:
         raise BoxError(
-            "This host cannot build boxes: programs are missing.",
+            "This host cannot build boxes: programs are missing",
             "Missing Debian packages: " + ", ".join(missing),
             "sudo apt install --no-install-recommends " + " ".join(missing),
         )
     free = shutil.disk_usage(paths.boxes()).free / 2**30
     if free < SCRATCH_GIB:
         raise BoxError(
-            "There is too little disk space to build a box.",
+            "There is too little disk space to build a box",
             f"{paths.boxes()} has {free:.1f} GiB free; a build needs {SCRATCH_GIB} GiB.",
             "Free some space, for example with: labgen box remove NAME",
         )
@@ -142,7 +144,7 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
         text=True,
         errors="replace",
     ) as process:
-        assert process.stdout
+        assert process.stdout  # noqa: S101 - a pipe was asked for
         try:
             for line in process.stdout:
                 tail.append(line.rstrip())
@@ -153,7 +155,7 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
             raise
     if process.returncode:
         raise BoxError(
-            f"Building box '{wanted.name}' failed.",
+            f"Building box '{wanted.name}' failed",
             "\n".join(tail),
             "If a download failed, try again: labgen box build " + wanted.name,
         )
@@ -208,6 +210,7 @@ def lock(wanted: Recipe, out: Path) -> dict[str, Any]:
         "suite": wanted.suite,
         "debian": (out / "debian_version").read_text().strip(),
         "kernel": (out / "kernel").read_text().strip(),
+        "cmdline": (out / "cmdline").read_text().strip(),
         "docker": versions["docker.io:amd64"].split("+")[0],
         "packages": versions,
     }
@@ -229,7 +232,8 @@ def _publish(wanted: Recipe, scratch: Path, progress: Progress) -> Box:
     if existing:
         return existing
     progress.step(f"building box {wanted.name}: packing version {number}")
-    (out / "packages").unlink()
+    for name in ("packages", "debian_version", "kernel", "cmdline"):
+        (out / name).unlink()
     package = out / f"{wanted.name}.box"
     _pack_box(out / store.IMAGE, package)
     catalog = {

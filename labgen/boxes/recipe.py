@@ -3,7 +3,6 @@
 ``boxes/NAME.toml`` is a recipe; a directory beside it with a ``layer.toml`` is a layer that recipes share.
 """
 
-import difflib
 import hashlib
 import json
 import tomllib
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from labgen import paths
 from labgen.errors import BoxError
+from labgen.suggestions import near
 
 TRIM, STOCK = "trim", "stock"  # the layer that makes a boot short, and Debian's defaults in its place
 
@@ -74,12 +74,7 @@ def load(name: str, trimmed: bool = True) -> Recipe:
     """
     path = paths.box_recipes() / f"{name}.toml"
     if name not in known():
-        near = difflib.get_close_matches(name, known(), n=3, cutoff=0.4)
-        raise BoxError(
-            f"There is no box called '{name}'.",
-            f"Did you mean {' or '.join(near)}?" if near else f"Known boxes: {', '.join(known())}.",
-            "labgen box list",
-        )
+        raise BoxError(f"There is no box '{name}'", near(name, known(), "boxes"), "labgen box list")
     data = tomllib.loads(path.read_text())
     names = [layer if trimmed or layer != TRIM else STOCK for layer in data["layers"]]
     layers = tuple(_layer(layer) for layer in names)

@@ -1,10 +1,10 @@
 """The built boxes on this host: ``boxes/NAME/VERSION/`` in the cache, each directory complete or absent.
 
-    box.img       the disk: zstd-compressed qcow2 with its own boot loader
-    vmlinuz, initrd.img   the same kernel, for a boot without BIOS and GRUB
-    NAME.box      the same disk as Vagrant wants it: a tar with metadata.json
-    catalog.json  what "vagrant box add" reads; it carries the version and the checksum
-    lock.json     what is in the box, to the last package version; the box's version is computed from it
+box.img       the disk: zstd-compressed qcow2 with its own boot loader
+vmlinuz, initrd.img   the same kernel, for a boot without BIOS and GRUB
+NAME.box      the same disk as Vagrant wants it: a tar with metadata.json
+catalog.json  what "vagrant box add" reads; it carries the version and the checksum
+lock.json     what is in the box, to the last package version; the box's version is computed from it
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 
 from labgen import paths
 from labgen.boxes import recipe
+from labgen.errors import BoxError
 
 LOCK, IMAGE, CATALOG = "lock.json", "box.img", "catalog.json"
 
@@ -26,7 +27,7 @@ class Box:
     name: str  # as profiles say it, e.g. "debian13"
     version: str  # e.g. "13.4.2891034581"
     directory: Path
-    lock: dict[str, Any]  # see labgen.boxes.build.lock()
+    lock: dict[str, Any]  # see labgen.boxes.builder.lock()
 
     @property
     def vagrant_name(self) -> str:
@@ -49,6 +50,11 @@ class Box:
         return self.directory / "initrd.img"
 
     @property
+    def cmdline(self) -> str:
+        """What the kernel is told, for a boot without BIOS and GRUB."""
+        return str(self.lock["cmdline"])
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
         return sum(p.stat().st_blocks * 512 for p in self.directory.iterdir())
@@ -67,7 +73,7 @@ def built(name: str) -> list[Box]:
 def _read(name: str, lock: Path) -> Box | None:
     try:
         content = json.loads(lock.read_text())
-        content["built"], content["recipe"]
+        content["built"], content["recipe"], content["cmdline"]
     except (OSError, ValueError, KeyError):
         return None
     if not (lock.parent / IMAGE).is_file():
@@ -110,21 +116,32 @@ def _row(box: Box, state: str) -> dict[str, Any]:
     }
 
 
-def remove(name: str, version: str | None = None) -> list[Box]:
-    """Remove one version of a box, or all of them, from labgen's cache.
+def choose(name: str, version: str | None = None) -> list[Box]:
+    """One built version of a box, or all of them.
 
-    What Vagrant and libvirt have copied from it stays: the caller removes ``box.vagrant_name`` at
-    ``box.version`` from Vagrant and the volume from libvirt's pool.
-
-    :returns: the boxes that are gone.
-    :raises BoxError: no recipe has that name, or the version is not built.
+    :raises BoxError: no recipe has that name, or that version is not built.
     """
     recipe.load(name)
-    chosen = [box for box in built(name) if version in (None, box.version)]
-    if version and not chosen:
-        versions = ", ".join(box.version for box in built(name)) or "none"
-        raise recipe.BoxError(f"Box '{name}' {version} is not built.", f"Built versions: {versions}.", "labgen box list")
-    for box in chosen:
-        (box.directory / LOCK).unlink()  # first: from here on it is no box any more, even if we are killed
-        shutil.rmtree(box.directory)
-    return chosen
+    found = built(name)
+    if version is None:
+        return found
+    if chosen := [box for box in found if box.version == version]:
+        return chosen
+    versions = ", ".join(box.version for box in found) or "none"
+    raise BoxError(f"Box '{name}' {version} is not built", f"Built versions: {versions}", "labgen box list")
+
+
+def remove(boxes: list[Box]) -> None:
+    """Remove boxes from labgen's cache.
+
+    What Vagrant and libvirt have copied from them stays: the caller removes ``box.vagrant_name`` from Vagrant
+    and, once no disk lies on it any more, the volume from libvirt's pool.
+
+    :raises BoxError: a file cannot be removed.
+    """
+    for box in boxes:
+        try:
+            (box.directory / LOCK).unlink()  # first: from here on it is no box, even if we are killed
+            shutil.rmtree(box.directory)
+        except OSError as error:
+            raise BoxError(f"Box '{box.name}' {box.version} cannot be removed", str(error)) from error

@@ -1,0 +1,85 @@
+"""``labgen box``: list, build, remove."""
+
+import click
+
+from labgen.cli.console import emit, format_option, progress
+
+
+@click.group()
+def box() -> None:
+    """Look at the machines' disk images ("boxes"), build them anew, remove them.
+
+    "labgen create" builds the box it needs by itself; these commands are for everything else.
+    """
+
+
+@box.command("list")
+@format_option
+def list_boxes(form: str) -> None:
+    """List all boxes and whether they are built on this host.
+
+    A box is "outdated" when its recipe has changed since; the next "labgen create" builds it anew.
+
+    \b
+    Examples:
+      labgen box list
+      labgen box list --format json
+    """
+    from labgen import boxes  # noqa: PLC0415
+
+    rows = [{**row, "size": _megabytes(row.get("size"))} if form == "table" else row for row in boxes.listing()]
+    emit(rows, form, ["name", "version", "state", "debian", "docker", "kernel", "size"])
+
+
+@box.command()
+@click.argument("name")
+@format_option
+def build(name: str, form: str) -> None:
+    """Build a box from Debian's packages of today.
+
+    If these are the packages of the box that is there already, that one stays.
+
+    \b
+    Examples:
+      labgen box build debian13
+      labgen box build debian12 --format json
+    """
+    from labgen import boxes  # noqa: PLC0415
+
+    with progress() as shown:
+        built = boxes.build(name, shown)
+        shown.done(f"box {name} {built.version} is ready")
+    row = {"name": name, "version": built.version, "directory": str(built.directory)}
+    emit([row], form, ["name", "version", "directory"])
+
+
+@box.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, version: str | None, yes: bool) -> None:
+    """Remove a box, all its versions or one, also from Vagrant's store.
+
+    Labs that exist go on working: libvirt has its own copy, which "labgen prune" removes after the last of them.
+
+    \b
+    Examples:
+      labgen box remove debian12
+      labgen box remove debian13 13.4.2891034581 --yes
+    """
+    from labgen import boxes, vagrant  # noqa: PLC0415
+
+    chosen = boxes.choose(name, version)
+    if not chosen:
+        click.echo(f"{name} is not built", err=True)
+        return
+    if not yes:
+        click.confirm(f"Remove {', '.join(f'{b.name} {b.version}' for b in chosen)}?", abort=True, err=True)
+    boxes.remove(chosen)
+    vagrant.remove_box(chosen[0].vagrant_name)
+    for gone in chosen:
+        click.echo(f"{gone.name} {gone.version} is gone")
+
+
+def _megabytes(size: object) -> str | None:
+    return f"{size / 2**20:.0f} MiB" if isinstance(size, int) else None
