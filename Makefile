@@ -25,8 +25,8 @@ lab: install  ## Bring up a lab: box, three machines, Docker, Swarm (PROFILE=NAM
 	@scripts/host/daemons start
 	scripts/host/with-libvirt $(labgen) create $(PROFILE)
 
-box: install  ## Build the machines' disk image (BOX=NAME for another); needs Debian's packages
-	$(labgen) box build $(BOX)
+box: install  ## Build the machines' disk image unless it is there (BOX=NAME for another)
+	@scripts/host/box $(BOX)
 
 test: lint unit test-vm  ## Run all tests, those on real machines included (about half an hour without KVM)
 
@@ -40,16 +40,16 @@ unit: install  ## Run the tests that need no machine
 	$(pytest) tests/unit
 
 test-vm: install  ## Run the tests on real machines, in a network namespace of their own
-	LABGEN_HOME=$(LABGEN_TEST_HOME) $(labgen) box build $(BOX)
+	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	tests/vm/namespace $(pytest) tests/vm -m 'not slow'
 
 test-all: lint unit  ## Run everything, the slow tests on real machines too
-	LABGEN_HOME=$(LABGEN_TEST_HOME) $(labgen) box build $(BOX)
+	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	tests/vm/namespace $(pytest) tests/vm
 
-bench: install  ## Measure: how long create, save, start and destroy take
-	LABGEN_HOME=$(LABGEN_TEST_HOME) $(labgen) box build $(BOX)
-	tests/vm/namespace $(python) -m benchmarks
+bench: install  ## Measure: how long a cold create takes, beside a bare script and a Vagrantfile by hand
+	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
+	tests/vm/namespace $(python) -m benchmarks.create
 
 clean:  ## Remove what this Makefile made in the checkout (labs and boxes stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist
