@@ -16,6 +16,12 @@ def doctor(context: click.Context, reference: str | None, form: str) -> None:
 
     Boots a kernel under KVM, makes and removes a volume and a network, and says what to do about what fails.
     Exit code 20 if anything does.
+
+    \b
+    Examples:
+      labgen doctor
+      labgen doctor --profile three-node-btrfs
+      labgen doctor --format json
     """
     from labgen import doctor, profile  # noqa: PLC0415 - libvirt and pydantic take a third of a second
     from labgen.errors import HostError  # noqa: PLC0415
