@@ -3,6 +3,7 @@
 # namespace, where file owners are right; works in the new root's /run, which stays empty in the box.
 # From the environment: LABGEN_DISK_BYTES, LABGEN_ROOT_UUID, SOURCE_DATE_EPOCH.
 set -eu
+cd / # the caller's directory may be closed to the namespace's users
 root=$1
 work=$root/run/labgen
 first_sector=2048
@@ -11,9 +12,10 @@ mkdir -p "$work/root" "$work/out"
 # mmdebstrap cleans up after this hook, too late for the disk.
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb \
     "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/var/log/apt/* "$root"/var/log/*.log \
-    "$root"/var/cache/ldconfig/aux-cache "$root"/var/lib/dpkg/*-old "$root"/tmp/* "$root"/var/tmp/*
+    "$root"/var/cache/ldconfig/aux-cache "$root"/var/lib/dpkg/*-old "$root"/var/tmp/*
 
 # What the box's version is computed from.
+# shellcheck disable=SC2016 # dpkg-query's own fields
 chroot "$root" dpkg-query -W -f '${Package}:${Architecture} ${Version}\n' | LC_ALL=C sort >"$work/out/packages"
 cp "$root/etc/debian_version" "$work/out/debian_version"
 readlink "$root/vmlinuz" | sed 's/.*vmlinuz-//' >"$work/out/kernel"
@@ -22,10 +24,13 @@ cp -L "$root/vmlinuz" "$work/out/vmlinuz"
 cp -L "$root/initrd.img" "$work/out/initrd.img"
 chmod 0644 "$work/out/initrd.img"
 
-# The new root without what is mounted on it (proc, sys, dev) and without this work directory.
+# The new root without what is mounted on it (proc, sys, dev), without this work directory, and without what
+# mmdebstrap still needs in /tmp: the configuration that keeps its apt away from the host's.
+# shellcheck disable=SC2016 # expanded by the inner shell
 unshare --mount sh -eu -c '
     mount --bind "$1" "$2/root"
     mount -t tmpfs none "$2/root/run"
+    mount -t tmpfs -o mode=1777 none "$2/root/tmp"
     # Features named one by one, so that the host'"'"'s mke2fs.conf has no say and every GRUB can read them.
     mke2fs -q -t ext4 -F -U "$LABGEN_ROOT_UUID" -E "hash_seed=$LABGEN_ROOT_UUID,lazy_itable_init=1" -m 1 -e remount-ro \
         -O none,has_journal,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file \

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Called by mmdebstrap with the new root as $1, after all packages are in.
 set -eu
+cd / # the caller's directory may be closed to the namespace's users
 root=$1
 
 # The owner whom Vagrant expects. "*" is no password and, unlike "!", no locked account either.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Called by mmdebstrap with the new root as $1, after the base layer's hook.
 set -eu
+cd / # the caller's directory may be closed to the namespace's users
 root=$1
 units=$root/etc/systemd/system
 

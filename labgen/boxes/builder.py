@@ -34,6 +34,7 @@ PROGRAMS = {
     "sfdisk": "fdisk",
     "qemu-img": "qemu-utils",
     "grub-mkimage": "grub-common",
+    "xz": "xz-utils",
 }
 GRUB_BOOT = Path("/usr/lib/grub/i386-pc/boot.img")  # Debian package grub-pc-bin
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"  # users' PATH lacks these on Debian

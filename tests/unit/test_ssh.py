@@ -1,12 +1,14 @@
 """Connections, against an SSH server in this process. OpenSSH itself is met in tests/vm."""
 
+import contextlib
 import shlex
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
@@ -36,8 +38,18 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=_execute, args=(channel, command.decode()), daemon=True).start()
+        _quietly(_execute, channel, command.decode())
         return True
+
+
+def _quietly(work: Callable[..., None], *arguments: Any) -> None:
+    """In a thread of the server's; that the client goes away in the middle is its right."""
+
+    def attempt() -> None:
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            work(*arguments)
+
+    threading.Thread(target=attempt, daemon=True).start()
 
 
 def _execute(channel: paramiko.Channel, command: str) -> None:
@@ -56,7 +68,7 @@ def _execute(channel: paramiko.Channel, command: str) -> None:
 def _echo(transport: paramiko.Transport, server: Server) -> None:
     while channel := transport.accept(30):
         if channel.get_id() in server.streams:
-            threading.Thread(target=_shout, args=(channel,), daemon=True).start()
+            _quietly(_shout, channel)
 
 
 def _shout(channel: paramiko.Channel) -> None:
@@ -87,7 +99,7 @@ def machine(tmp_path: Path) -> Iterator[Target]:
                 transport.start_server(server=server)
             except (paramiko.SSHException, EOFError):
                 continue
-            threading.Thread(target=_echo, args=(transport, server), daemon=True).start()
+            _quietly(_echo, transport, server)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)

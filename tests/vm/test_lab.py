@@ -126,7 +126,7 @@ def responder(lab: str) -> str:
     script = (
         "docker image inspect responder >/dev/null 2>&1 ||"
         " { dpkg -L perl-base libc6 libcrypt1 | grep -v /share/ | grep -v '^/\\.$';"
-        " echo /lib; echo /lib64; echo /bin; }"
+        " echo /lib; echo /lib64; echo /bin; } | sort -u"
         " | sudo tar --no-recursion -cPT - | docker import - responder"
     )
     labgen("exec", lab, "--", "sh", "-c", script)

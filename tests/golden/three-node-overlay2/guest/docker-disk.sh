@@ -46,7 +46,9 @@ elif [ "$found" != "$filesystem" ]; then
 fi
 
 if ! grep -q "[[:space:]]${target}[[:space:]]" /etc/fstab; then
-    echo "LABEL=$label $target $filesystem defaults 0 0" >>/etc/fstab
+    # Without the disk the machine still comes up and can be looked into; Docker waits for the mount.
+    # A busy host may take long to announce the disk.
+    echo "LABEL=$label $target $filesystem nofail,x-systemd.device-timeout=15min 0 0" >>/etc/fstab
     # systemd makes its mount units from fstab.
     systemctl daemon-reload
 fi
