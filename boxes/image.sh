@@ -26,16 +26,18 @@ chmod 0644 "$work/out/initrd.img"
 
 # The new root without what is mounted on it (proc, sys, dev), without this work directory, and without what
 # mmdebstrap still needs in /tmp: the configuration that keeps its apt away from the host's.
+disk=$work/disk
+truncate -s "$LABGEN_DISK_BYTES" "$disk"
 # shellcheck disable=SC2016 # expanded by the inner shell
 unshare --mount sh -eu -c '
     mount --bind "$1" "$2/root"
     mount -t tmpfs none "$2/root/run"
     mount -t tmpfs -o mode=1777 none "$2/root/tmp"
     # Features named one by one, so that the host'"'"'s mke2fs.conf has no say and every GRUB can read them.
-    mke2fs -q -t ext4 -F -U "$LABGEN_ROOT_UUID" -E "hash_seed=$LABGEN_ROOT_UUID,lazy_itable_init=1" -m 1 -e remount-ro \
+    mke2fs -q -t ext4 -F -U "$LABGEN_ROOT_UUID" -E "offset=$4,hash_seed=$LABGEN_ROOT_UUID,lazy_itable_init=1" -m 1 -e remount-ro \
         -O none,has_journal,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file \
-        -O dir_nlink,extra_isize,resize_inode -J size=32 -L labgen -d "$2/root" "$2/fs" "$3"
-' mke2fs "$root" "$work" "$((LABGEN_DISK_BYTES / 1024 - first_sector / 2))k"
+        -O dir_nlink,extra_isize,resize_inode -J size=32 -L labgen -d "$2/root" "$2/disk" "$3"
+' mke2fs "$root" "$work" "$((LABGEN_DISK_BYTES / 1024 - first_sector / 2))k" "$((first_sector * 512))"
 
 grub=/usr/lib/grub/i386-pc
 cat >"$work/grub.cfg" <<EOF
@@ -48,13 +50,9 @@ grub-mkimage -O i386-pc -d "$grub" -p /boot/grub -c "$work/grub.cfg" -o "$work/c
     biosdisk part_msdos ext2 search search_fs_uuid configfile normal linux
 
 # boot.img reads the rest of GRUB from the second sector, up to the first partition.
-disk=$work/disk
-truncate -s "$LABGEN_DISK_BYTES" "$disk"
 dd if="$grub/boot.img" of="$disk" bs=440 count=1 conv=notrunc status=none
 dd if="$work/core.img" of="$disk" bs=512 seek=1 conv=notrunc status=none
 printf 'label: dos\nlabel-id: 0x6c616267\nstart=%s, type=83, bootable\n' "$first_sector" |
     sfdisk --quiet --no-reread "$disk"
-dd if="$work/fs" of="$disk" bs=1M seek=1 conv=notrunc,sparse status=none
-rm "$work/fs"
 qemu-img convert -q -c -O qcow2 -o compression_type=zstd "$disk" "$work/out/box.img"
 rm "$disk"

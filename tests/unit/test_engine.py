@@ -1,0 +1,183 @@
+"""The Docker engine's owner, against an HTTP server on a Unix socket that answers as Docker does."""
+
+import gc
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from labgen import engine
+from labgen.errors import ClusterError
+from labgen.ssh import Connection
+from labgen.storage import DRIVERS, EngineStorage
+
+NODE = {
+    "ID": "id1",
+    "Version": {"Index": 7},
+    "Description": {"Hostname": "manager1"},
+    "Spec": {"Role": "manager", "Availability": "drain", "Labels": {"kept": "yes"}},
+    "Status": {"State": "ready"},
+    "ManagerStatus": {"Leader": True},
+}
+INFO = {
+    "Driver": "overlay2",
+    "DriverStatus": [["Backing Filesystem", "extfs"]],
+    "ServerVersion": "26.1.5",
+    "KernelVersion": "6.12",
+    "Swarm": {"LocalNodeState": "active", "NodeID": "id1", "ControlAvailable": True, "Cluster": {"ID": "c1"}},
+}
+
+
+class Docker:
+    """The requests that came, and what is answered to them."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, Any]] = []
+        self.refuse = ""
+        self.answers: dict[str, Any] = {
+            "/version": {"ApiVersion": "1.44", "MinAPIVersion": "1.24"},
+            "/info": INFO,
+            "/nodes": [NODE],
+            "/nodes/id1": NODE,
+            "/swarm": {"JoinTokens": {"Manager": "SECRET-M", "Worker": "SECRET-W"}},
+            "/swarm/init": "id1",
+        }
+
+    def bodies(self, path: str) -> list[Any]:
+        return [body for _, asked, body in self.requests if asked == path]
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Iterator[Docker]:
+    fake = Docker()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            path = "/" + self.path.partition("?")[0].lstrip("/").removeprefix("v1.44/")
+            fake.requests.append((self.command, path, json.loads(body) if body else None))
+            refused = fake.refuse == path
+            content = json.dumps({"message": "no luck"} if refused else fake.answers.get(path, {})).encode()
+            self.send_response(503 if refused else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = answer  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def address_string(self) -> str:
+            return "docker"
+
+    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        daemon_threads = True
+
+    with Server(str(tmp_path / "docker.sock"), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield fake
+        server.shutdown()
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Connection:
+    """Stands in for one; its forwarded socket is the fake Docker's own."""
+
+    @contextmanager
+    def forwarded(_remote: str) -> Iterator[Path]:
+        yield tmp_path / "docker.sock"
+
+    return cast(Connection, SimpleNamespace(target=SimpleNamespace(name="manager1"), forwarded=forwarded))
+
+
+def test_info_says_what_the_engine_says(docker: Docker, connection: Connection) -> None:
+    with engine.connect(connection) as each:
+        info = each.info()
+    assert info.storage == EngineStorage("overlay2", "extfs")
+    assert (info.version, info.kernel, info.swarm_state, info.node_id) == ("26.1.5", "6.12", "active", "id1")
+    assert info.is_manager
+
+
+def test_a_node_in_no_swarm_has_no_cluster(docker: Docker, connection: Connection) -> None:
+    docker.answers["/info"] = {
+        **INFO,
+        "Driver": "btrfs",
+        "DriverStatus": None,
+        "Swarm": {"LocalNodeState": "inactive"},
+    }
+    with engine.connect(connection) as each:
+        info = each.info()
+    assert info.storage == EngineStorage("btrfs", "btrfs")
+    assert (info.swarm_id, info.node_id, info.is_manager) == ("", "", False)
+
+
+def test_init_and_join_name_addresses_and_pool(docker: Docker, connection: Connection) -> None:
+    with engine.connect(connection) as each:
+        each.swarm_init("10.77.0.11", "10.201.0.0/16")
+        tokens = each.join_tokens()
+        each.swarm_join("10.77.0.12", "10.77.0.11", tokens.of("worker"))
+        each.swarm_leave()
+    (init,) = docker.bodies("/swarm/init")
+    assert init["AdvertiseAddr"] == "10.77.0.11"
+    assert (init["DefaultAddrPool"], init["SubnetSize"]) == (["10.201.0.0/16"], 24)
+    (join,) = docker.bodies("/swarm/join")
+    assert join["RemoteAddrs"] == ["10.77.0.11:2377"]
+    assert (join["AdvertiseAddr"], join["JoinToken"]) == ("10.77.0.12", "SECRET-W")
+    assert "SECRET" not in repr(tokens)
+
+
+def test_nodes_are_read_and_updated_without_losing_what_they_were_told(
+    docker: Docker, connection: Connection
+) -> None:
+    with engine.connect(connection) as each:
+        (node,) = each.swarm_nodes()
+        each.update_node("id1", "manager", {"zone": "a"})
+        each.remove_node("id1")
+    assert (node.hostname, node.role, node.state, node.leader) == ("manager1", "manager", "ready", True)
+    (spec,) = docker.bodies("/nodes/id1/update")
+    assert spec == {"Role": "manager", "Availability": "drain", "Labels": {"kept": "yes", "zone": "a"}}
+    assert ("DELETE", "/nodes/id1", None) in docker.requests
+
+
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/info", lambda each: each.info()),
+        ("/swarm/init", lambda each: each.swarm_init("10.77.0.11", "10.201.0.0/16")),
+        ("/swarm/join", lambda each: each.swarm_join("a", "b", "SECRET")),
+        ("/nodes", lambda each: each.swarm_nodes()),
+    ],
+)
+def test_a_refusal_is_explained_without_secrets(docker: Docker, connection: Connection, path: str, call: Any) -> None:
+    docker.refuse = path
+    with engine.connect(connection) as each, pytest.raises(ClusterError) as caught:
+        call(each)
+    assert "manager1" in caught.value.brief
+    assert "no luck" in caught.value.details
+    assert "SECRET" not in caught.value.brief + caught.value.details
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_engine_that_is_not_there_is_explained(connection: Connection) -> None:
+    with pytest.raises(ClusterError, match="Docker does not answer") as caught, engine.connect(connection):
+        pass
+    del caught
+    gc.collect()  # the SDK leaves the socket that it could not connect; its warning belongs to this test
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_each_driver_accepts_itself_and_nothing_else(name: str) -> None:
+    driver = DRIVERS[name]
+    right = EngineStorage(name, {"btrfs": "btrfs", "overlay2": "extfs"}[name])
+    assert driver.complaint(right) == ""
+    assert "vfs" in driver.complaint(EngineStorage("vfs", "extfs"))
+    assert "'xfs'" in driver.complaint(EngineStorage(name, "xfs"))
