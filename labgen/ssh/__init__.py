@@ -1,6 +1,11 @@
 """Connections to machines: commands, scripts and forwarded sockets. The only importer of paramiko."""
 
+import logging
+
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
 from labgen.ssh.keys import make_key
 
 __all__ = ["Connection", "Result", "Target", "Unreachable", "make_key", "port_open", "wait_for"]
+
+# What goes wrong is raised; paramiko's threads would write it to the terminal as well, with a traceback.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())

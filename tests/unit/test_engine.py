@@ -42,7 +42,6 @@ class Docker:
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse = ""
         self.answers: dict[str, Any] = {
-            "/version": {"ApiVersion": "1.44", "MinAPIVersion": "1.24"},
             "/info": INFO,
             "/nodes": [NODE],
             "/nodes/id1": NODE,
@@ -61,7 +60,7 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = "/" + self.path.partition("?")[0].lstrip("/").removeprefix("v1.44/")
+            path = "/" + self.path.partition("?")[0].lstrip("/").removeprefix(f"v{engine.API_VERSION}/")
             fake.requests.append((self.command, path, json.loads(body) if body else None))
             refused = fake.refuse == path
             content = json.dumps({"message": "no luck"} if refused else fake.answers.get(path, {})).encode()
@@ -168,8 +167,8 @@ def test_a_refusal_is_explained_without_secrets(docker: Docker, connection: Conn
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_engine_that_is_not_there_is_explained(connection: Connection) -> None:
-    with pytest.raises(ClusterError, match="Docker does not answer") as caught, engine.connect(connection):
-        pass
+    with engine.connect(connection) as each, pytest.raises(ClusterError, match="asking Docker") as caught:
+        each.info()
     del caught
     gc.collect()  # the SDK leaves the socket that it could not connect; its warning belongs to this test
 
