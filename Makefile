@@ -45,10 +45,13 @@ test-vm: install  ## Run the tests on real machines, in a network namespace of t
 
 test-all: lint unit  ## Run everything, the slow tests on real machines too
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
+	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian12
 	tests/vm/namespace $(pytest) tests/vm
 
-bench: install  ## Measure: how long a cold create takes, beside a bare script and a Vagrantfile by hand
+bench: install  ## Measure boot and create, beside an untrimmed box, a bare script and a Vagrantfile by hand
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
+	LABGEN_HOME=$(LABGEN_TEST_HOME) $(python) -m benchmarks.boot --build
+	tests/vm/namespace $(python) -m benchmarks.boot
 	tests/vm/namespace $(python) -m benchmarks.create
 
 clean:  ## Remove what this Makefile made in the checkout (labs and boxes stay)

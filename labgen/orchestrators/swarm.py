@@ -143,9 +143,25 @@ def _wait_until_ready(
             )
         time.sleep(POLL)
     for node in by_id.values():
-        if node.hostname in ids and node.id not in ids.values() and node.state == "down":
-            leader.remove_node(node.id)
+        if node.hostname in ids and node.id not in ids.values():
+            _remove_predecessor(leader, node, deadline)
     return {name: by_id[ids[name]] for name in engines}
+
+
+def _remove_predecessor(leader: "Engine", node: "SwarmNode", deadline: float) -> None:
+    """Removes the entry that a node had before it joined again.
+
+    The managers may still take it for alive, and a manager has to leave their quorum first.
+    """
+    if node.role == "manager":
+        leader.update_node(node.id, "worker", {})
+    while True:
+        try:
+            return leader.remove_node(node.id)
+        except ClusterError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL)
 
 
 def _set_roles_and_labels(lab: Lab, leader: "Engine", members: "Mapping[str, SwarmNode]") -> bool:

@@ -44,9 +44,8 @@ class FakeEngine:
         self.node_id = self.cloud.admit(self.name, token)
 
     def swarm_leave(self) -> None:
+        """The managers take the node for alive until it has missed some heartbeats."""
         self.calls.append("leave")
-        if self.node_id in self.cloud.entries:
-            self.cloud.entries[self.node_id] = replace(self.cloud.entries[self.node_id], state="down")
         self.node_id = ""
 
     def join_tokens(self) -> JoinTokens:
@@ -63,4 +62,6 @@ class FakeEngine:
         self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], role=role, labels=labels)
 
     def remove_node(self, node_id: str) -> None:
+        if self.cloud.entries[node_id].role == "manager":
+            raise ClusterError("node is a cluster manager and is a member of the raft cluster")
         del self.cloud.entries[node_id]

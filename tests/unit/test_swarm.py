@@ -108,6 +108,8 @@ def test_tokens_are_not_shown() -> None:
 
 def test_members_prefer_the_living_entry(engines: dict[str, FakeEngine]) -> None:
     form(engines)
+    gone = engines["worker1"].node_id
+    engines["manager1"].cloud.entries[gone] = replace(engines["manager1"].cloud.entries[gone], state="down")
     engines["worker1"].swarm_leave()
     engines["worker1"].swarm_join("", "", "worker")
     members = ORCHESTRATORS["swarm"].members(LAB, engines["manager1"])  # type: ignore[arg-type]

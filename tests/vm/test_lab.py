@@ -134,9 +134,9 @@ def responder(lab: str) -> str:
 
 
 SERVER = (
-    "use IO::Socket::INET; use Sys::Hostname;"
+    'use IO::Socket::INET; open my $h, "<", "/etc/hostname"; chomp(my $b = <$h>);'
     ' my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) or die "$!";'
-    " while (my $c = $s->accept) { sysread $c, my $r, 4096; my $b = hostname;"
+    " while (my $c = $s->accept) { sysread $c, my $r, 4096;"
     ' print $c "HTTP/1.0 200 OK\\r\\nContent-Length: " . length($b) . "\\r\\n\\r\\n$b"; close $c }'
 )
 
