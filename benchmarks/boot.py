@@ -107,20 +107,17 @@ class Machine:
         while self.spent()[0] < limit:
             try:
                 socket.create_connection((GUEST, 22), timeout=5).close()
-            except OSError:
+                self.ssh("true")
+            except (OSError, subprocess.CalledProcessError):
                 time.sleep(0.2)
                 continue
-            self.ssh("true")
             return
         raise SystemExit("no SSH")
 
     def ssh(self, script: str) -> str:
         command = ["ssh", "-i", str(self.key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
                    "-o", "UserKnownHostsFile=/dev/null", f"vagrant@{GUEST}", script]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{script}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def stop(self) -> None:
         self.process.kill()
