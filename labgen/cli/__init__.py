@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from labgen.suggestions import near  # noqa: PLC0415
+            from labgen.suggestions import near
 
             raise click.UsageError(f"{error.message} {near(args[0], COMMANDS, 'commands')}", ctx) from error
 

@@ -25,9 +25,9 @@ def ssh(lab: str, node: str | None, command: tuple[str, ...]) -> None:
       labgen ssh three-node-btrfs worker2
       labgen ssh three-node-btrfs manager1 docker node ls
     """
-    from labgen import state  # noqa: PLC0415
-    from labgen.errors import HostError  # noqa: PLC0415
-    from labgen.lab.access import find_node  # noqa: PLC0415
+    from labgen import state
+    from labgen.errors import HostError
+    from labgen.lab.access import find_node
 
     planned = state.load(lab).lab
     chosen = find_node(planned, node) if node else planned.nodes[0]
@@ -57,7 +57,7 @@ def exec_command(
       labgen exec three-node-btrfs --node manager1 -- docker node ls
       labgen exec three-node-btrfs -- sh -c 'df -h | grep docker'
     """
-    from labgen.lab.access import run  # noqa: PLC0415
+    from labgen.lab.access import run
 
     if nodes and everywhere:
         raise click.UsageError("--node and --all exclude each other")
@@ -83,7 +83,7 @@ def ssh_config(lab: str) -> None:
       labgen ssh-config three-node-btrfs >> ~/.ssh/config
       ssh -F <(labgen ssh-config three-node-btrfs) worker1
     """
-    from labgen import render, state  # noqa: PLC0415
+    from labgen import render, state
 
     click.echo(render.ssh_config(state.load(lab).lab, paths.lab(lab)), nl=False)
 
@@ -98,6 +98,6 @@ def inventory(lab: str) -> None:
       labgen inventory three-node-btrfs > hosts.ini
       ansible -i hosts.ini all -m ping
     """
-    from labgen import render, state  # noqa: PLC0415
+    from labgen import render, state
 
     click.echo(render.inventory(state.load(lab).lab, paths.lab(lab)), nl=False)

@@ -25,7 +25,7 @@ def list_boxes(form: str) -> None:
       labgen box list
       labgen box list --format json
     """
-    from labgen import boxes  # noqa: PLC0415
+    from labgen import boxes
 
     rows = [{**row, "size": _megabytes(row.get("size"))} if form == "table" else row for row in boxes.listing()]
     emit(rows, form, ["name", "version", "state", "debian", "docker", "kernel", "size"])
@@ -44,7 +44,7 @@ def build(name: str, form: str) -> None:
       labgen box build debian13
       labgen box build debian12 --format json
     """
-    from labgen import boxes  # noqa: PLC0415
+    from labgen import boxes
 
     with progress() as shown:
         built = boxes.build(name, shown)
@@ -67,7 +67,7 @@ def remove(name: str, version: str | None, yes: bool) -> None:
       labgen box remove debian12
       labgen box remove debian13 13.4.2891034581 --yes
     """
-    from labgen import boxes, vagrant  # noqa: PLC0415
+    from labgen import boxes, vagrant
 
     chosen = boxes.choose(name, version)
     if not chosen:

@@ -13,8 +13,8 @@ def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The nodes of the lab that was typed before."""
-    from labgen import state  # noqa: PLC0415
-    from labgen.errors import LabgenError  # noqa: PLC0415
+    from labgen import state
+    from labgen.errors import LabgenError
 
     try:
         lab = state.load(ctx.params["lab"]).lab

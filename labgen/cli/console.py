@@ -57,7 +57,7 @@ def progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield PlainProgress()
         return
-    from labgen.cli.live import LiveProgress  # noqa: PLC0415 - rich takes a tenth of a second
+    from labgen.cli.live import LiveProgress  # rich takes a tenth of a second
 
     with LiveProgress() as live:
         yield live

@@ -47,8 +47,8 @@ def create(profile: str, name: str | None, overrides: tuple[str, ...], dry_run: 
       labgen create ./my-lab.yaml --dry-run
     """
     loaded = _load(profile, overrides)
-    from labgen.lab import create as recipe  # noqa: PLC0415
-    from labgen.profile.naming import lab_name  # noqa: PLC0415
+    from labgen.lab import create as recipe
+    from labgen.profile.naming import lab_name
 
     lab_called = lab_name(name) if name else loaded.profile.name
     if dry_run:
@@ -75,9 +75,9 @@ def render(profile: str, directory: Path, name: str | None, overrides: tuple[str
       labgen render three-node-btrfs ./lab
     """
     loaded = _load(profile, overrides)
-    from labgen.lab import create as recipe  # noqa: PLC0415
-    from labgen.profile.naming import lab_name  # noqa: PLC0415
-    from labgen.render import write  # noqa: PLC0415
+    from labgen.lab import create as recipe
+    from labgen.profile.naming import lab_name
+    from labgen.render import write
 
     lab, _ = recipe.preview(loaded, lab_name(name) if name else loaded.profile.name)
     target = directory.resolve()
@@ -90,7 +90,7 @@ def render(profile: str, directory: Path, name: str | None, overrides: tuple[str
 
 
 def _load(profile: str, overrides: tuple[str, ...]) -> "Loaded":
-    from labgen.profile import load  # noqa: PLC0415
+    from labgen.profile import load
 
     loaded = load(profile, overrides)
     for warning in loaded.warnings:
@@ -101,7 +101,7 @@ def _load(profile: str, overrides: tuple[str, ...]) -> "Loaded":
 @contextlib.contextmanager
 def _way_on(profile: str, name: str, on_failure: str) -> Iterator[None]:
     """Says after a failure what is there now, and what to do with it."""
-    from labgen import state  # noqa: PLC0415
+    from labgen import state
 
     try:
         yield

@@ -20,8 +20,8 @@ def destroy(lab: tuple[str, ...], everything: bool, yes: bool) -> None:
       labgen destroy first second --yes
       labgen destroy --all --yes
     """
-    from labgen import state  # noqa: PLC0415
-    from labgen.lab.destroy import destroy as remove  # noqa: PLC0415
+    from labgen import state
+    from labgen.lab.destroy import destroy as remove
 
     if bool(lab) == everything:
         raise click.UsageError("name the labs to destroy, or say --all")
@@ -53,7 +53,7 @@ def prune(yes: bool, form: str) -> None:
       labgen prune
       labgen prune --yes
     """
-    from labgen.lab import prune as recipe  # noqa: PLC0415
+    from labgen.lab import prune as recipe
 
     orphans = recipe.find()
     rows = orphans.rows()

@@ -23,8 +23,8 @@ def doctor(context: click.Context, reference: str | None, form: str) -> None:
       labgen doctor --profile three-node-btrfs
       labgen doctor --format json
     """
-    from labgen import doctor, profile  # noqa: PLC0415 - libvirt and pydantic take a third of a second
-    from labgen.errors import HostError  # noqa: PLC0415
+    from labgen import doctor, profile  # libvirt and pydantic take a third of a second
+    from labgen.errors import HostError
 
     wanted = profile.load(reference).profile if reference else None
     with progress() as shown:

@@ -16,7 +16,7 @@ def stop(lab: str) -> None:
     Example:
       labgen stop three-node-btrfs
     """
-    from labgen.lab import power  # noqa: PLC0415
+    from labgen.lab import power
 
     with console.progress() as shown:
         changed = power.stop(lab, shown)
@@ -32,7 +32,7 @@ def start(lab: str) -> None:
     Example:
       labgen start three-node-btrfs
     """
-    from labgen.lab import power  # noqa: PLC0415
+    from labgen.lab import power
 
     with console.progress() as shown:
         outcome = power.start(lab, shown)

@@ -44,7 +44,7 @@ def list_profiles(form: str) -> None:
       labgen profile list
       labgen profile list --format json
     """
-    from labgen.profile import load, shipped  # noqa: PLC0415
+    from labgen.profile import load, shipped
 
     emit([_row(load(name).profile) for name in shipped()], form, ["name", "nodes", "driver", "description"])
 
@@ -60,7 +60,7 @@ def show(reference: str, overrides: tuple[str, ...]) -> None:
       labgen profile show three-node-btrfs
       labgen profile show my.yaml --set nodes.worker.count=4 --set resources.memory=2GiB
     """
-    from labgen.profile import dump, load  # noqa: PLC0415
+    from labgen.profile import dump, load
 
     loaded = load(reference, overrides)
     _warn(reference, loaded.warnings)
@@ -77,7 +77,7 @@ def validate(references: tuple[str, ...]) -> None:
       labgen profile validate my.yaml
       labgen profile validate profiles/*.yaml
     """
-    from labgen.profile import load  # noqa: PLC0415
+    from labgen.profile import load
 
     errors: list[ProfileError] = []
     for reference in references:
@@ -102,7 +102,7 @@ def schema() -> None:
     then, as the first line of a profile beside it:
       # yaml-language-server: $schema=labgen.schema.json
     """
-    from labgen.profile import json_schema  # noqa: PLC0415
+    from labgen.profile import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 

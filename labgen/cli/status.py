@@ -18,7 +18,7 @@ def list_command(form: str) -> None:
       labgen list
       labgen list --format json
     """
-    from labgen.lab.status import listing  # noqa: PLC0415
+    from labgen.lab.status import listing
 
     rows = listing()
     if not rows and form == "table":
@@ -38,7 +38,7 @@ def status(lab: str, form: str) -> None:
       labgen status three-node-btrfs
       labgen status three-node-btrfs --format json
     """
-    from labgen.lab.status import status as look  # noqa: PLC0415
+    from labgen.lab.status import status as look
 
     found = look(lab)
     content = found.to_json()

@@ -42,7 +42,7 @@ def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False
         new = not state.exists(name)
         try:
             if not new and state.load(name).complete:
-                return _repair(state.load(name), progress)
+                return repair(state.load(name), progress)
             return _make(loaded, name, progress)
         except BaseException as error:
             _note_failure(name, error)
@@ -52,9 +52,10 @@ def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False
             raise
 
 
-def bring_up(journal: Journal, progress: Progress) -> Outcome:
+def repair(journal: Journal, progress: Progress) -> Outcome:
     """Starts what is off in a lab that was complete before, and sees that the cluster is whole again."""
-    return _repair(journal, progress)
+    with Hypervisor.connect() as hypervisor:
+        return _run(journal, hypervisor, progress)
 
 
 def preview(loaded: Loaded, name: str) -> tuple[Lab, dict[str, str]]:
@@ -79,11 +80,6 @@ def _make(loaded: Loaded, name: str, progress: Progress) -> Outcome:
         journal = _planned(loaded, name, box, hypervisor, progress)
         journal = _rendered(journal, loaded)
         _add_box(box, progress)
-        return _run(journal, hypervisor, progress)
-
-
-def _repair(journal: Journal, progress: Progress) -> Outcome:
-    with Hypervisor.connect() as hypervisor:
         return _run(journal, hypervisor, progress)
 
 

@@ -3,7 +3,7 @@
 from labgen import state
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab.create import Outcome, bring_up
+from labgen.lab.create import Outcome, repair
 from labgen.parallel import on_each
 from labgen.progress import Progress
 
@@ -48,4 +48,4 @@ def start(name: str, progress: Progress) -> Outcome:
                 f"it came as far as: {journal.stage}. {journal.failure}",
                 f"'labgen create {journal.lab.profile} --name {name}' goes on with it.",
             )
-        return bring_up(journal, progress)
+        return repair(journal, progress)
