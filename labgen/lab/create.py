@@ -186,7 +186,13 @@ def _note_failure(name: str, error: BaseException) -> None:
     with contextlib.suppress(LabgenError, OSError):
         journal = state.load(name)
         if not journal.complete:
-            state.save(journal.failed(error.brief if isinstance(error, LabgenError) else type(error).__name__))
+            state.save(journal.failed(_in_words(error)))
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, LabgenError):
+        return error.brief
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
 
 
 def _forget_host_keys(lab: Lab, nodes: set[str]) -> None:

@@ -161,7 +161,7 @@ def test_rollback_keeps_a_lab_that_was_there_before(host: Host) -> None:
 def test_ctrl_c_keeps_the_lab_and_says_so_in_the_journal(host: Host) -> None:
     with pytest.raises(KeyboardInterrupt):
         create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster())
-    assert state.load("lab").failure == "KeyboardInterrupt"
+    assert state.load("lab").failure == "interrupted"
     destroy("lab")
     assert traces(host) == NOTHING
 
