@@ -1,6 +1,7 @@
 """``labgen create`` and ``labgen render``."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import click
 
 from labgen.cli import console
 from labgen.cli.profile import complete_profiles
-from labgen.errors import LabgenError
+from labgen.errors import LabgenError, UsageError
 
 if TYPE_CHECKING:
     from labgen.model import Lab
@@ -54,7 +55,9 @@ def create(profile: str, name: str | None, overrides: tuple[str, ...], dry_run: 
     if dry_run:
         _print_preview(*recipe.preview(loaded, lab_called))
         return
-    with _way_on(profile, lab_called, on_failure), console.progress() as shown:
+    settings = [word for override in overrides for word in ("--set", override)]
+    again = shlex.join(["labgen", "create", profile, "--name", lab_called, *settings])
+    with _way_on(again, lab_called, on_failure), console.progress() as shown:
         outcome = recipe.create(loaded, lab_called, shown, rollback=on_failure == "rollback")
     if not outcome.changed:
         click.echo(f"{lab_called} is running as it should: nothing to do")
@@ -99,8 +102,11 @@ def _load(profile: str, overrides: tuple[str, ...]) -> "Loaded":
 
 
 @contextlib.contextmanager
-def _way_on(profile: str, name: str, on_failure: str) -> Iterator[None]:
-    """Says after a failure what is there now, and what to do with it."""
+def _way_on(again: str, name: str, on_failure: str) -> Iterator[None]:
+    """Says after a failure what is there now, and what to do with it.
+
+    :param again: the command that goes on.
+    """
     from labgen import state
 
     try:
@@ -108,8 +114,10 @@ def _way_on(profile: str, name: str, on_failure: str) -> Iterator[None]:
     except (LabgenError, KeyboardInterrupt) as error:
         if isinstance(error, LabgenError):
             console.fail(error)
-        if state.exists(name) and not state.is_locked(name):
-            console.note(f"The lab {name} was kept. Go on with it: labgen create {profile} --name {name}")
+        if isinstance(error, UsageError | state.BusyError):
+            pass  # refused: the lab is as it was
+        elif state.exists(name):
+            console.note(f"The lab {name} was kept. Go on with it: {again}")
             console.note(f"Or remove it: labgen destroy {name}")
         elif on_failure == "rollback":
             console.note("What was made has been removed.")

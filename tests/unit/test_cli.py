@@ -126,6 +126,19 @@ def test_a_failure_says_how_to_go_on(host: Host, run: Run) -> None:
     assert failed.stdout == ""
 
 
+def test_going_on_keeps_the_settings(host: Host, run: Run) -> None:
+    host.failing_script = "docker.sh"
+    failed = run("create", "three-node-btrfs", "--name", "lab", "--set", "nodes={m: {role: manager}}")
+    assert "labgen create three-node-btrfs --name lab --set 'nodes={m: {role: manager}}'" in failed.stderr
+
+
+def test_a_refusal_promises_nothing_about_the_lab_that_is_there(host: Host, run: Run) -> None:
+    run("create", "three-node-btrfs", "--name", "lab")
+    refused = run("create", "single-node", "--name", "lab")
+    assert refused.status == 2
+    assert "Go on with it" not in refused.stderr
+
+
 def test_a_rollback_says_that_nothing_is_left(host: Host, run: Run) -> None:
     host.failing_script = "docker.sh"
     failed = run("create", "three-node-btrfs", "--name", "lab", "--on-failure", "rollback")
