@@ -1,10 +1,8 @@
 """Preparing machines that answer: the guest scripts, and asking Docker what became of them."""
 
-from pathlib import Path
-
-from labgen import engine, paths
+from labgen import engine, paths, ssh
 from labgen.errors import GuestError
-from labgen.model import Lab, Node, Step
+from labgen.model import Lab, Node
 from labgen.progress import Progress
 from labgen.ssh import Connection
 from labgen.state import NodeFacts
@@ -16,10 +14,24 @@ def provision(lab: Lab, node: Node, connection: Connection, progress: Progress) 
 
     :raises GuestError: one failed.
     """
-    log = paths.lab(lab.name) / paths.LOGS / f"{node.name}.provision.log"
-    for step in node.steps:
-        progress.step(step.script, node.name)
-        _run(lab, node, step, connection, log)
+    directory = paths.lab(lab.name)
+    log = directory / paths.LOGS / f"{node.name}.provision.log"
+    scripts = {step.script: (directory / paths.GUEST_DIR / step.script).read_text() for step in node.steps}
+    begun: list[str] = []
+
+    def begin(script: str) -> None:
+        begun.append(script)
+        progress.step(script, node.name)
+
+    result = ssh.run_all(connection, scripts, node.steps, begin)
+    with log.open("a") as file:
+        file.write(f"{result.stdout}{result.stderr}== exit status {result.status}\n")
+    if result.status:
+        raise GuestError(
+            f"{begun[-1] if begun else 'preparing'} failed on {node.name} with exit status {result.status}",
+            result.tail,
+            f"All that it said: {log}",
+        )
 
 
 def inspect(lab: Lab, node: Node, connection: Connection) -> NodeFacts:
@@ -36,16 +48,3 @@ def inspect(lab: Lab, node: Node, connection: Connection) -> NodeFacts:
             f"Look at its log: labgen exec {lab.name} --node {node.name} -- sudo journalctl -u docker -n 50",
         )
     return NodeFacts(info.storage.driver, info.storage.backing_filesystem, info.version, info.kernel)
-
-
-def _run(lab: Lab, node: Node, step: Step, connection: Connection, log: Path) -> None:
-    text = (paths.lab(lab.name) / paths.GUEST_DIR / step.script).read_text()
-    result = connection.script(text, step.arguments)
-    with log.open("a") as file:
-        file.write(f"== {step.script}: exit status {result.status}\n{result.stdout}{result.stderr}")
-    if result.status:
-        raise GuestError(
-            f"{step.script} failed on {node.name} with exit status {result.status}",
-            result.tail,
-            f"All that it said: {log}",
-        )

@@ -2,10 +2,11 @@
 
 import logging
 
+from labgen.ssh.batch import run_all
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
 from labgen.ssh.keys import make_key
 
-__all__ = ["Connection", "Result", "Target", "Unreachable", "make_key", "port_open", "wait_for"]
+__all__ = ["Connection", "Result", "Target", "Unreachable", "make_key", "port_open", "run_all", "wait_for"]
 
 # What goes wrong is raised; paramiko's threads would write it to the terminal as well, with a traceback.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

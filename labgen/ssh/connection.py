@@ -114,7 +114,7 @@ class Connection:
         self,
         command: Sequence[str],
         *,
-        stdin: str = "",
+        stdin: bytes = b"",
         limit: float | None = 60,
         on_line: Callable[[str], None] | None = None,
     ) -> Result:
@@ -135,23 +135,6 @@ class Connection:
                 f"{self.target.name}: the connection broke while {command[0]!r} ran",
                 str(error) or f"nothing came for {limit} s",
             ) from error
-
-    def script(
-        self,
-        text: str,
-        arguments: Sequence[str] = (),
-        *,
-        limit: float = 600,
-        on_line: Callable[[str], None] | None = None,
-    ) -> Result:
-        """Runs a script as root. Its first line chooses the interpreter, as it would from a file.
-
-        :raises GuestError: as :meth:`run`.
-        """
-        first = text.partition("\n")[0]
-        interpreter = first.removeprefix("#!").split() if first.startswith("#!") else ["/bin/sh"]
-        command = ["sudo", "-n", *interpreter, "/dev/stdin", *arguments]
-        return self.run(command, stdin=text, limit=limit, on_line=on_line)
 
     def forwarded(self, remote: str) -> AbstractContextManager[Path]:
         """A local socket that leads to a Unix socket in the machine, for as long as the context lasts."""
@@ -194,14 +177,14 @@ def port_open(target: Target) -> bool:
         return False
 
 
-def _converse(channel: paramiko.Channel, stdin: str, on_line: Callable[[str], None] | None) -> Result:
+def _converse(channel: paramiko.Channel, stdin: bytes, on_line: Callable[[str], None] | None) -> Result:
     """Feeds a running command and collects what it says, each stream in a thread of its own:
 
     a command may talk before it has read everything, and fill one stream while the other is read.
     """
     errors: list[bytes] = []
     helpers = [
-        threading.Thread(target=_send_all, args=(channel, stdin.encode()), daemon=True),
+        threading.Thread(target=_send_all, args=(channel, stdin), daemon=True),
         threading.Thread(target=_collect_errors, args=(channel, errors), daemon=True),
     ]
     for helper in helpers:

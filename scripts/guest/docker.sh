@@ -8,10 +8,10 @@ file=/etc/docker/daemon.json
 
 mkdir -p "${file%/*}"
 if [ ! -f "$file" ] || [ "$(cat "$file")" != "$wanted" ]; then
+    # Without the file it is held back, and nothing is there to stop.
+    [ ! -f "$file" ] || systemctl stop docker.service
     printf '%s\n' "$wanted" >"$file.new"
     mv "$file.new" "$file"
-    # Nothing to stop at the first boot: it is held back until the file exists.
-    systemctl stop docker.service
 fi
 systemctl start docker.service || {
     journalctl -u docker.service -n 20 --no-pager >&2

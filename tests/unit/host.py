@@ -1,7 +1,7 @@
 """A host without machines: libvirt's own test driver, a Vagrant that only defines, engines that live in memory."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from labgen import accelerator, boxes, doctor, engine, hypervisor, ssh, state, subnets, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
+from labgen.model import Step
 from labgen.orchestrators import swarm
 from labgen.ssh import Result, Target
 from tests.unit.engines import Cloud, FakeEngine
@@ -44,13 +45,6 @@ class FakeConnection:
 
     def close(self) -> None:
         pass
-
-    def script(self, text: str, arguments: Sequence[str] = (), **_: Any) -> Result:
-        name = next(line.split()[2] for line in text.splitlines() if line.startswith("# usage:"))
-        self.host.machine(self.target.name).scripts.append(name.removesuffix(".sh"))
-        if self.host.failing_script == name:
-            return Result(7, "", "what went wrong")
-        return Result(0, "", "")
 
     def run(self, command: Sequence[str], **options: Any) -> Result:
         if on_line := options.get("on_line"):
@@ -113,6 +107,21 @@ class Host:
             self.machines.pop(node.name, None)
             record.with_name("ready").touch()
 
+    def run_all(
+        self,
+        connection: FakeConnection,
+        scripts: Mapping[str, str],
+        steps: Sequence[Step],
+        on_step: Callable[[str], None],
+    ) -> Result:
+        for step in steps:
+            on_step(step.script)
+            assert scripts[step.script]
+            self.machine(connection.target.name).scripts.append(step.script.removesuffix(".sh"))
+            if self.failing_script == step.script:
+                return Result(7, "what went wrong", "")
+        return Result(0, "", "")
+
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
         record = target.key.parent / ".vagrant" / "machines" / target.name / "libvirt" / "ready"
         while not record.exists():
@@ -142,6 +151,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Host]:
     monkeypatch.setattr(vagrant, "has_box", lambda _name, _version: True)
     monkeypatch.setattr(vagrant, "up", fake.up)
     monkeypatch.setattr(ssh, "wait_for", fake.wait_for)
+    monkeypatch.setattr(ssh, "run_all", fake.run_all)
     monkeypatch.setattr(ssh, "port_open", lambda _address: False)
     monkeypatch.setattr(ssh.Connection, "open", lambda target, limit=0: fake.wait_for(target, limit, None))
     monkeypatch.setattr(engine, "connect", connect)

@@ -15,7 +15,8 @@ import pytest
 
 from labgen import ssh
 from labgen.errors import GuestError
-from labgen.ssh import Connection, Target, Unreachable, make_key
+from labgen.model import Step
+from labgen.ssh import Connection, Target, Unreachable, make_key, run_all
 
 
 class Server(paramiko.ServerInterface):
@@ -126,11 +127,28 @@ def test_arguments_arrive_as_they_are(machine: Target) -> None:
         assert node.run(["printf", "%s", text]).stdout == text
 
 
-def test_a_script_runs_under_its_own_interpreter(machine: Target) -> None:
+def test_scripts_run_in_order_each_under_its_own_interpreter(machine: Target) -> None:
+    scripts = {
+        "first.sh": "echo $1 $2; echo aside >&2",
+        "extra/second.py": "#!/usr/bin/env python3\nprint(6 * 7)\n",
+        "long.sh": "#!/bin/sh\n# long\n" + "true\n" * 50000 + "echo end\n",
+    }
+    steps = [Step("first.sh", ("one", "two $(three)")), Step("extra/second.py"), Step("long.sh")]
+    begun: list[str] = []
     with Connection.open(machine) as node:
-        assert node.script("echo $1 $2", ["one", "two three"]).stdout == "one two three\n"
-        assert node.script("#!/usr/bin/env python3\nprint(6 * 7)\n").stdout == "42\n"
-        assert node.script("#!/bin/sh\n# long\n" + "true\n" * 50000 + "echo end\n").stdout == "end\n"
+        result = run_all(node, scripts, steps, begun.append)
+    assert begun == ["first.sh", "extra/second.py", "long.sh"]
+    assert result.stdout == "== first.sh\none two $(three)\naside\n== extra/second.py\n42\n== long.sh\nend\n"
+    assert result.status == 0
+
+
+def test_no_script_runs_after_one_that_failed_and_no_file_is_left(machine: Target, tmp_path: Path) -> None:
+    scripts = {"fail.sh": f"pwd; dirname $0 >{tmp_path}/where; exit 7", "never.sh": "echo never"}
+    with Connection.open(machine) as node:
+        result = run_all(node, scripts, [Step("fail.sh"), Step("never.sh")], lambda _: None)
+    assert result.status == 7
+    assert "never" not in result.stdout
+    assert not Path((tmp_path / "where").read_text().strip()).exists()
 
 
 def test_the_host_key_is_learned_and_then_required(machine: Target) -> None:

@@ -48,9 +48,8 @@ fi
 if ! grep -q "[[:space:]]${target}[[:space:]]" /etc/fstab; then
     # Without the disk the machine still comes up and can be looked into; Docker waits for the mount.
     # A busy host may take long to announce the disk.
+    # No daemon-reload, which is dear: systemd reads fstab at the next boot, and sees today's mount by itself.
     echo "LABEL=$label $target $filesystem nofail,x-systemd.device-timeout=15min 0 0" >>/etc/fstab
-    # systemd makes its mount units from fstab.
-    systemctl daemon-reload
 fi
 mkdir -p "$target"
 mountpoint -q "$target" || mount "$disk" "$target"
