@@ -1,6 +1,7 @@
 """From a lab to its files. Pure; writing them is a separate step."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,7 +22,7 @@ def render(lab: Lab, directory: Path, profile: str, provision: Mapping[str, str]
     :param profile: as resolved, YAML. :param provision: the profile's extra scripts by guest file name.
     """
     files = {
-        paths.VAGRANTFILE: _vagrantfile(lab),
+        paths.VAGRANTFILE: vagrantfile(lab),
         paths.NETWORK_XML: network_xml(lab),
         paths.INVENTORY: inventory(lab, directory),
         paths.SSH_CONFIG: ssh_config(lab, directory),
@@ -91,13 +92,26 @@ def inventory(lab: Lab, directory: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _vagrantfile(lab: Lab) -> str:
+@dataclass(frozen=True)
+class NodeBox:
+    """A Vagrant box of one node's own, with both its disks."""
+
+    name: str
+    version: str
+
+
+def vagrantfile(lab: Lab, *, portable: bool = False, machines: Mapping[str, NodeBox] | None = None) -> str:
+    """:param portable: for any host: whether KVM works is then decided there, not here.
+
+    :param machines: by node name; without any, all start from the lab's box and are prepared by the guest scripts.
+    """
     # Ruby, not HTML: every string passes through the filter below.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["ruby"] = ruby_string
-    return environment.from_string(paths.vagrantfile_template().read_text()).render(lab=lab, pool=paths.POOL)
+    template = environment.from_string(paths.vagrantfile_template().read_text())
+    return template.render(lab=lab, pool=paths.POOL, portable=portable, machines=machines or {})
 
 
 def ruby_string(text: str) -> str:
