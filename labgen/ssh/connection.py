@@ -80,7 +80,9 @@ class Connection:
                 target.port,
                 GUEST_USER,
                 key_filename=str(target.key),
-                timeout=CONNECT_LIMIT,
+                # Our own, for paramiko's limit on connecting would be one on the key exchange as well.
+                sock=socket.create_connection((target.address, target.port), CONNECT_LIMIT),
+                timeout=limit,
                 banner_timeout=limit,
                 auth_timeout=limit,
                 allow_agent=False,
