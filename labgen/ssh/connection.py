@@ -74,33 +74,36 @@ class Connection:
         """
         client = paramiko.SSHClient()
         load_known_hosts(client, target.known_hosts)
-        try:
-            client.connect(
-                target.address,
-                target.port,
-                GUEST_USER,
-                key_filename=str(target.key),
+        with contextlib.ExitStack() as unless_connected:
+            unless_connected.callback(client.close)
+            try:
                 # Our own, for paramiko's limit on connecting would be one on the key exchange as well.
-                sock=socket.create_connection((target.address, target.port), CONNECT_LIMIT),
-                timeout=limit,
-                banner_timeout=limit,
-                auth_timeout=limit,
-                allow_agent=False,
-                look_for_keys=False,
-                transport_factory=StreamLocalTransport,
-            )
-        except paramiko.BadHostKeyException as error:
-            client.close()
-            raise GuestError(
-                f"{target.name} ({target.address}) shows another host key than before",
-                str(error),
-                f"If you made that machine anew yourself, remove its line from {target.known_hosts}.",
-            ) from error
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            client.close()
-            raise Unreachable(
-                f"{target.name} does not answer on {target.address}:{target.port}", str(error)
-            ) from error
+                wire = socket.create_connection((target.address, target.port), CONNECT_LIMIT)
+                unless_connected.callback(wire.close)
+                client.connect(
+                    target.address,
+                    target.port,
+                    GUEST_USER,
+                    key_filename=str(target.key),
+                    sock=wire,
+                    timeout=limit,
+                    banner_timeout=limit,
+                    auth_timeout=limit,
+                    allow_agent=False,
+                    look_for_keys=False,
+                    transport_factory=StreamLocalTransport,
+                )
+            except paramiko.BadHostKeyException as error:
+                raise GuestError(
+                    f"{target.name} ({target.address}) shows another host key than before",
+                    str(error),
+                    f"If you made that machine anew yourself, remove its line from {target.known_hosts}.",
+                ) from error
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                raise Unreachable(
+                    f"{target.name} does not answer on {target.address}:{target.port}", str(error)
+                ) from error
+            unless_connected.pop_all()
         return cls(target, client)
 
     def __enter__(self) -> Self:
