@@ -97,6 +97,20 @@ class Engine:
         with self._explained("starting the Swarm"):
             self._client.swarm.init(advertise_addr=address, default_addr_pool=[pool], subnet_size=24)
 
+    def swarm_take_over(self, address: str) -> None:
+        """Makes this engine the only manager of the Swarm it has on its disk, under a new address.
+
+        Services, networks, secrets and configs stay; the other nodes have to join anew.
+        """
+        with self._explained("taking the Swarm over"):
+            self._client.swarm.init(advertise_addr=address, force_new_cluster=True)
+
+    def rotate_join_tokens(self) -> None:
+        """Makes the tokens known so far worthless."""
+        with self._explained("renewing the join tokens"):
+            self._client.swarm.reload()
+            self._client.swarm.update(rotate_worker_token=True, rotate_manager_token=True)
+
     def swarm_join(self, address: str, manager: str, token: str) -> None:
         """Joins the Swarm of a manager.
 

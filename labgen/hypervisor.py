@@ -3,8 +3,9 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self
 from xml.etree import ElementTree
 
@@ -114,10 +115,30 @@ class Hypervisor:
         """The domains whose names start so."""
         with _explained("listing the domains"):
             return [
-                Domain(each.name(), _STATES.get(each.state()[0], "failed"), _description(each))
+                Domain(each.name(), _state(each), _description(each))
                 for each in self._connection.listAllDomains()
                 if each.name().startswith(prefix)
             ]
+
+    def define(self, xml: str) -> str:
+        """Makes a machine, which stays off. :return: its UUID."""
+        with _explained("defining a machine"):
+            return str(self._connection.defineXML(xml).UUIDString())
+
+    def machine_type(self, name: str) -> tuple[str, str]:
+        """QEMU's machine type and the CPU's model of a machine, e.g. ``pc-i440fx-7.2`` and ``Nehalem``."""
+        with _explained(f"reading the definition of {name}"):
+            xml = self._connection.lookupByName(name).XMLDesc()
+        tree = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
+        kind, processor = tree.find("os/type"), tree.find("cpu")
+        model = tree.findtext("cpu/model") or (processor.get("mode", "") if processor is not None else "")
+        return (kind.get("machine", "") if kind is not None else "", model or "")
+
+    def qemu_version(self) -> str:
+        """QEMU's version, e.g. ``7.2.15``."""
+        with _explained("asking libvirt for QEMU's version"):
+            number = self._connection.getVersion()
+        return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def start(self, name: str) -> None:
         with _explained(f"starting {name}"):
@@ -146,10 +167,13 @@ class Hypervisor:
         return True
 
     def cut_power(self, name: str) -> None:
+        """Switches a machine off, and forgets its memory if that was saved."""
         with _explained(f"switching {name} off"):
             domain = self._connection.lookupByName(name)
             if domain.isActive():
                 domain.destroy()
+            if domain.hasManagedSaveImage():
+                domain.managedSaveRemove()
 
     def remove_domain(self, name: str) -> None:
         """Switches a machine off and forgets it, with its saved memory and its records; its volumes stay."""
@@ -158,6 +182,62 @@ class Hypervisor:
             self._connection.lookupByName(name).undefineFlags(
                 libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
             )
+
+    # machines at one moment: their memory and their disks
+
+    def wait_until_idle(self, name: str, limit: float) -> None:
+        """Waits for what libvirt itself is still doing with a machine, perhaps for a labgen that is gone.
+
+        :param limit: seconds.
+        """
+        deadline = time.monotonic() + limit
+        with _explained(f"waiting for {name}"):
+            domain = self._connection.lookupByName(name)
+            while domain.isActive() and _has_job(domain):
+                if time.monotonic() > deadline:
+                    raise HypervisorError(f"libvirt is still busy with {name} after {limit:.0f} s")
+                time.sleep(0.2)
+
+    def pause(self, name: str) -> None:
+        """Stops its processors; :meth:`start` lets them go on."""
+        with _explained(f"pausing {name}"):
+            self._connection.lookupByName(name).suspend()
+
+    def suspend(self, name: str) -> None:
+        """Saves a machine's memory and switches it off; :meth:`start` lets it go on from there."""
+        with _explained(f"saving the memory of {name}"):
+            self._connection.lookupByName(name).managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+
+    def save_memory(self, name: str, volume: str) -> None:
+        """Saves the memory of a machine that is paused to a file of the pool, and switches it off."""
+        with _explained(f"saving the memory of {name}"):
+            self._pool()
+            self._connection.lookupByName(name).save(_path(volume))
+
+    def restore_memory(self, volume: str) -> None:
+        """Starts a machine with the memory that was saved, paused; its disks must be those of that moment."""
+        with _explained(f"restoring the memory from {volume}"):
+            self._connection.restore(_path(volume))
+
+    def snapshot_disks(self, name: str, label: str) -> None:
+        """Keeps the disks of a machine that is off as they are now."""
+        xml = ElementTree.Element("domainsnapshot")
+        ElementTree.SubElement(xml, "name").text = label
+        with _explained(f"keeping the disks of {name}"):
+            self._connection.lookupByName(name).snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"))
+
+    def revert_disks(self, name: str, label: str) -> None:
+        """Makes the disks of a machine that is off what they were."""
+        with _explained(f"reverting the disks of {name}"):
+            domain = self._connection.lookupByName(name)
+            domain.revertToSnapshot(domain.snapshotLookupByName(label))
+
+    def forget_disks(self, name: str, label: str) -> None:
+        """Drops what :meth:`snapshot_disks` kept, if there is any."""
+        with _explained(f"dropping a snapshot of {name}"):
+            for snapshot in self._connection.lookupByName(name).listAllSnapshots():
+                if snapshot.getName() == label:
+                    snapshot.delete()
 
     # networks
 
@@ -214,6 +294,57 @@ class Hypervisor:
             pool.refresh()
             return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
 
+    def volume_bytes(self, prefix: str) -> dict[str, int]:
+        """What the volumes that start so take on disk, by name."""
+        with _explained(f"listing the volumes of {POOL}"):
+            pool = self._pool()
+            pool.refresh()
+            return {each.name(): each.info()[2] for each in pool.listAllVolumes() if each.name().startswith(prefix)}
+
+    def download(self, volume: str, target: Path, moved: Callable[[int], None]) -> None:
+        """Copies a volume's bytes, as they lie in the pool, to a new file.
+
+        :param moved: told the bytes of each piece.
+        """
+        with _explained(f"reading the volume {volume}"), target.open("xb") as file:
+            stream = self._connection.newStream()
+            self._pool().storageVolLookupByName(volume).download(stream, 0, 0)
+
+            def take(_stream: libvirt.virStream, data: bytes, _opaque: None) -> int:
+                moved(len(data))
+                return file.write(data)
+
+            stream.recvAll(take, None)
+            stream.finish()
+
+    def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
+        """Makes a volume of a disk image's bytes; libvirt then knows its format from them."""
+        size = source.stat().st_size
+        xml = ElementTree.Element("volume")
+        ElementTree.SubElement(xml, "name").text = volume
+        ElementTree.SubElement(xml, "capacity", unit="bytes").text = str(size)
+        ElementTree.SubElement(xml, "allocation", unit="bytes").text = "0"
+        with _explained(f"writing the volume {volume}"), source.open("rb") as file:
+            pool = self._pool()
+            stream = self._connection.newStream()
+            pool.createXML(ElementTree.tostring(xml, encoding="unicode")).upload(stream, 0, size)
+
+            def give(_stream: libvirt.virStream, length: int, _opaque: None) -> bytes:
+                data = file.read(length)
+                moved(len(data))
+                return data
+
+            stream.sendAll(give, None)
+            stream.finish()
+            pool.refresh()
+
+    def backing_volume(self, name: str) -> str:
+        """The name of the volume that one is an overlay of; empty if it stands for itself."""
+        with _explained(f"looking at the volume {name}"):
+            xml = self._pool().storageVolLookupByName(name).XMLDesc()
+        path = ElementTree.fromstring(xml).findtext("backingStore/path") or ""  # noqa: S314 - libvirt's own
+        return path.rpartition("/")[2]
+
     def backing_volumes(self) -> set[str]:
         """The names of the volumes that others are overlays of."""
         with _explained(f"listing the volumes of {POOL}"):
@@ -244,6 +375,22 @@ def _explained(doing: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as error:
         raise HypervisorError(f"{doing} failed", str(error)) from error
+
+
+def _state(domain: libvirt.virDomain) -> DomainState:
+    state = _STATES.get(domain.state()[0], "failed")
+    return "suspended" if state == "stopped" and domain.hasManagedSaveImage() else state
+
+
+def _has_job(domain: libvirt.virDomain) -> bool:
+    try:
+        return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+    except libvirt.libvirtError:
+        return False  # it went off meanwhile
+
+
+def _path(volume: str) -> str:
+    return f"{POOL_DIRECTORY}/{volume}"
 
 
 def _description(domain: libvirt.virDomain) -> str:

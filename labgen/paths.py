@@ -36,6 +36,11 @@ def guest_scripts() -> Path:
     return _asset("guest", "scripts/guest")
 
 
+def handoff_script() -> Path:
+    """What brings up an exported lab without labgen."""
+    return _asset("handoff/up", "scripts/handoff/up")
+
+
 def _home() -> Path | None:
     home = os.environ.get("LABGEN_HOME")
     return Path(home).expanduser().resolve() if home else None
@@ -80,6 +85,15 @@ def labs() -> Path:
 def lab(name: str) -> Path:
     """One lab's directory: an ordinary Vagrant project."""
     return labs() / name
+
+
+def checkpoints(lab_name: str) -> Path:
+    """The records of a lab's checkpoints (JSON), one a file."""
+    return lab(lab_name) / "checkpoints"
+
+
+def checkpoint(lab_name: str, label: str) -> Path:
+    return checkpoints(lab_name) / f"{label}.json"
 
 
 def registry() -> Path:

@@ -11,6 +11,7 @@ from labgen.subnets import SWARM_POOL
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 SERIAL = "labgen-docker"
+HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
 
 
 def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
@@ -65,7 +66,7 @@ def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[St
     driver = DRIVERS[profile.storage.driver]
     extra = tuple(Step(guest_file(script)) for script in spec.provision)
     config = json.dumps(driver.daemon_config(), sort_keys=True)
-    return (Step("hosts.sh", hosts), *driver.steps(SERIAL), Step("docker.sh", (config,)), *extra)
+    return (Step(HOSTS, hosts), *driver.steps(SERIAL), Step("docker.sh", (config,)), *extra)
 
 
 def _digest(text: str) -> str:

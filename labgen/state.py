@@ -37,6 +37,17 @@ class NodeFacts:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A lab whose disks came from elsewhere, until it has run here once.
+
+    :param readdressed: its machines know themselves by other addresses. :param renew: its secrets are the sender's.
+    """
+
+    readdressed: bool
+    renew: bool
+
+
+@dataclass(frozen=True)
 class Journal:
     """:param failure: one sentence; empty while nothing has failed. :param facts: by node name."""
 
@@ -44,6 +55,7 @@ class Journal:
     stage: Stage = "planned"
     failure: str = ""
     facts: Mapping[str, NodeFacts] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def complete(self) -> bool:
@@ -62,6 +74,7 @@ def save(journal: Journal) -> None:
         "stage": journal.stage,
         "failure": journal.failure,
         "facts": {name: asdict(facts) for name, facts in journal.facts.items()},
+        "origin": asdict(journal.origin) if journal.origin else None,
         "lab": journal.lab.to_json(),
     }
     write_atomically(paths.lab(journal.lab.name) / paths.STATE, json.dumps(content, indent=2) + "\n")
@@ -77,7 +90,8 @@ def load(name: str) -> Journal:
         if content["schema"] > SCHEMA:
             raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
         facts = {node: NodeFacts(**each) for node, each in content["facts"].items()}
-        return Journal(Lab.from_json(content["lab"]), content["stage"], content["failure"], facts)
+        origin = Origin(**content["origin"]) if content.get("origin") else None
+        return Journal(Lab.from_json(content["lab"]), content["stage"], content["failure"], facts, origin)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise LabgenError(
             f"the journal of {name!r} is damaged",

@@ -62,6 +62,12 @@ def choose(wanted: str | None, taken: Iterable[str], available: IPv4Network) -> 
     )
 
 
+def is_free(subnet: str, taken: Iterable[str]) -> bool:
+    """Whether a subnet overlaps none of those in use, nor what Docker and Swarm take in the machines."""
+    others = [*(IPv4Network(each, strict=False) for each in taken), IPv4Network(SWARM_POOL)]
+    return not any(IPv4Network(subnet).overlaps(other) for other in [*others, *map(IPv4Network, DOCKER_POOLS)])
+
+
 def host_subnets() -> list[str]:
     """What this host's routes lead to, but for the default route; in CIDR form."""
     return [route for route in _routes(Path("/proc/net/route").read_text()) if not route.startswith("0.0.0.0/")]

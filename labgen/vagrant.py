@@ -96,6 +96,17 @@ def known_machines(directory: Path) -> set[str]:
     return {record.parent.parent.name for record in records.glob(f"*/{PROVIDER}/id") if record.stat().st_size}
 
 
+def know_machine(directory: Path, name: str, uuid: str) -> None:
+    """Makes a machine that libvirt has, and Vagrant did not make, one that Vagrant knows: its data files for it.
+
+    :param uuid: of its domain. The files are those that Vagrant's machine.rb reads.
+    """
+    record = directory / ".vagrant" / "machines" / name / PROVIDER
+    record.mkdir(parents=True, exist_ok=True)
+    for file, text in {"creator_uid": str(os.getuid()), "vagrant_cwd": str(directory), "id": uuid}.items():
+        (record / file).write_text(text)
+
+
 def forget_machine(directory: Path, name: str) -> None:
     """Removes Vagrant's record of one machine, which is then new to it."""
     shutil.rmtree(directory / ".vagrant" / "machines" / name, ignore_errors=True)

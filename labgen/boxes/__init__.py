@@ -6,6 +6,6 @@ box.catalog                                  # for "vagrant box add"
 
 from labgen.boxes.builder import build, ensure
 from labgen.boxes.recipe import known
-from labgen.boxes.store import Box, choose, find, listing, remove
+from labgen.boxes.store import Box, built, choose, find, listing, remove
 
-__all__ = ["Box", "build", "choose", "ensure", "find", "known", "listing", "remove"]
+__all__ = ["Box", "build", "built", "choose", "ensure", "find", "known", "listing", "remove"]

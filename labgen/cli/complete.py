@@ -21,3 +21,10 @@ def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     except (LabgenError, KeyError):
         return []
     return [node.name for node in lab.nodes if node.name.startswith(incomplete)]
+
+
+def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The labels of the lab that was typed before."""
+    directory = paths.checkpoints(ctx.params.get("lab") or "")
+    labels = sorted(path.stem for path in directory.glob("*.json"))
+    return [label for label in labels if label.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""``labgen stop`` and ``labgen start``."""
+"""``labgen stop``, ``start``, ``suspend`` and ``resume``."""
 
 import click
 
@@ -26,12 +26,44 @@ def stop(lab: str) -> None:
 @click.command()
 @lab_argument
 def start(lab: str) -> None:
-    """Start a stopped lab and wait until its cluster is whole again.
+    """Start a stopped or suspended lab and wait until its cluster is whole again.
 
     \b
     Example:
       labgen start three-node-btrfs
     """
+    _start(lab)
+
+
+@click.command()
+@lab_argument
+def suspend(lab: str) -> None:
+    """Save the machines' memory to disk, all at one moment, and switch them off.
+
+    \b
+    Example:
+      labgen suspend three-node-btrfs
+    """
+    from labgen.lab.suspend import suspend as recipe
+
+    with console.progress() as shown:
+        changed = recipe(lab, shown)
+    click.echo(f"{lab} is suspended" if changed else f"{lab} was off already")
+
+
+@click.command()
+@lab_argument
+def resume(lab: str) -> None:
+    """Let a suspended lab go on where it was; the clocks are set first. The same as start.
+
+    \b
+    Example:
+      labgen resume three-node-btrfs
+    """
+    _start(lab)
+
+
+def _start(lab: str) -> None:
     from labgen.lab import power
 
     with console.progress() as shown:

@@ -9,17 +9,17 @@ from pathlib import Path
 from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, subnets, vagrant
 from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import machines
+from labgen.lab import clocks, freeze, machines
 from labgen.lab.access import entered
 from labgen.lab.destroy import destroy_locked
 from labgen.lab.provision import inspect, provision
 from labgen.model import Accelerator, Box, Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
-from labgen.plan import guest_file, plan
-from labgen.profile import Loaded, dump, read_script
+from labgen.plan import HOSTS, guest_file, plan
+from labgen.profile import Loaded, dump, parse, read_script
 from labgen.progress import Progress
-from labgen.render import render, write
+from labgen.render import render, vagrantfile, write
 from labgen.state import Journal
 
 
@@ -45,7 +45,7 @@ def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False
                 return repair(state.load(name), progress)
             return _make(loaded, name, progress)
         except BaseException as error:
-            _note_failure(name, error)
+            note_failure(name, error)
             if rollback and new:
                 progress.step("removing what was made")
                 destroy_locked(name)
@@ -55,6 +55,22 @@ def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False
 def repair(journal: Journal, progress: Progress) -> Outcome:
     """Starts what is off in a lab that was complete before, and sees that the cluster is whole again."""
     with Hypervisor.connect() as hypervisor:
+        return _run(journal, hypervisor, progress)
+
+
+def go_on(journal: Journal, progress: Progress) -> Outcome:
+    """Makes the machines of a lab that has its files and nothing else yet. For a caller that holds its lock."""
+    lab = journal.lab
+    profile = parse((paths.lab(lab.name) / paths.PROFILE).read_text(), lab.profile).profile
+    doctor.require_ready(profile)
+    box = boxes.ensure(lab.box.name, progress)
+    if box.version != lab.box.version:
+        progress.note(f"the lab was made with {lab.box.name} {lab.box.version}; this host has {box.version}")
+        lab = replace(lab, box=replace(lab.box, version=box.version))
+        write({paths.VAGRANTFILE: vagrantfile(lab)}, paths.lab(lab.name))
+        journal = _saved(replace(journal, lab=lab))
+    with Hypervisor.connect() as hypervisor:
+        _add_box(box, progress)
         return _run(journal, hypervisor, progress)
 
 
@@ -88,23 +104,32 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress) -> Outcom
     lab = journal.lab
     hypervisor.ensure_pool()
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
+    behind = freeze.recover(lab, hypervisor, progress)
     new = {node.name for node in machines.missing(lab, hypervisor)}
     _forget_host_keys(lab, new)
     started = machines.start(lab, hypervisor)
+    clocks.adjust(lab, behind | {name for name, was in started.items() if was == "suspended"})
     boot = machines.Boot(lab, progress) if new else None
     ready: Callable[[Node], ssh.Connection] = partial(_ready, journal, new, boot, progress)
     with entered({node.name: partial(ready, node) for node in lab.nodes}) as connections:
         journal = _saved(journal.reached("provisioned") if not journal.complete else journal)
         orchestrator = ORCHESTRATORS[lab.orchestrator]
+        if journal.origin and journal.origin.readdressed:
+            on_each(connections, partial(_tell_addresses, lab, progress))
+            orchestrator.move(lab, connections, progress)
         progress.step("forming the cluster" if new else "checking the cluster")
         changed = orchestrator.form(lab, connections, progress)
+        if journal.origin and journal.origin.renew:
+            progress.step("renewing the join tokens")
+            orchestrator.renew_secrets(lab, connections)
+        journal = replace(journal, origin=None)
         journal = _saved(journal.reached("clustered") if not journal.complete else journal)
         if boot:
             progress.step("waiting for Vagrant to finish")
             boot.wait()
         facts = on_each(connections, lambda each: inspect(lab, lab.node(each.target.name), each))
     journal = _saved(replace(journal.reached("verified"), facts=facts))
-    return Outcome(journal, changed or started or bool(new))
+    return Outcome(journal, changed or bool(started) or bool(new))
 
 
 def _ready(
@@ -118,6 +143,11 @@ def _ready(
         inspect(lab, node, connection)
     progress.done("ready", node.name)
     return connection
+
+
+def _tell_addresses(lab: Lab, progress: Progress, connection: ssh.Connection) -> None:
+    node = lab.node(connection.target.name)
+    provision(lab, node, connection, progress, [step for step in node.steps if step.script == HOSTS])
 
 
 def _is_prepared(lab: Lab, node: Node, connection: ssh.Connection) -> bool:
@@ -181,7 +211,7 @@ def _saved(journal: Journal) -> Journal:
     return journal
 
 
-def _note_failure(name: str, error: BaseException) -> None:
+def note_failure(name: str, error: BaseException) -> None:
     """Best effort: the disk may be full, and the first error is the one to tell."""
     with contextlib.suppress(LabgenError, OSError):
         journal = state.load(name)

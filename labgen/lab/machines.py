@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from labgen import paths, ssh, vagrant
 from labgen.errors import GuestError, LabgenError
-from labgen.hypervisor import Hypervisor
+from labgen.hypervisor import DomainState, Hypervisor
 from labgen.lab import access
 from labgen.model import Lab, Node
 from labgen.progress import Progress
@@ -71,12 +71,13 @@ def remove(hypervisor: Hypervisor, domain: str) -> None:
             hypervisor.remove_volume(volume)
 
 
-def start(lab: Lab, hypervisor: Hypervisor) -> bool:
-    """Starts the machines that are off. :return: whether there were any."""
-    off = [domain.name for domain in hypervisor.domains(lab.prefix) if domain.state != "running"]
+def start(lab: Lab, hypervisor: Hypervisor) -> dict[str, DomainState]:
+    """Starts the machines that are off or suspended. :return: their names, and what they were."""
+    states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    off = {node.name: states[node.domain] for node in lab.nodes if states.get(node.domain, "running") != "running"}
     for name in off:
-        hypervisor.start(name)
-    return bool(off)
+        hypervisor.start(lab.node(name).domain)
+    return off
 
 
 def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Connection:

@@ -3,7 +3,7 @@
 from labgen import state
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab.create import Outcome, repair
+from labgen.lab.create import Outcome, go_on, note_failure, repair
 from labgen.parallel import on_each
 from labgen.progress import Progress
 
@@ -14,11 +14,14 @@ def stop(name: str, progress: Progress) -> bool:
     """Shuts all machines down, as their power buttons would.
 
     One that does not react is switched off. :return: whether any was on.
-    :raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses.
+    :raises UsageError: there is no such lab, or it is suspended.
+    :raises LabgenError: it is being worked on, or libvirt refuses.
     """
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = state.load(name).lab
         states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+        if "suspended" in states.values():
+            raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
         running = {node.name: node for node in lab.nodes if states.get(node.domain, "stopped") != "stopped"}
         for node in running.values():
             progress.step("shutting down", node.name)
@@ -36,16 +39,22 @@ def stop(name: str, progress: Progress) -> bool:
 
 
 def start(name: str, progress: Progress) -> Outcome:
-    """Starts all machines and waits until the cluster is whole again.
+    """Starts all machines and waits until the cluster is whole again; makes those of a lab that was imported.
 
-    :raises UsageError: there is no such lab, or it was never finished. :raises LabgenError: as create.
+    :raises UsageError: there is no such lab, or it has not even its files. :raises LabgenError: as create.
     """
     with state.locked(name):
         journal = state.load(name)
-        if not journal.complete:
+        if journal.complete:
+            return repair(journal, progress)
+        if journal.stage == "planned":
             raise UsageError(
-                f"{name!r} was never finished",
-                f"it came as far as: {journal.stage}. {journal.failure}",
+                f"{name!r} was never made",
+                journal.failure,
                 f"'labgen create {journal.lab.profile} --name {name}' goes on with it.",
             )
-        return repair(journal, progress)
+        try:
+            return go_on(journal, progress)
+        except BaseException as error:
+            note_failure(name, error)
+            raise

@@ -1,29 +1,35 @@
 """Preparing machines that answer: the guest scripts, and asking Docker what became of them."""
 
+from collections.abc import Sequence
+
 from labgen import engine, paths, ssh
 from labgen.errors import GuestError
-from labgen.model import Lab, Node
+from labgen.model import Lab, Node, Step
 from labgen.progress import Progress
 from labgen.ssh import Connection
 from labgen.state import NodeFacts
 from labgen.storage import DRIVERS
 
 
-def provision(lab: Lab, node: Node, connection: Connection, progress: Progress) -> None:
+def provision(
+    lab: Lab, node: Node, connection: Connection, progress: Progress, steps: Sequence[Step] | None = None
+) -> None:
     """Runs a node's guest scripts in order.
 
+    :param steps: only these; by default all of the node's.
     :raises GuestError: one failed.
     """
+    chosen = node.steps if steps is None else steps
     directory = paths.lab(lab.name)
     log = directory / paths.LOGS / f"{node.name}.provision.log"
-    scripts = {step.script: (directory / paths.GUEST_DIR / step.script).read_text() for step in node.steps}
+    scripts = {step.script: (directory / paths.GUEST_DIR / step.script).read_text() for step in chosen}
     begun: list[str] = []
 
     def begin(script: str) -> None:
         begun.append(script)
         progress.step(script, node.name)
 
-    result = ssh.run_all(connection, scripts, node.steps, begin)
+    result = ssh.run_all(connection, scripts, chosen, begin)
     with log.open("a") as file:
         file.write(f"{result.stdout}{result.stderr}== exit status {result.status}\n")
     if result.status:

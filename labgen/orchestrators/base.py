@@ -41,6 +41,20 @@ class Orchestrator(ABC):
         """
 
     @abstractmethod
+    def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
+        """Called before :meth:`form` when all nodes have other addresses than the cluster on their disks knows.
+
+        :raises ClusterError: what is on the disks cannot be used.
+        """
+
+    @abstractmethod
+    def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
+        """Called after :meth:`form` when others may know what lets a node into the cluster.
+
+        :raises ClusterError: it cannot be changed.
+        """
+
+    @abstractmethod
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
         """Called for the status; what one manager says of the nodes, by node name.
 

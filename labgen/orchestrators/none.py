@@ -17,5 +17,11 @@ class NoOrchestrator(Orchestrator):
     def form(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> bool:
         return False
 
+    def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
+        pass
+
+    def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
+        pass
+
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
         return {}

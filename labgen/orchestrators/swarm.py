@@ -45,6 +45,24 @@ class Swarm(Orchestrator):
             members = _wait_until_ready(lab, engines, leader, progress)
             return _set_roles_and_labels(lab, leader, members) or changed
 
+    def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
+        """The first manager keeps what the Swarm holds; the others leave, and join it again in :meth:`form`."""
+        from labgen import engine  # noqa: PLC0415
+
+        first = lab.managers[0]
+        others = [node for node in lab.nodes if node != first]
+        with ExitStack() as stack:
+            engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
+            progress.step("taking the Swarm over", first.name)
+            engines[first.name].swarm_take_over(first.address)
+            on_each({node.name: engines[node.name] for node in others}, lambda each: _leave_if_in(each, each.info()))
+
+    def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
+        from labgen import engine  # noqa: PLC0415
+
+        with engine.connect(connections[lab.managers[0].name]) as manager:
+            manager.rotate_join_tokens()
+
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
         from labgen import engine  # noqa: PLC0415
 

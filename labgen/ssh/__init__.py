@@ -4,9 +4,19 @@ import logging
 
 from labgen.ssh.batch import run_all
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
-from labgen.ssh.keys import make_key
+from labgen.ssh.keys import make_key, take_key
 
-__all__ = ["Connection", "Result", "Target", "Unreachable", "make_key", "port_open", "run_all", "wait_for"]
+__all__ = [
+    "Connection",
+    "Result",
+    "Target",
+    "Unreachable",
+    "make_key",
+    "port_open",
+    "run_all",
+    "take_key",
+    "wait_for",
+]
 
 # What goes wrong is raised; paramiko's threads would write it to the terminal as well, with a traceback.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

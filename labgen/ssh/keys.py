@@ -28,6 +28,28 @@ def make_key(path: Path, comment: str) -> None:
         raise HostError("ssh-keygen could not make the lab's key", error.stderr) from error
 
 
+def take_key(private: str, path: Path) -> None:
+    """Makes a key that came from elsewhere the one in ``path``, with its public half in ``path.pub``.
+
+    :raises HostError: ssh-keygen is missing. :raises ValueError: it is no private key without a passphrase.
+    """
+    path.touch(mode=0o600)
+    path.write_text(private)
+    try:
+        result = subprocess.run(
+            ["ssh-keygen", "-y", "-P", "", "-f", str(path)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
+    if result.returncode:
+        raise ValueError(f"it is no private key: {result.stderr.strip()}")
+    path.with_suffix(".pub").write_text(result.stdout)
+
+
 def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
     """Makes the client accept the host keys in the file, and learn into it those of hosts it does not name."""
     with _writing:

@@ -27,8 +27,12 @@ VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 
 @dataclass
 class Machine:
-    """What happened in one machine."""
+    """What happened in one machine.
 
+    :param clock: what it was set to, in seconds since 1970.
+    """
+
+    clock: float = 0
     scripts: list[str] = field(default_factory=list)
     engine: FakeEngine | None = None
 
@@ -47,6 +51,9 @@ class FakeConnection:
         pass
 
     def run(self, command: Sequence[str], **options: Any) -> Result:
+        if command[:4] == ["sudo", "-n", "date", "--set"]:
+            self.host.machine(self.target.name).clock = float(command[4].removeprefix("@"))
+            return Result(0, "", "")
         if on_line := options.get("on_line"):
             on_line(" ".join(command))
         return Result(int(self.target.name[-1]), " ".join(command), "")
@@ -134,7 +141,7 @@ class Host:
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Host]:
+def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     connection = libvirt.open(URI)
     fake = Host(connection)
     box = SimpleNamespace(name="debian13", vagrant_name="labgen/debian13", version="13.1.1", catalog=home / "catalog")
@@ -144,6 +151,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Host]:
         yield fake.engine(opened.target.name)
 
     monkeypatch.setattr(hypervisor, "URI", URI)
+    monkeypatch.setattr(hypervisor, "POOL_DIRECTORY", tmp_path_factory.mktemp("pool"))
     monkeypatch.setattr(accelerator, "probe", lambda *_: Accelerator("tcg", "there is no /dev/kvm"))
     monkeypatch.setattr(doctor, "require_ready", lambda _profile: None)
     monkeypatch.setattr(boxes, "ensure", lambda _name, _progress: box)
@@ -168,7 +176,9 @@ def _clear(connection: Any) -> None:
         if domain.name() != "test":
             if domain.isActive():
                 domain.destroy()
-            domain.undefine()
+            domain.undefineFlags(
+                libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+            )
     for network in connection.listAllNetworks():
         if network.name() != "default":
             if network.isActive():

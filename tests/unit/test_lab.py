@@ -1,6 +1,7 @@
 """The recipes, on a host without machines; the real ones are walked in tests/vm."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,10 +232,18 @@ def test_stop_and_start(host: Host) -> None:
     assert all(host.libvirt.lookupByName(node.domain).isActive() for node in lab.nodes)
 
 
-def test_start_of_a_lab_that_was_never_finished_points_to_create(host: Host) -> None:
+def test_start_goes_on_with_a_lab_that_was_not_finished(host: Host) -> None:
     host.boots = 0
     with pytest.raises(HypervisorError):
         make()
+    host.boots = None
+    assert power.start("lab", Silent()).changed
+    assert state.load("lab").complete
+
+
+def test_start_of_a_lab_without_files_points_to_create(host: Host) -> None:
+    make()
+    state.save(replace(state.load("lab"), stage="planned"))
     with pytest.raises(UsageError) as caught:
         power.start("lab", Silent())
     assert "labgen create" in caught.value.resolution

@@ -1,0 +1,78 @@
+"""The records of a lab's checkpoints. What they speak of, memory and disks, lies in libvirt's pool.
+
+A record is written before the first machine is touched and says what is going on, so that whoever comes after a
+labgen that was killed knows what to finish or to undo.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Literal
+
+from labgen import paths
+from labgen.errors import LabgenError, UsageError
+from labgen.files import write_atomically
+from labgen.suggestions import near
+
+Phase = Literal["saving", "complete", "restoring"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole lab at one moment.
+
+    :param created: local time, ISO 8601. :param memory: the nodes that were running; the others were off.
+    :param phase: anything but ``complete`` is going on, or was cut off.
+    """
+
+    label: str
+    created: str
+    memory: tuple[str, ...]
+    phase: Phase
+
+
+def begun(label: str, memory: tuple[str, ...]) -> Checkpoint:
+    return Checkpoint(label, datetime.now().astimezone().isoformat(timespec="seconds"), memory, "saving")
+
+
+def default_label() -> str:
+    """The time of day, for who gave no label."""
+    return datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+
+
+def save(lab: str, checkpoint: Checkpoint) -> None:
+    path = paths.checkpoint(lab, checkpoint.label)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(asdict(checkpoint), indent=2) + "\n")
+
+
+def remove(lab: str, label: str) -> None:
+    paths.checkpoint(lab, label).unlink(missing_ok=True)
+
+
+def every(lab: str) -> list[Checkpoint]:
+    """All of a lab, oldest first, also those that are not complete."""
+    found = [_read(lab, path.stem) for path in paths.checkpoints(lab).glob("*.json")]
+    return sorted(found, key=lambda each: each.created)
+
+
+def load(lab: str, label: str) -> Checkpoint:
+    """:raises UsageError: there is none of that label."""
+    labels = [each.label for each in every(lab)]
+    if label not in labels:
+        hint = f"'labgen checkpoint list {lab}' shows all, 'labgen checkpoint save {lab} LABEL' makes one."
+        raise UsageError(f"{lab!r} has no checkpoint called {label!r}", near(label, labels, "checkpoints"), hint)
+    return _read(lab, label)
+
+
+def _read(lab: str, label: str) -> Checkpoint:
+    path = paths.checkpoint(lab, label)
+    try:
+        content = json.loads(path.read_text())
+        return Checkpoint(**{**content, "memory": tuple(content["memory"])})
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise LabgenError(
+            "the record of a checkpoint is damaged",
+            f"{path}: {error}",
+            f"Remove that file; 'labgen destroy {lab}' removes the lab with all its checkpoints.",
+        ) from error

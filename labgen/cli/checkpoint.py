@@ -1,0 +1,91 @@
+"""``labgen checkpoint``: the whole lab at one moment, to come back to."""
+
+import click
+
+from labgen.cli import complete, console
+
+lab_argument = click.argument("lab", shell_complete=complete.labs)
+label_argument = click.argument("label", shell_complete=complete.checkpoints)
+
+
+@click.group()
+def checkpoint() -> None:
+    """Keep the whole lab as it is at one moment, disks and memory, and come back to it.
+
+    \b
+    Examples:
+      labgen checkpoint save three-node-btrfs before-upgrade
+      labgen checkpoint restore three-node-btrfs before-upgrade
+    """
+
+
+@checkpoint.command()
+@lab_argument
+@click.argument("label", required=False)
+def save(lab: str, label: str | None) -> None:
+    """Keep the lab as it is now; its machines stand still for some seconds. The label is by default the time.
+
+    \b
+    Examples:
+      labgen checkpoint save three-node-btrfs
+      labgen checkpoint save three-node-btrfs before-upgrade
+    """
+    from labgen import checkpoints
+    from labgen.lab import checkpoint as recipe
+
+    with console.progress() as shown:
+        saved = recipe.save(lab, label or checkpoints.default_label(), shown)
+    click.echo(f"{lab}: checkpoint {saved.label}")
+
+
+@checkpoint.command()
+@lab_argument
+@label_argument
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def restore(lab: str, label: str, yes: bool) -> None:
+    """Make the lab what it was. What happened in it since is lost.
+
+    \b
+    Examples:
+      labgen checkpoint restore three-node-btrfs before-upgrade
+      labgen checkpoint restore three-node-btrfs before-upgrade --yes
+    """
+    from labgen.lab import checkpoint as recipe
+
+    if not yes:
+        click.confirm(f"Lose what happened in {lab} since {label}?", abort=True, err=True)
+    with console.progress() as shown:
+        recipe.restore(lab, label, shown)
+    click.echo(f"{lab} is what it was at {label}")
+
+
+@checkpoint.command("list")
+@lab_argument
+@console.format_option
+def list_checkpoints(lab: str, form: str) -> None:
+    """List a lab's checkpoints, oldest first.
+
+    \b
+    Examples:
+      labgen checkpoint list three-node-btrfs
+      labgen checkpoint list three-node-btrfs --format json
+    """
+    from labgen.lab import checkpoint as recipe
+
+    console.emit(recipe.listing(lab), form, ["label", "created", "running", "memory_bytes"])
+
+
+@checkpoint.command()
+@lab_argument
+@label_argument
+def delete(lab: str, label: str) -> None:
+    """Remove a checkpoint; the lab goes on as it is.
+
+    \b
+    Example:
+      labgen checkpoint delete three-node-btrfs before-upgrade
+    """
+    from labgen.lab import checkpoint as recipe
+
+    recipe.delete(lab, label)
+    click.echo(f"{lab}: checkpoint {label} is gone")

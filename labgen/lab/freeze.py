@@ -1,0 +1,96 @@
+"""Machines held at one moment, and what a labgen that was killed left of it."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from labgen import checkpoints
+from labgen.checkpoints import Checkpoint
+from labgen.errors import HypervisorError
+from labgen.hypervisor import Hypervisor
+from labgen.model import Lab, Node
+from labgen.parallel import on_each
+from labgen.progress import Progress
+
+BUSY_LIMIT = 300  # seconds that saving a machine's memory may go on without us
+
+
+def running(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
+    up = {domain.name for domain in hypervisor.domains(lab.prefix) if domain.state == "running"}
+    return [node for node in lab.nodes if node.domain in up]
+
+
+def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
+    """Waits until libvirt has finished what a labgen that is gone, or interrupted, asked it for."""
+    for node in nodes:
+        hypervisor.wait_until_idle(node.domain, BUSY_LIMIT)
+
+
+def memory_volume(node: Node, label: str) -> str:
+    """The file of the pool that holds a node's memory; begins with its domain's name, as all that destroy removes."""
+    return f"{node.domain}.{label}.memory"
+
+
+def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
+    """Makes all machines what they were, and lets them go on.
+
+    :raises HypervisorError: libvirt refuses; where it was the memory, the disks are those of the checkpoint.
+    """
+    by_name = {node.name: node for node in lab.nodes}
+    with_memory = {name: by_name[name] for name in checkpoint.memory}
+    settle(list(lab.nodes), hypervisor)
+    on_each(by_name, lambda node: hypervisor.cut_power(node.domain))
+    on_each(by_name, lambda node: hypervisor.revert_disks(node.domain, checkpoint.label))
+    try:
+        on_each(with_memory, lambda node: hypervisor.restore_memory(memory_volume(node, checkpoint.label)))
+    except HypervisorError:
+        # One from its memory and one from its disk would not fit together.
+        on_each(by_name, lambda node: hypervisor.cut_power(node.domain))
+        raise
+    for node in with_memory.values():
+        hypervisor.start(node.domain)
+
+
+def drop(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
+    """Removes a checkpoint: memory, disks' snapshots, record; also what there is of one that was cut off."""
+    for node in lab.nodes:
+        hypervisor.forget_disks(node.domain, label)
+        volume = memory_volume(node, label)
+        if volume in hypervisor.volumes(volume):
+            hypervisor.remove_volume(volume)
+    checkpoints.remove(lab.name, label)
+
+
+def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
+    """Undoes a save, or finishes a restore, that was cut off.
+
+    :return: the nodes whose machines go on from saved memory; their clocks are behind.
+    """
+    touched: set[str] = set()
+    for checkpoint in checkpoints.every(lab.name):
+        if checkpoint.phase == "saving":
+            progress.note(f"saving the checkpoint {checkpoint.label} was cut off: undone")
+            _wake(lab, checkpoint, hypervisor)
+            drop(lab, checkpoint.label, hypervisor)
+            touched |= set(checkpoint.memory)
+        elif checkpoint.phase == "restoring":
+            progress.note(f"restoring the checkpoint {checkpoint.label} was cut off: done again")
+            with contextlib.suppress(HypervisorError):  # the disks are back; the machines boot from them
+                revert(lab, checkpoint, hypervisor)
+            checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
+            touched |= set(checkpoint.memory)
+    return touched
+
+
+def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
+    """Lets the machines of a save that was cut off go on from the memory that was saved, or from where they are."""
+    nodes = [lab.node(name) for name in checkpoint.memory]
+    settle(nodes, hypervisor)
+    states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    for node in nodes:
+        volume = memory_volume(node, checkpoint.label)
+        if states.get(node.domain) == "stopped" and volume in hypervisor.volumes(volume):
+            with contextlib.suppress(HypervisorError):  # half-written: it boots from its disk
+                hypervisor.restore_memory(volume)
+    for node in nodes:
+        hypervisor.start(node.domain)

@@ -1,0 +1,177 @@
+"""Suspending, resuming and checkpoints, on libvirt's test driver; the real ones are walked in tests/vm."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from labgen import checkpoints, state
+from labgen.errors import HypervisorError, LabgenError, UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import checkpoint, destroy, power, status
+from labgen.lab.suspend import suspend
+from labgen.progress import Silent
+from tests.unit.host import Host, host
+from tests.unit.test_lab import NODES, Heard, make
+
+__all__ = ["host"]  # a fixture
+
+
+def states() -> set[str]:
+    return set(status.status("lab").states.values())
+
+
+def snapshots(host: Host) -> set[str]:
+    return {
+        snapshot.getName()
+        for domain in host.libvirt.listAllDomains()
+        if domain.name() != "test"
+        for snapshot in domain.listAllSnapshots()
+    }
+
+
+def failing(method: str, monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
+    """Lets calls of a method of Hypervisor fail from the given number on; those before do their work."""
+    original: Callable[..., None] = getattr(Hypervisor, method)
+    calls: list[str] = []
+
+    def call(self: Hypervisor, *arguments: str) -> None:
+        calls.append(method)
+        if len(calls) > after:
+            raise error
+        original(self, *arguments)
+
+    monkeypatch.setattr(Hypervisor, method, call)
+
+
+def test_suspended_and_resumed_with_the_right_time(host: Host) -> None:
+    make()
+    assert suspend("lab", Silent())
+    assert states() == {"suspended"}
+    assert status.status("lab").state == "suspended"
+    assert not suspend("lab", Silent())
+    assert power.start("lab", Silent()).changed
+    assert states() == {"running"}
+    assert all(abs(host.machine(node).clock - time.time()) < 60 for node in NODES)
+    assert all(len(host.machine(node).scripts) == 3 for node in NODES)
+
+
+def test_a_suspended_lab_is_not_stopped_by_the_way(host: Host) -> None:
+    make()
+    suspend("lab", Silent())
+    with pytest.raises(UsageError, match="suspended") as caught:
+        power.stop("lab", Silent())
+    assert "labgen resume lab" in caught.value.resolution
+    destroy.destroy("lab")
+    assert host.domains() == set()
+
+
+@pytest.mark.parametrize("error", [HypervisorError("no space"), KeyboardInterrupt()])
+def test_what_cannot_be_suspended_goes_on(host: Host, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    make()
+    failing("suspend", monkeypatch, 1, error)
+    with pytest.raises(type(error)):
+        suspend("lab", Silent())
+    assert states() == {"running"}
+    assert all(host.machine(node).clock for node in NODES)
+
+
+def test_a_checkpoint_is_saved_listed_restored_and_deleted(host: Host) -> None:
+    make()
+    checkpoint.save("lab", "before", Silent())
+    assert states() == {"running"}
+    assert snapshots(host) == {"before"}
+    assert all(host.machine(node).clock for node in NODES)
+    assert [(row["label"], row["running"]) for row in checkpoint.listing("lab")] == [("before", 3)]
+
+    host.machine("worker1").clock = 0
+    power.stop("lab", Silent())
+    checkpoint.restore("lab", "before", Silent())
+    assert states() == {"running"}
+    assert host.machine("worker1").clock
+
+    checkpoint.delete("lab", "before")
+    assert checkpoint.listing("lab") == []
+    assert snapshots(host) == set()
+    with pytest.raises(UsageError, match="no checkpoint"):
+        checkpoint.restore("lab", "before", Silent())
+
+
+def test_a_node_that_was_off_is_off_again(host: Host) -> None:
+    make()
+    lab = state.load("lab").lab
+    with Hypervisor.connect() as hypervisor:
+        hypervisor.cut_power(lab.node("worker2").domain)
+    checkpoint.save("lab", "two", Silent())
+    power.start("lab", Silent())
+    checkpoint.restore("lab", "two", Silent())
+    assert status.status("lab").states == {"manager1": "running", "worker1": "running", "worker2": "stopped"}
+
+
+def test_labels_are_names_and_used_once(host: Host) -> None:
+    make()
+    checkpoint.save("lab", "one", Silent())
+    with pytest.raises(UsageError, match="already"):
+        checkpoint.save("lab", "one", Silent())
+    for label in ("../../up", "Two", "", "a b", "-x"):
+        with pytest.raises(UsageError, match="no label"):
+            checkpoint.save("lab", label, Silent())
+
+
+@pytest.mark.parametrize("method", ["save_memory", "snapshot_disks", "restore_memory"])
+@pytest.mark.parametrize("error", [HypervisorError("no space"), KeyboardInterrupt()])
+def test_a_save_that_fails_leaves_a_running_lab_and_no_checkpoint(
+    host: Host, monkeypatch: pytest.MonkeyPatch, method: str, error: BaseException
+) -> None:
+    make()
+    failing(method, monkeypatch, 1, error)
+    with pytest.raises(type(error)):
+        checkpoint.save("lab", "half", Silent())
+    assert states() == {"running"}
+    assert checkpoint.listing("lab") == []
+    assert snapshots(host) == set()
+
+
+@pytest.mark.parametrize("phase", ["saving", "restoring"])
+def test_what_a_killed_labgen_left_is_finished_by_the_next(host: Host, phase: checkpoints.Phase) -> None:
+    make()
+    checkpoint.save("lab", "cut", Silent())
+    checkpoints.save("lab", replace(checkpoints.load("lab", "cut"), phase=phase))
+    lab = state.load("lab").lab
+    with Hypervisor.connect() as hypervisor:
+        hypervisor.pause(lab.nodes[0].domain)
+        hypervisor.cut_power(lab.nodes[1].domain)
+    heard = Heard()
+    power.start("lab", heard)
+    assert any("cut off" in note for note in heard.notes)
+    assert states() == {"running"}
+    assert [row["label"] for row in checkpoint.listing("lab")] == ([] if phase == "saving" else ["cut"])
+
+
+def test_without_the_memory_the_machines_boot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    checkpoint.save("lab", "old", Silent())
+    failing("restore_memory", monkeypatch, 1, HypervisorError("another QEMU"))
+    with pytest.raises(HypervisorError, match="another QEMU") as caught:
+        checkpoint.restore("lab", "old", Silent())
+    assert "labgen start lab" in caught.value.resolution
+    assert states() == {"stopped"}
+    power.start("lab", Silent())
+    assert states() == {"running"}
+
+
+def test_a_damaged_record_is_told(host: Host) -> None:
+    make()
+    checkpoint.save("lab", "one", Silent())
+    next(state.paths.checkpoints("lab").glob("*.json")).write_text("{")
+    with pytest.raises(LabgenError, match="damaged"):
+        checkpoint.listing("lab")
+
+
+def test_destroy_takes_the_checkpoints_along(host: Host) -> None:
+    make()
+    checkpoint.save("lab", "one", Silent())
+    destroy.destroy("lab")
+    assert host.domains() == set()
+    assert not state.paths.checkpoints("lab").exists()
