@@ -1,0 +1,71 @@
+"""Who vouches for a bundle: OpenSSH signatures over its manifest, which names every part's sha256.
+
+ssh-keygen(1), section "-Y": the format is that of its ALLOWED SIGNERS.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from labgen.errors import BundleError, HostError
+
+NAMESPACE = "labgen"
+LARGEST = 64 * 1024  # bytes
+
+
+def sign(manifest: bytes, key: Path) -> bytes:
+    """:param key: a private key, or the public half of one that the agent holds. It may ask for a passphrase.
+
+    :raises BundleError: the key cannot sign.
+    """
+    with tempfile.TemporaryDirectory(prefix="labgen-sign-") as scratch:
+        file = Path(scratch) / "manifest.json"
+        file.write_bytes(manifest)
+        result = _keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), str(file))
+        if result.returncode:
+            raise BundleError(f"{key} cannot sign the bundle", result.stderr, "It must be a key of OpenSSH.")
+        return file.with_suffix(".json.sig").read_bytes()
+
+
+def verify(manifest: bytes, signature: bytes | None, allowed: Path | None) -> str | None:
+    """Who signed.
+
+    :param allowed: the people to accept; None: whoever signed is told, and nobody is accepted or refused.
+    :return: a name for people; None: nobody signed.
+    :raises BundleError: none of those allowed signed exactly this.
+    """
+    if signature is None:
+        if allowed:
+            raise BundleError(
+                "nobody signed the bundle", resolution="Without --verify it can be imported all the same."
+            )
+        return None
+    with tempfile.TemporaryDirectory(prefix="labgen-verify-") as scratch:
+        file = Path(scratch) / "signature"
+        file.write_bytes(signature)
+        checked = _keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(file), stdin=manifest)
+        if checked.returncode:
+            raise BundleError("the bundle's signature does not belong to it", checked.stderr)
+        fingerprint = checked.stdout.strip().rpartition(" key ")[2]
+        if allowed is None:
+            return f"{fingerprint}, which nobody has checked (--verify does)"
+        found = _keygen("-Y", "find-principals", "-s", str(file), "-f", str(allowed))
+        for principal in found.stdout.splitlines() if found.returncode == 0 else []:
+            options = ("-n", NAMESPACE, "-I", principal, "-f", str(allowed), "-s", str(file))
+            if _keygen("-Y", "verify", *options, stdin=manifest).returncode == 0:
+                return f"{principal} ({fingerprint})"
+        raise BundleError(f"none of those in {allowed} signed the bundle", f"signed by {fingerprint}")
+
+
+def _keygen(*arguments: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            ["ssh-keygen", *arguments],
+            input=stdin.decode() if stdin is not None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error

@@ -1,0 +1,86 @@
+"""Writing a bundle: complete, or not there at all."""
+
+import contextlib
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from labgen.bundle import archive, signature
+from labgen.bundle.manifest import Manifest, Part
+from labgen.errors import BundleError
+from labgen.progress import Amount, Progress
+
+MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
+
+
+def write(
+    file: Path,
+    manifest: Manifest,
+    sources: Mapping[str, Path | bytes],
+    progress: Progress,
+    *,
+    executable: Collection[str] = (),
+    sign: Path | None = None,
+) -> None:
+    """Writes a bundle of parts; those that are files are gone afterwards, one after the other, to save room.
+
+    :param manifest: without parts. :param sources: by name, in the order that they are to have.
+    :param executable: names of those that can be run. :param sign: an OpenSSH private key.
+    :raises BundleError: it cannot be written, or not be signed; then nothing is left.
+    """
+    parts = tuple(_part(name, source, name in executable) for name, source in sources.items())
+    full = manifest.model_copy(update={"parts": parts})
+    full = Manifest.model_validate(full.model_dump())
+    text = full.to_bytes()
+    heads = {MANIFEST: text} | ({SIGNATURE: signature.sign(text, sign)} if sign else {})
+    amount = Amount("writing the bundle", sum(part.size for part in parts), progress)
+    try:
+        with _complete_or_absent(file) as out:
+            modified = int(datetime.fromisoformat(manifest.created).timestamp())
+            for name, data in heads.items():
+                _add(out, archive.header(f"{manifest.lab}/{name}", len(data), modified, False), data, amount)
+            for part in parts:
+                name, source = f"{manifest.lab}/{part.name}", sources[part.name]
+                _add(out, archive.header(name, part.size, modified, part.executable), source, amount)
+                if isinstance(source, Path):
+                    source.unlink()
+            out.write(archive.END * 2)
+    except OSError as error:
+        raise BundleError(f"{file} cannot be written", str(error), f"Look for space: df -h {file.parent}") from error
+
+
+def _part(name: str, source: Path | bytes, executable: bool) -> Part:
+    if isinstance(source, bytes):
+        return Part(name=name, size=len(source), sha256=hashlib.sha256(source).hexdigest(), executable=executable)
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Part(name=name, size=source.stat().st_size, sha256=digest, executable=executable)
+
+
+def _add(out: BinaryIO, header: bytes, source: Path | bytes, amount: Amount) -> None:
+    size = 0
+    out.write(header)
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        while piece := file.read(archive.PIECE):
+            out.write(piece)
+            size += len(piece)
+            amount.more(len(piece))
+    out.write(archive.padding(size))
+
+
+@contextlib.contextmanager
+def _complete_or_absent(file: Path) -> Iterator[BinaryIO]:
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.resolve().parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        file.hardlink_to(temporary)  # fails if somebody else has made one meanwhile
+    finally:
+        Path(temporary).unlink()

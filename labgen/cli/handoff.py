@@ -1,0 +1,88 @@
+"""``labgen export`` and ``labgen import``."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from labgen.cli import complete, console
+
+
+@click.command()
+@click.argument("lab", shell_complete=complete.labs)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default LAB.labgen."
+)
+@click.option(
+    "--depth",
+    type=click.Choice(["recipe", "disks"]),
+    default="disks",
+    show_default=True,
+    help="recipe: what makes the lab, some kilobytes. disks: also what the machines have on their disks.",
+)
+@click.option("--exclude-box", is_flag=True, help="Leave the box's image out; for people who have that box.")
+@click.option("--with-secrets", is_flag=True, help="The lab's private key travels along; the join tokens stay.")
+@click.option("--sign", type=click.Path(path_type=Path, exists=True), metavar="KEY", help="Sign with an OpenSSH key.")
+def export(  # noqa: PLR0917 - click names them
+    lab: str,
+    output: Path | None,
+    depth: Literal["recipe", "disks"],
+    exclude_box: bool,
+    with_secrets: bool,
+    sign: Path | None,
+) -> None:
+    """Write a lab into one file, for somebody else's host, with labgen or without.
+
+    A running lab stands still while its disks are copied, for some seconds.
+
+    \b
+    Examples:
+      labgen export three-node-btrfs
+      labgen export three-node-btrfs --depth recipe -o for-anna.labgen
+      labgen export three-node-btrfs --exclude-box --sign ~/.ssh/id_ed25519
+    """
+    from labgen.lab.export import export as recipe
+
+    file = output or Path(f"{lab}.labgen")
+    with console.progress() as shown:
+        exported = recipe(lab, file, depth, shown, with_box=not exclude_box, with_secrets=with_secrets, sign=sign)
+    if exported.paused is not None:
+        console.note(f"The machines stood still for {exported.paused:.1f} s.")
+    click.echo(f"{file}: {_size(exported.size)}")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--name", metavar="NAME", help="What to call the lab; by default as it was called.")
+@click.option(
+    "--verify",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="ALLOWED_SIGNERS",
+    help="Refuse a file that none of these people signed (OpenSSH's format, see ssh-keygen(1)).",
+)
+def import_command(file: Path, name: str | None, verify: Path | None) -> None:
+    """Make a lab of a file that "labgen export" wrote; "labgen start" then boots it.
+
+    \b
+    Examples:
+      labgen import three-node-btrfs.labgen
+      labgen import three-node-btrfs.labgen --name second
+      labgen import for-anna.labgen --verify ~/.ssh/allowed_signers
+    """
+    from labgen.lab.receive import receive
+
+    with console.progress() as shown:
+        imported = receive(file, name, verify, shown)
+    lab = imported.journal.lab
+    console.note(f"Signed by {imported.signed_by}." if imported.signed_by else "Nobody signed this file.")
+    if imported.readdressed:
+        console.note(
+            f"Its addresses are taken here: the lab gets {lab.network.subnet}, and at its first start\n"
+            "its Swarm is formed again around the first manager, with the services it has."
+        )
+    click.echo(f"{lab.name} is here: {len(lab.nodes)} nodes, box {lab.box.name} {lab.box.version}")
+    click.echo(f"Boot it: labgen start {lab.name}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"

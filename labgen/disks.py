@@ -1,0 +1,132 @@
+"""Disk images outside libvirt's pool. The only caller of qemu-img, but for the box build's hook.
+
+An image that came from elsewhere is hostile until :func:`refuse_strange` has looked at it: a qcow2 may name any file
+of this host as the rest of itself (CVE-2024-4467 and its kin).
+"""
+
+import hashlib
+import json
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from labgen.errors import BundleError, HostError
+
+INSPECT_LIMIT = 30  # seconds, and of memory:
+INSPECT_MEMORY = 2**30  # bytes
+HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")  # up to header_length; QEMU's docs/interop/qcow2.txt
+MAGIC = b"QFI\xfb"
+ALLOWED_FEATURES = 1 << 3  # incompatible: the compression type alone; not dirty, corrupt, external data, extended L2
+
+
+def delta(overlay: Path, base: Path, target: Path) -> None:
+    """What an overlay changes of its base, compressed; it names no base of its own.
+
+    :param overlay: is made to lie on ``base``, whatever it named before.
+    """
+    attach(overlay, base)
+    _qemu_img("convert", "-f", "qcow2", *_COMPRESSED, "-B", str(base), "-F", "qcow2", str(overlay), str(target))
+    _qemu_img("rebase", "-f", "qcow2", "-u", "-b", "", str(target))
+
+
+def whole(source: Path, target: Path) -> None:
+    """A disk that stands for itself, compressed."""
+    _qemu_img("convert", "-f", "qcow2", *_COMPRESSED, str(source), str(target))
+
+
+def attach(overlay: Path, base: Path | str) -> None:
+    """Says what an overlay lies on; neither disk changes."""
+    _qemu_img("rebase", "-f", "qcow2", "-u", "-b", str(base), "-F", "qcow2", str(overlay))
+
+
+def digest(path: Path) -> str:
+    """An image's sha256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_strange(path: Path, largest: int) -> None:
+    """Refuses an image that is anything but a plain qcow2 that stands for itself.
+
+    :param largest: bytes that the disk in it may have. :raises BundleError: it is something else.
+    """
+    _check_header(path)
+    info = _inspect(path)
+    specific = info.get("format-specific", {}).get("data", {})
+    strange = {
+        "a backing file": info.get("backing-filename"),
+        "a data file": specific.get("data-file"),
+        "encryption": info.get("encrypted"),
+        "snapshots": info.get("snapshots"),
+        "bitmaps": specific.get("bitmaps"),
+        "damage": specific.get("corrupt"),
+        "another format": info.get("format") != "qcow2",
+    }
+    if found := [what for what, there in strange.items() if there]:
+        raise BundleError(f"the disk {path.name} has {', '.join(found)}", "A bundle's disks stand for themselves.")
+    if info["virtual-size"] > largest:
+        raise BundleError(
+            f"the disk {path.name} is larger than its profile says",
+            f"{info['virtual-size'] / 2**30:.1f} GiB instead of at most {largest / 2**30:.1f} GiB",
+        )
+
+
+_COMPRESSED = ("-O", "qcow2", "-c", "-o", "compression_type=zstd")
+
+
+def _check_header(path: Path) -> None:
+    """Before QEMU's own code reads it: nothing in it may lead out of the file."""
+    with path.open("rb") as file:
+        block = file.read(HEADER.size)
+    if len(block) < HEADER.size or not block.startswith(MAGIC):
+        raise BundleError(f"the disk {path.name} is no qcow2 image")
+    _, version, backing, _, _, _, encryption, _, _, _, _, snapshots, _, features, *_ = HEADER.unpack(block)
+    if version != 3 or backing or encryption or snapshots or features & ~ALLOWED_FEATURES:
+        raise BundleError(
+            f"the disk {path.name} is not what 'labgen export' writes",
+            f"version {version}, backing file at {backing}, encryption {encryption}, {snapshots} snapshots, "
+            f"features {features:#x}",
+        )
+
+
+def _inspect(path: Path) -> Any:
+    limits = ["prlimit", f"--as={INSPECT_MEMORY}", f"--cpu={INSPECT_LIMIT}", "--"]
+    command = [*limits, "qemu-img", "info", "--output=json", "-f", "qcow2", str(path)]
+    try:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=INSPECT_LIMIT,
+            check=False,
+        )
+        if result.returncode:
+            raise BundleError(f"the disk {path.name} cannot be read", result.stderr)
+        return json.loads(result.stdout)
+    except FileNotFoundError as error:
+        raise _missing() from error
+    except (ValueError, subprocess.TimeoutExpired) as error:
+        raise BundleError(f"the disk {path.name} cannot be read", str(error)) from error
+
+
+def _qemu_img(*arguments: str) -> None:
+    try:
+        result = subprocess.run(
+            ["qemu-img", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise _missing() from error
+    if result.returncode:
+        raise BundleError(f"qemu-img {arguments[0]} failed", result.stderr)
+
+
+def _missing() -> HostError:
+    return HostError("qemu-img is missing", resolution="Run 'make install', or: sudo apt install qemu-utils")

@@ -1,0 +1,90 @@
+"""A machine's definition for libvirt, made from its disks without Vagrant. Pure.
+
+What vagrant-libvirt defines from our Vagrantfile, in the same order, so that Vagrant can go on with the machine.
+"""
+
+import base64
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from labgen import paths
+from labgen.model import Lab, Node
+
+CREDENTIAL = "io.systemd.credential.binary:labgen."
+
+
+def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str) -> str:
+    """:param directory: the lab's. :param public_key: of the lab's own key, one line in OpenSSH's form."""
+    domain = Element("domain", type="kvm" if lab.accelerator == "kvm" else "qemu")
+    SubElement(domain, "name").text = node.domain
+    SubElement(domain, "description").text = lab.identity
+    SubElement(domain, "memory", unit="MiB").text = str(node.memory_mib)
+    SubElement(domain, "vcpu").text = str(node.cpus)
+    _identity(domain, node, public_key)
+    system = SubElement(domain, "os")
+    SubElement(system, "type", arch="x86_64", machine="pc").text = "hvm"
+    SubElement(system, "boot", dev="hd")
+    SubElement(system, "smbios", mode="sysinfo")
+    features = SubElement(domain, "features")
+    for feature in ("acpi", "apic", "pae"):
+        SubElement(features, feature)
+    _processor(domain, lab)
+    SubElement(domain, "clock", offset="utc")
+    devices = SubElement(domain, "devices")
+    _disk(devices, "vda", root_volume(node))
+    _disk(devices, "vdb", docker_volume(node), node.serial)
+    _network_card(devices, lab, node)
+    _console(devices, directory / paths.LOGS / f"{node.name}.console.log")
+    random = SubElement(devices, "rng", model="virtio")
+    SubElement(random, "backend", model="random").text = "/dev/random"
+    ElementTree.indent(domain)
+    return ElementTree.tostring(domain, encoding="unicode") + "\n"
+
+
+def root_volume(node: Node) -> str:
+    """What vagrant-libvirt calls a node's root disk in the pool."""
+    return f"{node.domain}.img"
+
+
+def docker_volume(node: Node) -> str:
+    """What vagrant-libvirt calls the disk that Docker's data lies on."""
+    return f"{node.domain}-vdb.qcow2"
+
+
+def _identity(domain: Element, node: Node, public_key: str) -> None:
+    strings = SubElement(SubElement(domain, "sysinfo", type="smbios"), "oemStrings")
+    for name, value in {"hostname": node.name, "authorized_keys": public_key}.items():
+        SubElement(strings, "entry").text = f"{CREDENTIAL}{name}={base64.b64encode(value.encode()).decode()}"
+
+
+def _processor(domain: Element, lab: Lab) -> None:
+    if lab.accelerator == "kvm":
+        SubElement(domain, "cpu", mode="host-passthrough")
+        return
+    # QEMU 7.2 emulates cmpxchg16b wrongly, and Linux 6.12 dies of it: it is taken away.
+    processor = SubElement(domain, "cpu", mode="custom", match="exact", check="none")
+    SubElement(processor, "model", fallback="allow").text = "Nehalem"
+    SubElement(processor, "feature", policy="disable", name="cx16")
+
+
+def _disk(devices: Element, device: str, volume: str, serial: str = "") -> None:
+    disk = SubElement(devices, "disk", type="file", device="disk")
+    SubElement(disk, "driver", name="qemu", type="qcow2")
+    SubElement(disk, "source", file=f"{paths.POOL_DIRECTORY}/{volume}")
+    SubElement(disk, "target", dev=device, bus="virtio")
+    if serial:
+        SubElement(disk, "serial").text = serial
+
+
+def _network_card(devices: Element, lab: Lab, node: Node) -> None:
+    card = SubElement(devices, "interface", type="network")
+    SubElement(card, "mac", address=node.mac)
+    SubElement(card, "source", network=lab.network.name)
+    SubElement(card, "model", type="virtio")
+
+
+def _console(devices: Element, log: Path) -> None:
+    serial = SubElement(devices, "serial", type="file")
+    SubElement(serial, "source", path=str(log))
+    SubElement(serial, "target", port="0")

@@ -1,0 +1,110 @@
+"""What a bundle holds for somebody without labgen: a Vagrant project, a script that brings it up, a page to read.
+
+Pure. The names are neutral: nothing in it tells whose host it came from.
+"""
+
+from collections.abc import Mapping
+
+from labgen import paths
+from labgen.model import Lab, Node
+from labgen.render import NodeBox, network_xml, vagrantfile
+
+OWNER = "bundle"  # what a lab is planned for here, in place of the sender's own prefix
+UP = "up"
+README = "README.md"
+
+
+def root_part(node: Node) -> str:
+    """Where a bundle holds what a node changed on its root disk."""
+    return f"disks/{node.name}.root.qcow2"
+
+
+def docker_part(node: Node) -> str:
+    """Where a bundle holds the disk that a node's Docker keeps its data on."""
+    return f"disks/{node.name}.docker.qcow2"
+
+
+def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
+    """For each node a Vagrant box with both its disks. Its version follows from them: Vagrant keeps what it knows.
+
+    :param digests: sha256 of the bundle's parts, by name.
+    """
+    return {
+        node.name: NodeBox(
+            f"{OWNER}-{lab.name}/{node.name}",
+            f"1.{int(digests[root_part(node)][:8], 16)}.{int(digests[docker_part(node)][:8], 16)}",
+        )
+        for node in lab.nodes
+    }
+
+
+def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
+    """By relative path; ``up`` has to be executable.
+
+    :param lab: as planned for :data:`OWNER`. :param machines: a box for each node whose disks are in the
+        bundle, by name; empty if it holds none.
+    """
+    files = {
+        paths.VAGRANTFILE: vagrantfile(lab, portable=True, machines=machines),
+        paths.NETWORK_XML: network_xml(lab),
+        UP: paths.handoff_script().read_text(),
+        README: _page(lab, machines),
+        "nodes": _nodes(lab, machines),
+        "labels": "".join(
+            f"{node.name} {key}={value}\n" for node in lab.nodes for key, value in sorted(node.labels.items())
+        ),
+    }
+    if lab.orchestrator == "swarm":
+        files["swarm"] = f"{lab.swarm_pool}\n"
+    return files
+
+
+def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
+    """A line for each: name, role, address, and its box with version, or a hyphen for each."""
+    lines = []
+    for node in lab.nodes:
+        box = machines.get(node.name, NodeBox("-", "-"))
+        lines.append(f"{node.name} {node.role} {node.address} {box.name} {box.version}\n")
+    return "".join(lines)
+
+
+def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
+    addresses = "\n".join(f"| {node.name} | {node.role} | {node.address} |" for node in lab.nodes)
+    if machines:
+        boot = "boots them with what was on their disks when the bundle was made"
+        needs = "qemu-utils"
+    else:
+        boot = f"boots new ones from the box {lab.box.vagrant_name} {lab.box.version}, which this host must have"
+        needs = ""
+    return f"""# {lab.name}
+
+{lab.description or "A lab of virtual machines."}
+{len(lab.nodes)} machines, Docker on {lab.storage_driver}{", a Swarm" if lab.orchestrator == "swarm" else ""}.
+
+| Machine | Role | Address |
+|---|---|---|
+{addresses}
+
+## With labgen
+
+    labgen import {lab.name}.labgen && labgen start {lab.name}
+
+## Without
+
+    ./up
+
+{boot[0].upper()}{boot[1:]}. It needs Vagrant with its libvirt provider, and ssh; on Debian:
+
+    sudo apt install vagrant vagrant-libvirt openssh-client {needs}
+
+and a libvirt that answers: `virsh -c qemu:///system list`.
+
+Enter a machine, see the cluster, stop, remove:
+
+    vagrant ssh {lab.nodes[0].name}
+    vagrant ssh {lab.nodes[0].name} -c 'docker node ls'
+    vagrant halt
+    vagrant destroy -f
+
+The machines let in whoever holds `id_ed25519`, a key that `./up` makes here; the sender's does not fit any more.
+"""

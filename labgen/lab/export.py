@@ -1,0 +1,224 @@
+"""``export``: a lab as one file, for somebody else's host."""
+
+import hashlib
+import importlib.metadata
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labgen import boxes, bundle, disks, handoff, paths, ssh, state
+from labgen.bundle import BoxFacts, Depth, Machine, Manifest
+from labgen.domain import docker_volume, root_volume
+from labgen.errors import BundleError, UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import clocks, freeze
+from labgen.lab.access import target as ssh_target
+from labgen.model import Lab, Node
+from labgen.parallel import on_each
+from labgen.plan import plan
+from labgen.profile import parse
+from labgen.progress import Amount, Progress
+from labgen.render import NodeBox
+
+BOX_PART = "box/box.img"
+LOGIN_LIMIT = 60  # seconds for a machine to let us in before it is paused
+
+
+@dataclass(frozen=True)
+class Exported:
+    """:param size: in bytes. :param paused: seconds that the machines stood still; None if none was running."""
+
+    size: int
+    paused: float | None
+
+
+def export(
+    name: str,
+    file: Path,
+    depth: Depth,
+    progress: Progress,
+    *,
+    with_box: bool = True,
+    with_secrets: bool = False,
+    sign: Path | None = None,
+) -> Exported:
+    """Writes a lab into one file.
+
+    :param depth: ``recipe`` or ``disks``, see docs/handoff.md. :param with_box: the box's image travels along.
+    :param with_secrets: the lab's private key travels along. :param sign: an OpenSSH private key.
+    :raises UsageError: there is no such lab, it is not in a state to be exported, or the file exists.
+    :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
+    """
+    if file.exists():
+        raise UsageError(f"{file} exists already", resolution="Choose another name, or remove it.")
+    with state.locked(name), Hypervisor.connect() as hypervisor:
+        lab = _exportable(name, depth, hypervisor, progress)
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.resolve().parent) as scratch:
+            work = Path(scratch)
+            sources: dict[str, Path | bytes] = {}
+            paused, machines, base = None, {}, ""
+            if depth == "disks":
+                _require_space(lab, hypervisor, work)
+                paused = _copy_disks(lab, hypervisor, work, progress)
+                base = _sha256(work / "base.qcow2")
+                sources = _disk_parts(lab, work, progress, with_box)
+                digests = {name: _sha256(part) for name, part in sources.items() if isinstance(part, Path)}
+                machines = handoff.node_boxes(lab, digests)
+            sources = {**_text_parts(lab, machines, with_secrets), **sources}
+            manifest = _manifest(lab, depth, base, hypervisor)
+            bundle.write(file, manifest, sources, progress, executable={handoff.UP}, sign=sign)
+        return Exported(file.stat().st_size, paused)
+
+
+def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progress) -> Lab:
+    journal = state.load(name)
+    if depth != "recipe" and not journal.complete:
+        raise UsageError(
+            f"{name!r} was never finished: it has no disks worth exporting",
+            resolution=f"labgen create {journal.lab.profile} --name {name}, or: --depth recipe",
+        )
+    if depth != "recipe":
+        freeze.recover(journal.lab, hypervisor, progress)
+        states = {domain.name: domain.state for domain in hypervisor.domains(journal.lab.prefix)}
+        if missing := [node.name for node in journal.lab.nodes if node.domain not in states]:
+            raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"'labgen start {name}' repairs it.")
+        if "suspended" in states.values():
+            raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
+    return journal.lab
+
+
+def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path) -> None:
+    """Room for a copy of every disk, and once more for what is made of it."""
+    names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
+    sizes = hypervisor.volume_bytes("")
+    needed = 2 * (sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0))
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        raise BundleError(
+            "there is too little disk space to export the lab",
+            f"{work.parent} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB meanwhile.",
+            "Free some, or write the bundle to another disk.",
+        )
+
+
+def _copy_disks(lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress) -> float | None:
+    """Copies all disks as they are at one moment, and what they are overlays of.
+
+    :return: seconds that the machines stood still; None if none was running.
+    """
+    running = freeze.running(lab, hypervisor)
+    on_each({node.name: node for node in running}, lambda node: _write_back(lab, node))
+    with _standing_still(running, hypervisor) as since:
+        volumes = {
+            f"{node.name}.{kind}": volume
+            for node in lab.nodes
+            for kind, volume in (("root", root_volume(node)), ("docker", docker_volume(node)))
+        }
+        sizes = hypervisor.volume_bytes(lab.prefix)
+        amount = Amount("copying the disks", sum(sizes.get(volume, 0) for volume in volumes.values()), progress)
+        for part, volume in volumes.items():
+            hypervisor.download(volume, work / f"{part}.copy", amount.more)
+    paused = time.monotonic() - since if running else None
+    clocks.adjust(lab, {node.name for node in running})
+    hypervisor.download(_base_volume(lab, hypervisor), work / "base.qcow2", lambda _: None)
+    return paused
+
+
+def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
+    """The box's volume that the root disks lie on."""
+    bases = {hypervisor.backing_volume(root_volume(node)) for node in lab.nodes}
+    if len(bases) != 1:
+        raise BundleError(f"the root disks of {lab.name!r} do not lie on one box", "\n".join(sorted(bases)))
+    return bases.pop()
+
+
+def _write_back(lab: Lab, node: Node) -> None:
+    """What programs have written is on the disk, not only in the machine's memory."""
+    with ssh.Connection.open(ssh_target(lab, node), LOGIN_LIMIT) as connection:
+        connection.run(["sync"], limit=300)
+
+
+@contextmanager
+def _standing_still(nodes: list[Node], hypervisor: Hypervisor) -> Iterator[float]:
+    """All machines at one moment. Yields when that was; they go on whatever happens."""
+    since = time.monotonic()
+    try:
+        for node in nodes:
+            hypervisor.pause(node.domain)
+        yield since
+    finally:
+        for node in nodes:
+            hypervisor.start(node.domain)
+
+
+def _disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict[str, Path | bytes]:
+    parts: dict[str, Path | bytes] = {BOX_PART: work / "base.qcow2"} if with_box else {}
+    for node in lab.nodes:
+        root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
+        for part, copy in ((handoff.root_part(node), root), (handoff.docker_part(node), docker)):
+            parts[part] = copy.with_suffix(".qcow2")
+        progress.step("compressing its disks", node.name)
+        disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"))
+        disks.whole(docker, docker.with_suffix(".qcow2"))
+        root.unlink()
+        docker.unlink()
+    return parts
+
+
+def _text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> dict[str, Path | bytes]:
+    directory = paths.lab(lab.name)
+    profile = (directory / paths.PROFILE).read_text()
+    parts: dict[str, Path | bytes] = {paths.PROFILE: profile.encode()}
+    for script in sorted({step.script for node in lab.nodes for step in node.steps}):
+        parts[f"{paths.GUEST_DIR}/{script}"] = (directory / paths.GUEST_DIR / script).read_bytes()
+    parts |= {name: text.encode() for name, text in handoff.files(_neutral(lab, profile), machines).items()}
+    if with_secrets:
+        parts[f"secrets/{paths.KEY}"] = (directory / paths.KEY).read_bytes()
+    return parts
+
+
+def _neutral(lab: Lab, profile: str) -> Lab:
+    """The lab as it is planned for a bundle: without the sender's prefix, and for either accelerator."""
+    return plan(
+        parse(profile, lab.profile).profile,
+        lab.name,
+        subnet=lab.network.subnet,
+        box=lab.box,
+        accelerator="tcg",
+        owner=handoff.OWNER,
+    )
+
+
+def _manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Manifest:
+    kind, processor = ("", "")
+    if depth != "recipe":
+        kind, processor = hypervisor.machine_type(lab.nodes[0].domain)
+    found = next((box for box in boxes.built(lab.box.name) if box.version == lab.box.version), None)
+    return Manifest(
+        lab=lab.name,
+        depth=depth,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        subnet=lab.network.subnet,
+        tools={
+            "labgen": importlib.metadata.version("labgen"),
+            "qemu": hypervisor.qemu_version(),
+            "libvirt": hypervisor.version(),
+        },
+        machine=Machine(type=kind, cpu=processor),
+        box=BoxFacts(
+            name=lab.box.name,
+            version=lab.box.version,
+            sha256=base,
+            packages=dict(found.lock["packages"]) if found else {},
+        ),
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

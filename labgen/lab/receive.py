@@ -1,0 +1,236 @@
+"""``import``: somebody else's lab, from one file. Everything in it is a stranger's until it has been checked.
+
+Nothing of the file is run: its profile is read as any profile, and what boots the lab is rendered anew from it.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from labgen import accelerator, boxes, bundle, disks, handoff, paths, registry, ssh, state, subnets, vagrant
+from labgen.bundle import Manifest, Received
+from labgen.domain import docker_volume, domain_xml, root_volume
+from labgen.errors import BundleError, LabgenError, UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab.destroy import destroy_locked
+from labgen.lab.export import BOX_PART
+from labgen.model import Box, Lab, Node
+from labgen.parallel import on_each
+from labgen.plan import guest_file, plan
+from labgen.profile import Profile, dump, parse
+from labgen.profile.naming import lab_name
+from labgen.progress import Amount, Progress
+from labgen.render import render, write
+from labgen.state import Journal, Origin
+
+INCOMING = "incoming"  # in the lab's directory, while its bundle is unpacked
+LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
+BASE = "labgen-base_"  # what the volume of a received box is called, with its digest
+LARGEST_PROFILE = 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Imported:
+    """:param signed_by: who vouches for the file; None: nobody.
+
+    :param readdressed: the sender's addresses are taken here.
+    """
+
+    journal: Journal
+    signed_by: str | None
+    readdressed: bool
+
+
+def receive(file: Path, name: str | None, verify: Path | None, progress: Progress) -> Imported:
+    """Makes a lab of a bundle; ``start`` boots it.
+
+    :param name: what to call it; by default as it was called. :param verify: an allowed-signers file of OpenSSH.
+    :raises BundleError: the file is not what it should be. :raises UsageError: there is a lab of that name.
+    :raises LabgenError: as libvirt does; nothing of the lab is left then.
+    """
+    called = lab_name(name or bundle.peek(file).lab)
+    with state.locked(called):
+        if state.exists(called):
+            raise UsageError(
+                f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
+            )
+        if called in state.names():
+            destroy_locked(called)  # what an import that was cut off left
+        try:
+            return _receive(file, called, verify, progress)
+        except BaseException:
+            destroy_locked(called)
+            raise
+
+
+def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> Imported:
+    directory = paths.lab(name)
+    directory.mkdir(parents=True)
+    received = bundle.read(file, directory / INCOMING, progress, verify)
+    profile = _profile(received)
+    _refuse_code(received, profile)
+    with Hypervisor.connect() as hypervisor:
+        lab, readdressed = _planned(name, received.manifest, profile, hypervisor, progress)
+        _write_files(lab, profile, received)
+        if received.manifest.depth != "recipe":
+            _place_disks(lab, received, hypervisor, progress)
+    shutil.rmtree(directory / INCOMING)
+    complete = received.manifest.depth != "recipe"
+    with_key = f"secrets/{paths.KEY}" in received.parts
+    journal = Journal(
+        lab,
+        "verified" if complete else "rendered",
+        origin=Origin(readdressed, renew=not with_key) if complete else None,
+    )
+    state.save(journal)
+    return Imported(journal, received.signed_by, readdressed)
+
+
+def _profile(received: Received) -> Profile:
+    """The profile, by the same rules as any."""
+    part = received.parts.get(paths.PROFILE)
+    if part is None:
+        raise BundleError("the bundle holds no profile")
+    if part.stat().st_size > LARGEST_PROFILE:
+        raise BundleError("the bundle's profile is too large to be one")
+    try:
+        return parse(part.read_text(), received.manifest.lab, label=f"the bundle's {paths.PROFILE}").profile
+    except (LabgenError, ValueError) as error:
+        raise BundleError(
+            "the bundle's profile is not valid", f"{error}\n{getattr(error, 'details', '')}".strip()
+        ) from error
+
+
+def _refuse_code(received: Received, profile: Profile) -> None:
+    """What somebody would run who unpacks the bundle by hand must be what labgen renders for that profile.
+
+    Another version of labgen renders other text; what it wrote is then not compared, and not used either.
+    """
+    manifest = received.manifest
+    if manifest.tools.get("labgen") != bundle.labgen_version():
+        return
+    lab = plan(
+        profile, manifest.lab, subnet=manifest.subnet, box=_box(manifest), accelerator="tcg", owner=handoff.OWNER
+    )
+    machines = {}
+    if manifest.depth != "recipe":
+        machines = handoff.node_boxes(lab, {part.name: part.sha256 for part in manifest.parts})
+    for name, text in handoff.files(lab, machines).items():
+        part = received.parts.get(name)
+        if part is None or part.read_bytes() != text.encode():
+            raise BundleError(
+                f"the bundle's {name} is not what labgen makes of its profile",
+                "Somebody has changed it; it may hold code of its own.",
+                "Ask the sender for a bundle as 'labgen export' writes it.",
+            )
+
+
+def _box(manifest: Manifest) -> Box:
+    return Box(manifest.box.name, f"labgen/{manifest.box.name}", manifest.box.version)
+
+
+def _planned(
+    name: str, manifest: Manifest, profile: Profile, hypervisor: Hypervisor, progress: Progress
+) -> tuple[Lab, bool]:
+    """The lab with the sender's addresses, if these are free here."""
+    host = accelerator.probe(progress)
+    with registry.locked():
+        known = registry.load()
+        used = [
+            *known.subnets.values(),
+            *(subnet for network in hypervisor.networks() for subnet in network.subnets),
+            *subnets.host_subnets(),
+        ]
+        free = subnets.is_free(manifest.subnet, used)
+        if not free and profile.network.subnet:
+            raise UsageError(
+                f"the lab's profile asks for {manifest.subnet}, which is taken here",
+                resolution="Remove what uses it: virsh net-list --all; labgen list",
+            )
+        subnet = manifest.subnet if free else subnets.choose(None, used, subnets.pool())
+        registry.save(known.with_lab(name, subnet))
+    lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=paths.owner())
+    return lab, not free
+
+
+def _write_files(lab: Lab, profile: Profile, received: Received) -> None:
+    directory = paths.lab(lab.name)
+    scripts = {name: _script(name, received) for name in sorted(_extra_scripts(profile))}
+    write(render(lab, directory, dump(profile), scripts), directory)
+    (directory / paths.LOGS).mkdir()
+    secret = received.parts.get(f"secrets/{paths.KEY}")
+    if secret:
+        ssh.take_key(secret.read_text(), directory / paths.KEY)
+    else:
+        ssh.make_key(directory / paths.KEY, f"labgen {lab.name}")
+
+
+def _extra_scripts(profile: Profile) -> set[str]:
+    """The guest scripts that are the profile's own, by the names that a bundle gives them."""
+    return {guest_file(script) for spec in profile.node_specs() for script in spec.provision}
+
+
+def _script(name: str, received: Received) -> str:
+    part = received.parts.get(f"{paths.GUEST_DIR}/{name}")
+    if part is None:
+        raise BundleError(f"the bundle lacks the script {name}, which its profile names")
+    try:
+        return part.read_text()
+    except ValueError as error:
+        raise BundleError(f"the bundle's script {name} is not text") from error
+
+
+def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress: Progress) -> None:
+    """The received disks as volumes, and machines that are off and have them."""
+    hypervisor.ensure_pool()
+    hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
+    base = _place_base(received, hypervisor, progress)
+    public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
+
+    def place(node: Node) -> None:
+        root, docker = (_disk(received, part) for part in (handoff.root_part(node), handoff.docker_part(node)))
+        disks.refuse_strange(root, node.disk_gib * 2**30)
+        disks.refuse_strange(docker, node.storage_gib * 2**30)
+        disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
+        amount = Amount("storing its disks", root.stat().st_size + docker.stat().st_size, progress, node.name)
+        hypervisor.upload(root, root_volume(node), amount.more)
+        hypervisor.upload(docker, docker_volume(node), amount.more)
+        uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key))
+        vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
+        progress.done("ready to start", node.name)
+
+    on_each({node.name: node for node in lab.nodes}, place)
+
+
+def _disk(received: Received, part: str) -> Path:
+    try:
+        return received.parts[part]
+    except KeyError as error:
+        raise BundleError(f"the bundle lacks {part}") from error
+
+
+def _place_base(received: Received, hypervisor: Hypervisor, progress: Progress) -> str:
+    """The volume that the root disks are overlays of: by its digest, so that no other box can take its place."""
+    box = received.manifest.box
+    volume = f"{BASE}{box.sha256}.img"
+    if volume in hypervisor.volumes(volume):
+        return volume
+    image = received.parts.get(BOX_PART) or _own_image(received.manifest)
+    if disks.digest(image) != box.sha256:
+        raise BundleError("the bundle's box is not the one that its disks belong to")
+    disks.refuse_strange(image, LARGEST_BOX)
+    amount = Amount("storing the box", image.stat().st_size, progress)
+    hypervisor.upload(image, volume, amount.more)
+    return volume
+
+
+def _own_image(manifest: Manifest) -> Path:
+    """This host's own copy of a box that the bundle was made without."""
+    for box in boxes.built(manifest.box.name):
+        if box.version == manifest.box.version and disks.digest(box.image) == manifest.box.sha256:
+            return box.image
+    raise BundleError(
+        f"the bundle was made without its box, {manifest.box.name} {manifest.box.version}, and this host has no such",
+        f"sha256 of the image: {manifest.box.sha256}",
+        "Ask the sender for the box's directory, or for a bundle with the box in it.",
+    )
