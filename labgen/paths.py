@@ -123,6 +123,9 @@ def vagrant_lock() -> Path:
 # libvirt's storage pool for all disks. Below /var/lib/libvirt, because QEMU's own user may not enter homes.
 POOL = "labgen"
 POOL_DIRECTORY = "/var/lib/libvirt/labgen"
+# In the pool: boxes as Vagrant uploads them, and those that came in a bundle, called after their digest.
+BOX_VOLUMES = "labgen-VAGRANTSLASH-"
+RECEIVED_BOXES = "labgen-base_"
 
 # Names inside a lab's directory.
 VAGRANTFILE = "Vagrantfile"

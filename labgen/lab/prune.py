@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from labgen import boxes, paths, registry, state, vagrant
 from labgen.hypervisor import Hypervisor
 from labgen.lab.destroy import sweep
-
-BOX_VOLUMES = "labgen-VAGRANTSLASH-"
+from labgen.paths import BOX_VOLUMES, RECEIVED_BOXES
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def remove(orphans: Orphans) -> None:
                 if not state.exists(name):
                     _remove_remains(hypervisor, name)
         for volume in orphans.volumes:
-            if volume.startswith(BOX_VOLUMES):
+            if volume.startswith((BOX_VOLUMES, RECEIVED_BOXES)):
                 hypervisor.remove_volume(volume)
 
 
@@ -86,12 +85,13 @@ def _lab_of(name: str) -> str:
 
 
 def _unused_box_volumes(hypervisor: Hypervisor) -> list[str]:
-    """Volumes of boxes that no disk lies on and that are not the newest of their kind."""
+    """Volumes of boxes that no disk lies on; of those that Vagrant uploaded the newest of their kind stay."""
     newest = [box for name in boxes.known() if (box := boxes.find(name))]
     current = {f"{BOX_VOLUMES}{box.name}_vagrant_box_image_{box.version}" for box in newest}
     used = hypervisor.backing_volumes()
-    return [
+    replaced = [
         volume
         for volume in hypervisor.volumes(BOX_VOLUMES)
-        if volume not in used and re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current
+        if re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current
     ]
+    return [volume for volume in [*replaced, *hypervisor.volumes(RECEIVED_BOXES)] if volume not in used]

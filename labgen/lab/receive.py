@@ -25,7 +25,6 @@ from labgen.state import Journal, Origin
 
 INCOMING = "incoming"  # in the lab's directory, while its bundle is unpacked
 LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
-BASE = "labgen-base_"  # what the volume of a received box is called, with its digest
 LARGEST_PROFILE = 1024 * 1024  # bytes
 
 
@@ -212,7 +211,7 @@ def _disk(received: Received, part: str) -> Path:
 def _place_base(received: Received, hypervisor: Hypervisor, progress: Progress) -> str:
     """The volume that the root disks are overlays of: by its digest, so that no other box can take its place."""
     box = received.manifest.box
-    volume = f"{BASE}{box.sha256}.img"
+    volume = f"{paths.RECEIVED_BOXES}{box.sha256}.img"
     if volume in hypervisor.volumes(volume):
         return volume
     image = received.parts.get(BOX_PART) or _own_image(received.manifest)

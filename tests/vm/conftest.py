@@ -15,6 +15,13 @@ import pytest
 
 LABGEN = [sys.executable, "-m", "labgen"]
 NODES = ("manager1", "worker1", "worker2")
+# What the image "responder" runs: it answers requests with its host's name.
+SERVER = (
+    'use IO::Socket::INET; open my $h, "<", "/etc/hostname"; chomp(my $b = <$h>);'
+    ' my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) or die "$!";'
+    " while (my $c = $s->accept) { sysread $c, my $r, 4096;"
+    ' print $c "HTTP/1.0 200 OK\\r\\nContent-Length: " . length($b) . "\\r\\n\\r\\n$b"; close $c }'
+)
 
 
 @dataclass(frozen=True)
@@ -109,3 +116,16 @@ def lab(only_in_the_namespace: None) -> Iterator[str]:
     labgen("create", "three-node-btrfs", "--name", name)
     yield name
     labgen("destroy", name, "--yes")
+
+
+@pytest.fixture(scope="session")
+def responder(lab: str) -> str:
+    """An image on every node that answers requests with its host's name, made of the node's own Perl."""
+    script = (
+        "docker image inspect responder >/dev/null 2>&1 ||"
+        " { dpkg -L perl-base libc6 libcrypt1 | grep -v /share/ | grep -v '^/\\.$';"
+        " echo /lib; echo /lib64; echo /bin; } | sort -u"
+        " | sudo tar --no-recursion -cPT - | docker import - responder"
+    )
+    labgen("exec", lab, "--", "sh", "-c", script)
+    return "responder"

@@ -6,9 +6,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-import pytest
-
-from tests.vm.conftest import NODES, eventually, labgen, names, node_output, virsh
+from tests.vm.conftest import NODES, SERVER, eventually, labgen, names, node_output, virsh
 
 IN_ALL = "set -e; hostname; docker info -f '{{.Driver}}'; findmnt -no FSTYPE /var/lib/docker; uname -r"
 
@@ -118,27 +116,6 @@ def test_the_labs_directory_is_a_vagrant_project(lab: str) -> None:
     states = {line.split(",")[1] for line in status.splitlines() if line.split(",")[2:4] == ["state", "running"]}
     assert states == set(NODES)
     assert vagrant("ssh", "worker1", "-c", "hostname").strip() == "worker1"
-
-
-@pytest.fixture
-def responder(lab: str) -> str:
-    """An image on every node that answers requests with its host's name, made of the node's own Perl."""
-    script = (
-        "docker image inspect responder >/dev/null 2>&1 ||"
-        " { dpkg -L perl-base libc6 libcrypt1 | grep -v /share/ | grep -v '^/\\.$';"
-        " echo /lib; echo /lib64; echo /bin; } | sort -u"
-        " | sudo tar --no-recursion -cPT - | docker import - responder"
-    )
-    labgen("exec", lab, "--", "sh", "-c", script)
-    return "responder"
-
-
-SERVER = (
-    'use IO::Socket::INET; open my $h, "<", "/etc/hostname"; chomp(my $b = <$h>);'
-    ' my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) or die "$!";'
-    " while (my $c = $s->accept) { sysread $c, my $r, 4096;"
-    ' print $c "HTTP/1.0 200 OK\\r\\nContent-Length: " . length($b) . "\\r\\n\\r\\n$b"; close $c }'
-)
 
 
 def test_a_service_answers_on_every_node_across_the_overlay_network(lab: str, responder: str) -> None:

@@ -1,0 +1,226 @@
+"""Export and import on libvirt's test driver, with real small disk images in place of its pool's."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labgen import bundle, paths, registry, state, vagrant
+from labgen.bundle import Depth
+from labgen.errors import BundleError, HypervisorError, UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import power
+from labgen.lab.destroy import destroy
+from labgen.lab.export import Exported, export
+from labgen.lab.receive import receive
+from labgen.progress import Silent
+from tests.unit.host import VOLUME, Host, host
+from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
+
+__all__ = ["host"]  # a fixture
+
+
+def qemu_img(*arguments: str) -> str:
+    return subprocess.run(["qemu-img", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def qemu_io(disk: Path, command: str) -> str:
+    return subprocess.run(["qemu-io", "-c", command, str(disk)], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files for the volumes of a lab called "lab" and of what is uploaded."""
+    directory = tmp_path / "pool"
+    directory.mkdir()
+
+    def download(_self: Hypervisor, volume: str, target: Path, moved: Callable[[int], None]) -> None:
+        shutil.copy(directory / volume, target)
+        moved(target.stat().st_size)
+
+    def upload(_self: Hypervisor, source: Path, volume: str, moved: Callable[[int], None]) -> None:
+        shutil.copy(source, directory / volume)
+        host.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
+        moved(source.stat().st_size)
+
+    def backing(_self: Hypervisor, volume: str) -> str:
+        named = json.loads(qemu_img("info", "-U", "--output=json", "-f", "qcow2", str(directory / volume)))
+        return str(named.get("backing-filename", "")).rpartition("/")[2]
+
+    monkeypatch.setattr(Hypervisor, "download", download)
+    monkeypatch.setattr(Hypervisor, "upload", upload)
+    monkeypatch.setattr(Hypervisor, "backing_volume", backing)
+    monkeypatch.setattr(Hypervisor, "volume_bytes", lambda _self, _prefix: {})
+    monkeypatch.setattr(paths, "POOL_DIRECTORY", str(directory))
+    make()
+    base = directory / "base.img"
+    qemu_img("create", "-f", "qcow2", str(base), "8M")
+    for node in state.load("lab").lab.nodes:
+        qemu_img("create", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(directory / f"{node.domain}.img"))
+        docker = directory / f"{node.domain}-vdb.qcow2"
+        qemu_img("create", "-f", "qcow2", str(docker), "4M")
+        subprocess.run(
+            ["qemu-io", "-c", f"write -P {len(node.name)} 0 1M", str(docker)], check=True, capture_output=True
+        )
+    return directory
+
+
+def exported(directory: Path, depth: Depth = "disks", **options: bool) -> Exported:
+    return export("lab", directory / "lab.labgen", depth, Silent(), **options)
+
+
+def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) -> None:
+    make()
+    before = state.load("lab").lab
+    assert exported(tmp_path, "recipe").size < 100_000
+    destroy("lab")
+    imported = receive(tmp_path / "lab.labgen", None, None, Silent())
+    assert not imported.readdressed
+    assert imported.signed_by is None
+    assert imported.journal.lab.network == before.network
+    assert host.domains() == set()
+    assert power.start("lab", Silent()).changed
+    assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
+
+
+def test_disks_arrive_and_boot_without_vagrant(host: Host, pool: Path, tmp_path: Path) -> None:
+    key = (paths.lab("lab") / paths.KEY).read_text()
+    assert exported(tmp_path).paused is not None
+    destroy("lab")
+    imported = receive(tmp_path / "lab.labgen", "second", None, Silent())
+    lab = imported.journal.lab
+    assert vagrant.known_machines(paths.lab("second")) == set(NODES)
+    assert (paths.lab("second") / paths.KEY).read_text() != key
+    for node in lab.nodes:
+        docker = pool / f"{node.domain}-vdb.qcow2"
+        assert "failed" not in qemu_io(docker, f"read -P {len(node.name)} 0 1M")
+        assert "labgen-base_" in qemu_img("info", str(pool / f"{node.domain}.img"))
+    assert imported.journal.complete
+    assert not (paths.lab("second") / "incoming").exists()
+
+
+def test_two_imports_live_side_by_side(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path)
+    first = receive(tmp_path / "lab.labgen", "first", None, Silent())
+    second = receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert first.readdressed
+    assert second.readdressed
+    assert len(set(registry.load().subnets.values())) == 3
+    macs = {node.mac for name in ("lab", "first", "second") for node in state.load(name).lab.nodes}
+    assert len(macs) == 9
+
+
+def test_without_the_box_this_host_has_to_have_it(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path, with_box=False)
+    destroy("lab")
+    with pytest.raises(BundleError, match="without its box"):
+        receive(tmp_path / "lab.labgen", None, None, Silent())
+    assert traces(host)[2:] == NOTHING[2:]
+
+
+def test_secrets_travel_only_when_told_to(host: Host, tmp_path: Path) -> None:
+    make()
+    key = (paths.lab("lab") / paths.KEY).read_bytes()
+    exported(tmp_path, "recipe")
+    assert key not in (tmp_path / "lab.labgen").read_bytes()
+    (tmp_path / "lab.labgen").unlink()
+    exported(tmp_path, "recipe", with_secrets=True)
+    receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert (paths.lab("second") / paths.KEY).read_bytes() == key
+
+
+def test_nothing_of_the_senders_host_is_told(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path)
+    data = (tmp_path / "lab.labgen").read_bytes()
+    for secret in (paths.owner(), str(paths.data_home()), str(tmp_path)):
+        assert secret.encode() not in data
+
+
+@pytest.mark.parametrize("name", ["Vagrantfile", "up", "README.md", "network.xml"])
+def test_code_of_its_own_is_refused(host: Host, tmp_path: Path, name: str) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    received = bundle.read(tmp_path / "lab.labgen", tmp_path / "parts", Silent())
+    parts = {each: path.read_bytes() for each, path in received.parts.items()}
+    parts[name] += b"\nsystem('touch /tmp/pwned')\n"
+    bundle.write(tmp_path / "evil", received.manifest.model_copy(update={"parts": ()}), parts, Silent())
+    with pytest.raises(BundleError, match=name):
+        receive(tmp_path / "evil", "evil", None, Silent())
+    assert "evil" not in state.names()
+    assert "evil" not in registry.load().subnets
+
+
+@pytest.mark.parametrize(
+    "profile", [b"name: lab\nnodes: {manager: {count: 900}}\n", b"\xff", b"!!python/object:os.system x", b"&a [*a]"]
+)
+def test_a_profile_is_read_as_any(host: Host, tmp_path: Path, profile: bytes) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    received = bundle.read(tmp_path / "lab.labgen", tmp_path / "parts", Silent())
+    parts = {each: path.read_bytes() for each, path in received.parts.items()} | {"profile.yaml": profile}
+    bundle.write(tmp_path / "evil", received.manifest.model_copy(update={"parts": ()}), parts, Silent())
+    with pytest.raises(BundleError, match="profile"):
+        receive(tmp_path / "evil", "evil", None, Silent())
+
+
+def test_a_disk_that_leads_elsewhere_is_refused(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path)
+    received = bundle.read(tmp_path / "lab.labgen", tmp_path / "parts", Silent())
+    hostile = received.parts["disks/worker1.docker.qcow2"]
+    hostile.unlink()
+    (tmp_path / "secret").write_bytes(b"x" * 512)
+    qemu_img("create", "-f", "qcow2", "-b", str(tmp_path / "secret"), "-F", "raw", str(hostile), "4M")
+    bundle.write(tmp_path / "evil", received.manifest.model_copy(update={"parts": ()}), received.parts, Silent())
+    with pytest.raises(BundleError):
+        receive(tmp_path / "evil", "evil", None, Silent())
+    assert not any("_evil_" in name for name in host.domains() | host.volumes())
+
+
+def test_names_and_files_that_are_taken(host: Host, tmp_path: Path) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    with pytest.raises(UsageError, match="exists already"):
+        exported(tmp_path, "recipe")
+    with pytest.raises(UsageError, match="already"):
+        receive(tmp_path / "lab.labgen", None, None, Silent())
+    assert state.load("lab").complete
+
+
+def test_a_half_made_lab_has_no_disks_to_export(host: Host, tmp_path: Path) -> None:
+    host.boots = 0
+    with pytest.raises(HypervisorError):
+        make()
+    with pytest.raises(UsageError, match="never finished"):
+        exported(tmp_path)
+    exported(tmp_path, "recipe")
+
+
+def test_the_machines_go_on_when_an_export_fails(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Hypervisor, "download", fail)
+    with pytest.raises(KeyboardInterrupt):
+        exported(tmp_path)
+    with Hypervisor.connect() as hypervisor:
+        assert {domain.state for domain in hypervisor.domains(f"{paths.owner()}_lab_")} == {"running"}
+    assert [path for path in tmp_path.iterdir() if "lab.labgen" in path.name] == []
+
+
+def test_another_box_is_said(host: Host, tmp_path: Path) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    destroy("lab")
+    receive(tmp_path / "lab.labgen", None, None, Silent())
+    journal = state.load("lab")
+    box = journal.lab.box.__class__("debian13", "labgen/debian13", "13.0.9")
+    state.save(journal.__class__(journal.lab.__class__(**{**journal.lab.__dict__, "box": box}), "rendered"))
+    heard = Heard()
+    power.start("lab", heard)
+    assert any("13.0.9" in note for note in heard.notes)
+    assert "13.1.1" in (paths.lab("lab") / "Vagrantfile").read_text()
