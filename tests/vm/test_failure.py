@@ -134,3 +134,63 @@ def test_two_creates_of_one_name_at_once(foreign: dict[str, set[str]]) -> None:
         assert destroyed.status == 1
     labgen("destroy", "twice", "--yes")
     assert on_host() == foreign
+
+
+def has(lab: str, path: str, text: str = "") -> bool:
+    """Whether a file of the lab is there and holds a text: only to know when to strike."""
+    return text in (Path(os.environ["LABGEN_HOME"]) / "data" / "labs" / lab / path).read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_cut_off_at_every_stage(foreign: dict[str, set[str]], how: signal.Signals) -> None:
+    """One lab, cut off again and again; then it is finished."""
+    moments = {
+        "planned": lambda: has("again", "lab.json"),
+        "Vagrant runs": lambda: vagrant_runs("again"),
+        "the machine is defined": lambda: domain_exists("again"),
+        "it lets us in": lambda: has("again", "known_hosts", "ssh-"),
+        "it was prepared": lambda: has("again", "logs/manager1.provision.log", "exit status 0"),
+        "the cluster is formed": lambda: (
+            has("again", "lab.json", '"clustered"') or has("again", "lab.json", '"verified"')
+        ),
+    }
+    for moment, reached in moments.items():
+        with creating("single-node", "--name", "again") as process:
+            eventually(moment, reached)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, how)
+            _, errors = process.communicate(timeout=120)
+        assert "Traceback" not in errors
+        eventually("Vagrant ended with labgen", lambda: not vagrant_runs("again"), 10)
+    labgen("create", "single-node", "--name", "again")
+    assert node_output("again", "manager1", "docker", "info", "-f", "{{.Swarm.ControlAvailable}}") == "true"
+    labgen("destroy", "again", "--yes")
+    assert on_host() == foreign
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A home of labgen on a file system of one megabyte, with the boxes of the tests' own."""
+    home = tmp_path / "small"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "small", str(home)], check=True)
+    (home / "cache").symlink_to(Path(os.environ["LABGEN_HOME"]) / "cache")
+    yield {"LABGEN_HOME": str(home)}
+    subprocess.run(["umount", str(home)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk(foreign: dict[str, set[str]], small_disk: dict[str, str]) -> None:
+    filler = Path(small_disk["LABGEN_HOME"]) / "filler"
+    with contextlib.suppress(OSError), filler.open("wb") as file:
+        while True:
+            file.write(b"x" * 4096)
+            file.flush()
+    failed = labgen("create", "single-node", "--name", "full", check=False, env=small_disk)
+    assert failed.status != 0
+    assert "No space left on device" in failed.stderr
+    filler.unlink()
+    labgen("create", "single-node", "--name", "full", env=small_disk)
+    labgen("destroy", "full", "--yes", env=small_disk)
+    assert on_host() == foreign
