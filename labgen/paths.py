@@ -96,6 +96,16 @@ def checkpoint(lab_name: str, label: str) -> Path:
     return checkpoints(lab_name) / f"{label}.json"
 
 
+def outgoing(lab_name: str) -> Path:
+    """Where a lab's export is being made."""
+    return lab(lab_name) / "outgoing"
+
+
+def incoming(lab_name: str) -> Path:
+    """Where the bundle that a lab is made of is unpacked."""
+    return lab(lab_name) / "incoming"
+
+
 def registry() -> Path:
     """Which lab has which subnet (JSON), guarded by :func:`registry_lock`."""
     return data_home() / "registry.json"

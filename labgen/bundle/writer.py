@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -75,12 +74,25 @@ def _add(out: BinaryIO, header: bytes, source: Path | bytes, amount: Amount) -> 
 
 @contextlib.contextmanager
 def _complete_or_absent(file: Path) -> Iterator[BinaryIO]:
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.resolve().parent)
+    """A file without a name, which gets one at the end; on a file system that has no such, a named one beside it."""
+    directory = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
+    partial = file.with_name(f"{file.name}.partial")
     try:
+        try:
+            handle = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o644, dir_fd=directory)
+            nameless = True
+        except OSError:
+            handle = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o644)
+            nameless = False
         with os.fdopen(handle, "wb") as out:
             yield out
             out.flush()
-            os.fsync(out.fileno())
-        file.hardlink_to(temporary)  # fails if somebody else has made one meanwhile
+            os.fsync(handle)
+            if nameless:
+                link = f"/proc/self/fd/{handle}"
+                os.link(link, file.name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=True)
+        if not nameless:
+            partial.rename(file)
     finally:
-        Path(temporary).unlink()
+        os.close(directory)
+        partial.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,8 +57,7 @@ def export(
         raise UsageError(f"{file} exists already", resolution="Choose another name, or remove it.")
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = _exportable(name, depth, hypervisor, progress)
-        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.resolve().parent) as scratch:
-            work = Path(scratch)
+        with _workshop(name) as work:
             sources: dict[str, Path | bytes] = {}
             paused, machines, base = None, {}, ""
             if depth == "disks":
@@ -73,6 +71,18 @@ def export(
             manifest = _manifest(lab, depth, base, hypervisor)
             bundle.write(file, manifest, sources, progress, executable={handoff.UP}, sign=sign)
         return Exported(file.stat().st_size, paused)
+
+
+@contextmanager
+def _workshop(name: str) -> Iterator[Path]:
+    """Where the parts are made; also gone if an earlier export was killed."""
+    work = paths.outgoing(name)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o700)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work)
 
 
 def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progress) -> Lab:
@@ -102,7 +112,7 @@ def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path) -> None:
         raise BundleError(
             "there is too little disk space to export the lab",
             f"{work.parent} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB meanwhile.",
-            "Free some, or write the bundle to another disk.",
+            "Free some.",
         )
 
 

@@ -17,6 +17,7 @@ class Orphans:
 
     :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
     :param reservations: of subnets, by the name of the lab that had it.
+    :param exports: labs whose export was cut off.
     """
 
     domains: list[str] = field(default_factory=list)
@@ -24,6 +25,7 @@ class Orphans:
     volumes: list[str] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
     reservations: list[str] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, object]]:
         kinds = {
@@ -32,6 +34,7 @@ class Orphans:
             "volume": self.volumes,
             "directory": self.directories,
             "subnet reservation": self.reservations,
+            "export of a lab, cut off": self.exports,
         }
         return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
 
@@ -52,6 +55,7 @@ def find() -> Orphans:
             + _unused_box_volumes(hypervisor),
             directories=[name for name in state.names() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
+            exports=[name for name in living if paths.outgoing(name).exists() and not state.is_locked(name)],
         )
 
 
@@ -64,6 +68,9 @@ def remove(orphans: Orphans) -> None:
             with contextlib.suppress(state.BusyError), state.locked(name):
                 if not state.exists(name):
                     _remove_remains(hypervisor, name)
+        for name in orphans.exports:
+            with contextlib.suppress(state.BusyError), state.locked(name):
+                shutil.rmtree(paths.outgoing(name), ignore_errors=True)
         for volume in orphans.volumes:
             if volume.startswith((BOX_VOLUMES, RECEIVED_BOXES)):
                 hypervisor.remove_volume(volume)

@@ -23,7 +23,6 @@ from labgen.progress import Amount, Progress
 from labgen.render import render, write
 from labgen.state import Journal, Origin
 
-INCOMING = "incoming"  # in the lab's directory, while its bundle is unpacked
 LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
 LARGEST_PROFILE = 1024 * 1024  # bytes
 
@@ -65,7 +64,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
 def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> Imported:
     directory = paths.lab(name)
     directory.mkdir(parents=True)
-    received = bundle.read(file, directory / INCOMING, progress, verify)
+    received = bundle.read(file, paths.incoming(name), progress, verify)
     profile = _profile(received)
     _refuse_code(received, profile)
     with Hypervisor.connect() as hypervisor:
@@ -73,7 +72,7 @@ def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> 
         _write_files(lab, profile, received)
         if received.manifest.depth != "recipe":
             _place_disks(lab, received, hypervisor, progress)
-    shutil.rmtree(directory / INCOMING)
+    shutil.rmtree(paths.incoming(name))
     complete = received.manifest.depth != "recipe"
     with_key = f"secrets/{paths.KEY}" in received.parts
     journal = Journal(

@@ -15,6 +15,7 @@ import pytest
 
 LABGEN = [sys.executable, "-m", "labgen"]
 NODES = ("manager1", "worker1", "worker2")
+RESPONDER = "responder"
 # What the image "responder" runs: it answers requests with its host's name.
 SERVER = (
     'use IO::Socket::INET; open my $h, "<", "/etc/hostname"; chomp(my $b = <$h>);'
@@ -120,12 +121,16 @@ def lab(only_in_the_namespace: None) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def responder(lab: str) -> str:
-    """An image on every node that answers requests with its host's name, made of the node's own Perl."""
+    make_responder(lab)
+    return RESPONDER
+
+
+def make_responder(lab: str) -> None:
+    """On every node an image that has the node's own Perl, for there is no registry."""
     script = (
-        "docker image inspect responder >/dev/null 2>&1 ||"
+        f"docker image inspect {RESPONDER} >/dev/null 2>&1 ||"
         " { dpkg -L perl-base libc6 libcrypt1 | grep -v /share/ | grep -v '^/\\.$';"
         " echo /lib; echo /lib64; echo /bin; } | sort -u"
-        " | sudo tar --no-recursion -cPT - | docker import - responder"
+        f" | sudo tar --no-recursion -cPT - | docker import - {RESPONDER}"
     )
     labgen("exec", lab, "--", "sh", "-c", script)
-    return "responder"

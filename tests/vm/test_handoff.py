@@ -1,26 +1,44 @@
 """A lab leaves as one file and runs again: the containers' images, volumes and services with it."""
 
+import contextlib
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.vm.conftest import NODES, SERVER, eventually, labgen, node_output, on_host
+from tests.vm.conftest import (
+    LABGEN,
+    NODES,
+    RESPONDER,
+    SERVER,
+    eventually,
+    labgen,
+    make_responder,
+    node_output,
+    on_host,
+)
 
 REPLICAS = "2"
 SERVICE = ["docker", "service", "create", "--detach", "--name", "kept", "--replicas", REPLICAS, "--no-resolve-image"]
 IDENTITY = "cat /etc/machine-id; sudo cat /etc/ssh/ssh_host_ed25519_key.pub; docker info -f '{{.ID}}'"
 
 
-@pytest.fixture
-def furnished(lab: str, responder: str) -> Iterator[str]:
-    """The shared lab with things in it that have to arrive."""
+def furnish(lab: str) -> None:
+    """Puts things into a lab that have to arrive."""
+    make_responder(lab)
     node_output(lab, "worker1", "docker", "volume", "create", "box")
     volume = "/var/lib/docker/volumes/box/_data/file"
     node_output(lab, "worker1", "sh", "-c", f"echo treasure | sudo tee {volume}")
-    node_output(lab, "manager1", *SERVICE, responder, "perl", "-e", SERVER)
+    node_output(lab, "manager1", *SERVICE, RESPONDER, "perl", "-e", SERVER)
     eventually("the service runs", lambda: replicas(lab) == "2/2")
+
+
+@pytest.fixture
+def furnished(lab: str) -> Iterator[str]:
+    furnish(lab)
     yield lab
     node_output(lab, "manager1", "docker", "service", "rm", "kept")
     node_output(lab, "worker1", "docker", "volume", "rm", "box")
@@ -74,3 +92,76 @@ def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
     labgen("prune", "--yes")
     assert on_host() == before
     labgen("resume", furnished)
+
+
+@pytest.mark.slow
+def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
+    """One file, twice: brought up by plain vagrant, and imported under its own name and addresses."""
+    labgen("suspend", lab)  # two cores carry three machines
+    before = on_host()
+    labgen("create", "three-node-btrfs", "--name", "carried")
+    furnish("carried")
+    home, known = addresses("carried"), identities("carried")
+    tmp_path.chmod(0o755)
+    file = tmp_path / "carried.labgen"
+    labgen("export", "carried", "-o", str(file))
+    labgen("destroy", "carried", "--yes")
+    assert on_host() == before
+
+    subprocess.run(["tar", "-xf", str(file)], cwd=tmp_path, check=True)
+    directory = tmp_path / "carried"
+    try:
+        plain = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        up = subprocess.run(["./up"], cwd=directory, env=plain, capture_output=True, text=True, check=False)
+        assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
+        assert up.stdout.count("Ready") == len(NODES)
+
+        def vagrant(node: str, command: str) -> str:
+            words = ["vagrant", "ssh", node, "-c", command]
+            return subprocess.run(words, cwd=directory, capture_output=True, text=True, check=True).stdout.strip()
+
+        assert vagrant("worker2", "docker info -f '{{.Driver}}'") == "btrfs"
+        assert vagrant("worker1", "sudo cat /var/lib/docker/volumes/box/_data/file") == "treasure"
+        eventually(
+            "the service runs", lambda: vagrant("manager1", "docker service ls --format '{{.Replicas}}'") == "2/2"
+        )
+    finally:
+        subprocess.run(["vagrant", "destroy", "-f"], cwd=directory, check=False)
+
+    assert "addresses are taken" not in labgen("import", str(file)).stderr
+    labgen("start", "carried")
+    assert addresses("carried") == home
+    has_arrived("carried")
+    assert not identities("carried") & known
+    labgen("destroy", "carried", "--yes")
+    labgen("prune", "--yes")
+    assert on_host() == before
+    labgen("resume", lab)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", ["recipe", "disks"])
+def test_exports_and_imports_that_are_killed_leave_nothing(furnished: str, tmp_path: Path, depth: str) -> None:
+    file = tmp_path / "lab.labgen"
+    for seconds in (0.5, 1, 2, 4, 8):
+        command = [*LABGEN, "export", furnished, "--depth", depth, "-o", str(file)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+        file.unlink(missing_ok=True)
+        labgen("start", furnished)
+        assert replicas(furnished) == "2/2"
+    labgen("export", furnished, "--depth", depth, "-o", str(file))
+    before = on_host()
+    for seconds in (0.2, 0.5, 1, 2, 4):
+        command = [*LABGEN, "import", str(file), "--name", "second"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+        labgen("destroy", "second", "--yes", check=False)
+        labgen("prune", "--yes")
+        assert on_host() == before
