@@ -15,6 +15,7 @@ from labgen.errors import HostError, HypervisorError
 from labgen.paths import POOL, POOL_DIRECTORY
 
 URI = "qemu:///system"
+UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
 CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
 
 DomainState = Literal["running", "stopped", "suspended", "failed"]
@@ -275,7 +276,7 @@ class Hypervisor:
     def pool_free_bytes(self) -> int:
         with _explained(f"looking at the storage pool {POOL}"):
             pool = self._pool()
-            pool.refresh()
+            _refresh(pool)
             return int(pool.info()[3])
 
     def probe_pool_write(self) -> None:
@@ -291,14 +292,14 @@ class Hypervisor:
         """The names of the pool's volumes that start so."""
         with _explained(f"listing the volumes of {POOL}"):
             pool = self._pool()
-            pool.refresh()
+            _refresh(pool)
             return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
 
     def volume_bytes(self, prefix: str) -> dict[str, int]:
         """What the volumes that start so take on disk, by name."""
         with _explained(f"listing the volumes of {POOL}"):
             pool = self._pool()
-            pool.refresh()
+            _refresh(pool)
             return {each.name(): each.info()[2] for each in pool.listAllVolumes() if each.name().startswith(prefix)}
 
     def download(self, volume: str, target: Path, moved: Callable[[int], None]) -> None:
@@ -336,7 +337,7 @@ class Hypervisor:
 
             stream.sendAll(give, None)
             stream.finish()
-            pool.refresh()
+            _refresh(pool)
 
     def backing_volume(self, name: str) -> str:
         """The name of the volume that one is an overlay of; empty if it stands for itself."""
@@ -391,6 +392,19 @@ def _has_job(domain: libvirt.virDomain) -> bool:
 
 def _path(volume: str) -> str:
     return f"{POOL_DIRECTORY}/{volume}"
+
+
+def _refresh(pool: libvirt.virStoragePool) -> None:
+    """Lets libvirt look at the pool's directory, once nobody is uploading into it: it refuses until then."""
+    deadline = time.monotonic() + UPLOAD_LIMIT
+    while True:
+        try:
+            pool.refresh()
+            return
+        except libvirt.libvirtError as error:
+            if "asynchronous jobs" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _description(domain: libvirt.virDomain) -> str:

@@ -1,6 +1,5 @@
 """Clocks of machines that go on from saved memory: behind by as long as they were away."""
 
-import time
 from collections.abc import Collection
 
 from labgen import ssh
@@ -10,6 +9,15 @@ from labgen.model import Lab, Node
 from labgen.parallel import on_each
 
 ANSWER_LIMIT = 120  # seconds until a machine that goes on lets us in
+# The machine's hardware clock is QEMU's and goes on with the host's; it counts whole seconds, so at its next tick.
+# Asking it in the machine is exact however slowly the machine answers us.
+FROM_HARDWARE = """
+clock=/sys/class/rtc/rtc0/since_epoch
+read -r now <$clock
+next=$now
+while [ "$next" = "$now" ]; do read -r next <$clock; done
+date --set "@$next"
+"""
 
 
 def adjust(lab: Lab, nodes: Collection[str]) -> None:
@@ -20,7 +28,7 @@ def adjust(lab: Lab, nodes: Collection[str]) -> None:
 
     def set_clock(node: Node) -> None:
         with ssh.wait_for(target(lab, node), ANSWER_LIMIT, lambda: "") as connection:
-            result = connection.run(["sudo", "-n", "date", "--set", f"@{time.time():.2f}"])
+            result = connection.run(["sudo", "-n", "sh", "-ec", FROM_HARDWARE])
         if result.status:
             raise GuestError(f"{node.name}: the clock cannot be set", result.tail)
 

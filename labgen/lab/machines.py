@@ -90,7 +90,7 @@ def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Co
     def give_up() -> str:
         return f"{boot.failure.brief}\n{boot.failure.details}" if boot and boot.failure else ""
 
-    progress.step("booting", node.name)
+    progress.step("booting" if boot else "entering", node.name)
     limit = BOOT_LIMIT + BOOT_LIMIT_PER_NODE[lab.accelerator] * len(lab.nodes)
     try:
         return ssh.wait_for(access.target(lab, node), limit, give_up)

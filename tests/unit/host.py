@@ -14,6 +14,7 @@ import pytest
 from labgen import accelerator, boxes, doctor, engine, hypervisor, ssh, state, subnets, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
+from labgen.lab import clocks
 from labgen.model import Step
 from labgen.orchestrators import swarm
 from labgen.ssh import Result, Target
@@ -27,12 +28,9 @@ VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 
 @dataclass
 class Machine:
-    """What happened in one machine.
+    """What happened in one machine."""
 
-    :param clock: what it was set to, in seconds since 1970.
-    """
-
-    clock: float = 0
+    clock_is_set: bool = False
     scripts: list[str] = field(default_factory=list)
     engine: FakeEngine | None = None
 
@@ -51,8 +49,8 @@ class FakeConnection:
         pass
 
     def run(self, command: Sequence[str], **options: Any) -> Result:
-        if command[:4] == ["sudo", "-n", "date", "--set"]:
-            self.host.machine(self.target.name).clock = float(command[4].removeprefix("@"))
+        if list(command)[-1] == clocks.FROM_HARDWARE:
+            self.host.machine(self.target.name).clock_is_set = True
             return Result(0, "", "")
         if on_line := options.get("on_line"):
             on_line(" ".join(command))
