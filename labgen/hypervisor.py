@@ -227,6 +227,11 @@ class Hypervisor:
         with _explained(f"keeping the disks of {name}"):
             self._connection.lookupByName(name).snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"))
 
+    def has_kept_disks(self, name: str, label: str) -> bool:
+        """Whether :meth:`snapshot_disks` was called with that label."""
+        with _explained(f"listing the snapshots of {name}"):
+            return label in self._connection.lookupByName(name).snapshotListNames()
+
     def revert_disks(self, name: str, label: str) -> None:
         """Makes the disks of a machine that is off what they were."""
         with _explained(f"reverting the disks of {name}"):

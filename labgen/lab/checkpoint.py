@@ -58,6 +58,12 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
         journal = state.load(name)
         freeze.recover(journal.lab, hypervisor, progress)
         checkpoint = checkpoints.load(name, label)
+        if lacking := freeze.lacks(journal.lab, checkpoint, hypervisor):
+            raise UsageError(
+                f"the checkpoint {label!r} cannot be restored",
+                f"made anew since then, or gone: {', '.join(lacking)}",
+                f"labgen checkpoint delete {name} {label}",
+            )
         checkpoints.save(name, replace(checkpoint, phase="restoring"))
         progress.step(f"restoring {label}")
         try:

@@ -61,7 +61,7 @@ def export(
             sources: dict[str, Path | bytes] = {}
             paused, machines, base = None, {}, ""
             if depth == "disks":
-                _require_space(lab, hypervisor, work)
+                _require_space(lab, hypervisor, work, file.resolve().parent)
                 paused = _copy_disks(lab, hypervisor, work, progress)
                 base = _sha256(work / "base.qcow2")
                 sources = _disk_parts(lab, work, progress, with_box)
@@ -102,18 +102,20 @@ def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progr
     return journal.lab
 
 
-def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path) -> None:
-    """Room for a copy of every disk, and once more for what is made of it."""
+def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path) -> None:
+    """Room for a copy of every disk and for what is made of it, and for the bundle."""
     names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
     sizes = hypervisor.volume_bytes("")
-    needed = 2 * (sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0))
-    free = shutil.disk_usage(work).free
-    if free < needed:
-        raise BundleError(
-            "there is too little disk space to export the lab",
-            f"{work.parent} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB meanwhile.",
-            "Free some.",
-        )
+    size = sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0)
+    together = work.stat().st_dev == target.stat().st_dev
+    for directory, needed in ((work, 3 * size if together else 2 * size), (target, size)):
+        free = shutil.disk_usage(directory).free
+        if free < needed:
+            raise BundleError(
+                "there is too little disk space to export the lab",
+                f"{directory} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB.",
+                "Free some, or write the bundle to another disk.",
+            )
 
 
 def _copy_disks(lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress) -> float | None:

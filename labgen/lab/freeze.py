@@ -51,10 +51,25 @@ def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
         hypervisor.start(node.domain)
 
 
+def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]:
+    """The nodes that are not those of a checkpoint any more: made anew since, or gone."""
+    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
+    volumes = hypervisor.volumes(lab.prefix)
+    return [
+        node.name
+        for node in lab.nodes
+        if node.domain not in machines
+        or not hypervisor.has_kept_disks(node.domain, checkpoint.label)
+        or (node.name in checkpoint.memory and memory_volume(node, checkpoint.label) not in volumes)
+    ]
+
+
 def drop(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
     """Removes a checkpoint: memory, disks' snapshots, record; also what there is of one that was cut off."""
+    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
     for node in lab.nodes:
-        hypervisor.forget_disks(node.domain, label)
+        if node.domain in machines:
+            hypervisor.forget_disks(node.domain, label)
         volume = memory_volume(node, label)
         if volume in hypervisor.volumes(volume):
             hypervisor.remove_volume(volume)
@@ -73,7 +88,7 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
             _wake(lab, checkpoint, hypervisor)
             drop(lab, checkpoint.label, hypervisor)
             touched |= set(checkpoint.memory)
-        elif checkpoint.phase == "restoring":
+        elif checkpoint.phase == "restoring" and not lacks(lab, checkpoint, hypervisor):
             progress.note(f"restoring the checkpoint {checkpoint.label} was cut off: done again")
             with contextlib.suppress(HypervisorError):  # the disks are back; the machines boot from them
                 revert(lab, checkpoint, hypervisor)
@@ -84,7 +99,8 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
 
 def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     """Lets the machines of a save that was cut off go on from the memory that was saved, or from where they are."""
-    nodes = [lab.node(name) for name in checkpoint.memory]
+    states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    nodes = [lab.node(name) for name in checkpoint.memory if lab.node(name).domain in states]
     settle(nodes, hypervisor)
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     for node in nodes:

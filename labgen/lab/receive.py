@@ -14,8 +14,7 @@ from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab.destroy import destroy_locked
 from labgen.lab.export import BOX_PART
-from labgen.model import Box, Lab, Node
-from labgen.parallel import on_each
+from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
 from labgen.profile.naming import lab_name
@@ -185,7 +184,8 @@ def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress:
     base = _place_base(received, hypervisor, progress)
     public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
 
-    def place(node: Node) -> None:
+    # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
+    for node in lab.nodes:
         root, docker = (_disk(received, part) for part in (handoff.root_part(node), handoff.docker_part(node)))
         disks.refuse_strange(root, node.disk_gib * 2**30)
         disks.refuse_strange(docker, node.storage_gib * 2**30)
@@ -196,8 +196,6 @@ def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress:
         uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key))
         vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
         progress.done("ready to start", node.name)
-
-    on_each({node.name: node for node in lab.nodes}, place)
 
 
 def _disk(received: Received, part: str) -> Path:

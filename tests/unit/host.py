@@ -14,6 +14,7 @@ import pytest
 from labgen import accelerator, boxes, doctor, engine, hypervisor, ssh, state, subnets, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
+from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks
 from labgen.model import Step
 from labgen.orchestrators import swarm
@@ -148,6 +149,14 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
     def connect(opened: FakeConnection, limit: float = 0) -> Iterator[FakeEngine]:
         yield fake.engine(opened.target.name)
 
+    save_memory = Hypervisor.save_memory
+
+    def save(self: Hypervisor, name: str, volume: str) -> None:
+        save_memory(self, name, volume)
+        # The test driver does not look at its pool's directory, in which there is a new file now.
+        connection.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
+
+    monkeypatch.setattr(Hypervisor, "save_memory", save)
     monkeypatch.setattr(hypervisor, "URI", URI)
     monkeypatch.setattr(hypervisor, "POOL_DIRECTORY", tmp_path_factory.mktemp("pool"))
     monkeypatch.setattr(accelerator, "probe", lambda *_: Accelerator("tcg", "there is no /dev/kvm"))

@@ -8,7 +8,7 @@ import pytest
 from labgen import checkpoints, state
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import checkpoint, destroy, power, status
+from labgen.lab import checkpoint, destroy, machines, power, status
 from labgen.lab.suspend import suspend
 from labgen.progress import Silent
 from tests.unit.host import Host, host
@@ -31,13 +31,16 @@ def snapshots(host: Host) -> set[str]:
 
 
 def failing(method: str, monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
-    """Lets calls of a method of Hypervisor fail from the given number on; those before do their work."""
+    """Lets calls of a method of Hypervisor fail from the given number on; those before do their work.
+
+    Ctrl-C is pressed once.
+    """
     original: Callable[..., None] = getattr(Hypervisor, method)
     calls: list[str] = []
 
     def call(self: Hypervisor, *arguments: str) -> None:
         calls.append(method)
-        if len(calls) > after:
+        if len(calls) == after + 1 or (len(calls) > after and isinstance(error, HypervisorError)):
             raise error
         original(self, *arguments)
 
@@ -158,6 +161,21 @@ def test_without_the_memory_the_machines_boot(host: Host, monkeypatch: pytest.Mo
     assert states() == {"stopped"}
     power.start("lab", Silent())
     assert states() == {"running"}
+
+
+def test_a_node_that_was_made_anew_has_no_checkpoint(host: Host) -> None:
+    make()
+    checkpoint.save("lab", "old", Silent())
+    with Hypervisor.connect() as hypervisor:
+        machines.remove(hypervisor, state.load("lab").lab.node("worker1").domain)
+    power.start("lab", Silent())
+    with pytest.raises(UsageError, match="cannot be restored") as caught:
+        checkpoint.restore("lab", "old", Silent())
+    assert "worker1" in caught.value.details
+    assert states() == {"running"}
+    checkpoint.delete("lab", "old")
+    assert checkpoint.listing("lab") == []
+    assert not any(name.endswith(".memory") for name in host.volumes())
 
 
 def test_a_damaged_record_is_told(host: Host) -> None:
