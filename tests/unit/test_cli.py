@@ -102,6 +102,33 @@ def test_create_status_exec_stop_start_destroy(host: Host, run: Run) -> None:
     assert run("list", "--format", "json").stdout == "[]\n"
 
 
+def test_suspend_resume_and_checkpoints(host: Host, run: Run) -> None:
+    run("create", "three-node-btrfs", "--name", "lab")
+    assert "lab is suspended" in run("suspend", "lab").stdout
+    assert run("stop", "lab").status == 2
+    assert "lab is running" in run("resume", "lab").stdout
+    assert "checkpoint one" in run("checkpoint", "save", "lab", "one").stdout
+    assert run("checkpoint", "save", "lab").status == 0  # the time is its label
+    rows = json.loads(run("checkpoint", "list", "lab", "--format", "json").stdout)
+    assert rows[0]["label"] == "one"
+    assert len(rows) == 2
+    assert "what it was at one" in run("checkpoint", "restore", "lab", "one", "--yes").stdout
+    assert run("checkpoint", "restore", "lab", "two", "--yes").status == 2
+    assert "is gone" in run("checkpoint", "delete", "lab", "one").stdout
+
+
+def test_export_and_import(host: Host, run: Run, tmp_path: Path) -> None:
+    run("create", "three-node-btrfs", "--name", "lab")
+    file = tmp_path / "lab.labgen"
+    assert "KiB" in run("export", "lab", "--depth", "recipe", "-o", str(file)).stdout
+    imported = run("import", str(file), "--name", "second")
+    assert "labgen start second" in imported.stdout
+    assert "Nobody signed" in imported.stderr
+    assert "addresses are taken" in imported.stderr
+    file.write_bytes(b"no bundle")
+    assert run("import", str(file), "--name", "third").status == 70
+
+
 def test_ssh_becomes_the_users_ssh(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("create", "three-node-btrfs", "--name", "lab")
     called: list[Any] = []
