@@ -6,7 +6,7 @@ Pure. The names are neutral: nothing in it tells whose host it came from.
 from collections.abc import Mapping
 
 from labgen import paths
-from labgen.model import Lab, Node
+from labgen.model import Lab
 from labgen.render import NodeBox, network_xml, vagrantfile
 
 OWNER = "bundle"  # what a lab is planned for here, in place of the sender's own prefix
@@ -14,14 +14,14 @@ UP = "up"
 README = "README.md"
 
 
-def root_part(node: Node) -> str:
+def root_part(node: str) -> str:
     """Where a bundle holds what a node changed on its root disk."""
-    return f"disks/{node.name}.root.qcow2"
+    return f"disks/{node}.root.qcow2"
 
 
-def docker_part(node: Node) -> str:
+def docker_part(node: str) -> str:
     """Where a bundle holds the disk that a node's Docker keeps its data on."""
-    return f"disks/{node.name}.docker.qcow2"
+    return f"disks/{node}.docker.qcow2"
 
 
 def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
@@ -32,7 +32,7 @@ def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
     return {
         node.name: NodeBox(
             f"{OWNER}-{lab.name}/{node.name}",
-            f"1.{int(digests[root_part(node)][:8], 16)}.{int(digests[docker_part(node)][:8], 16)}",
+            f"1.{int(digests[root_part(node.name)][:8], 16)}.{int(digests[docker_part(node.name)][:8], 16)}",
         )
         for node in lab.nodes
     }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -77,10 +78,11 @@ class Manifest(_Part):
     parts: Annotated[tuple[Part, ...], Field(max_length=MOST_PARTS)] = ()
 
     @model_validator(mode="after")
-    def _names_each_part_once(self) -> Self:
+    def _fits_together(self) -> Self:
         names = [part.name.casefold() for part in self.parts]
         if len(set(names)) != len(names):
             raise ValueError("a part is named twice")
+        IPv4Network(self.subnet)  # raises ValueError if it is none
         if self.depth != "recipe" and not self.box.sha256:
             raise ValueError("the disks' box is not named")
         return self

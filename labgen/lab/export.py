@@ -172,7 +172,7 @@ def _disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dic
     parts: dict[str, Path | bytes] = {BOX_PART: work / "base.qcow2"} if with_box else {}
     for node in lab.nodes:
         root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
-        for part, copy in ((handoff.root_part(node), root), (handoff.docker_part(node), docker)):
+        for part, copy in ((handoff.root_part(node.name), root), (handoff.docker_part(node.name), docker)):
             parts[part] = copy.with_suffix(".qcow2")
         progress.step("compressing its disks", node.name)
         disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"))

@@ -5,6 +5,7 @@ Nothing of the file is run: its profile is read as any profile, and what boots t
 
 import shutil
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from labgen import accelerator, boxes, bundle, disks, handoff, paths, registry, ssh, state, subnets, vagrant
@@ -17,13 +18,14 @@ from labgen.lab.export import BOX_PART
 from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
+from labgen.profile.constraints import PRIVATE
 from labgen.profile.naming import lab_name
 from labgen.progress import Amount, Progress
 from labgen.render import render, write
 from labgen.state import Journal, Origin
 
 LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
-LARGEST_PROFILE = 1024 * 1024  # bytes
+LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> 
     directory.mkdir(parents=True)
     received = bundle.read(file, paths.incoming(name), progress, verify)
     profile = _profile(received)
+    _refuse_incomplete(received.manifest, profile)
     _refuse_code(received, profile)
     with Hypervisor.connect() as hypervisor:
         lab, readdressed = _planned(name, received.manifest, profile, hypervisor, progress)
@@ -88,14 +91,23 @@ def _profile(received: Received) -> Profile:
     part = received.parts.get(paths.PROFILE)
     if part is None:
         raise BundleError("the bundle holds no profile")
-    if part.stat().st_size > LARGEST_PROFILE:
-        raise BundleError("the bundle's profile is too large to be one")
     try:
-        return parse(part.read_text(), received.manifest.lab, label=f"the bundle's {paths.PROFILE}").profile
+        return parse(_text(part), received.manifest.lab, label=f"the bundle's {paths.PROFILE}").profile
     except (LabgenError, ValueError) as error:
         raise BundleError(
             "the bundle's profile is not valid", f"{error}\n{getattr(error, 'details', '')}".strip()
         ) from error
+
+
+def _refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
+    if manifest.box.name != profile.box:
+        raise BundleError(f"the bundle's box is {manifest.box.name}, and its profile asks for {profile.box}")
+    wanted = {f"{paths.GUEST_DIR}/{script}" for script in _extra_scripts(profile)}
+    if manifest.depth != "recipe":
+        for spec in profile.node_specs():
+            wanted |= {handoff.root_part(spec.name), handoff.docker_part(spec.name)}
+    if lacking := wanted - {part.name for part in manifest.parts}:
+        raise BundleError("the bundle lacks what its profile needs", ", ".join(sorted(lacking)))
 
 
 def _refuse_code(received: Received, profile: Profile) -> None:
@@ -114,7 +126,8 @@ def _refuse_code(received: Received, profile: Profile) -> None:
         machines = handoff.node_boxes(lab, {part.name: part.sha256 for part in manifest.parts})
     for name, text in handoff.files(lab, machines).items():
         part = received.parts.get(name)
-        if part is None or part.read_bytes() != text.encode():
+        expected = text.encode()
+        if part is None or part.stat().st_size != len(expected) or part.read_bytes() != expected:
             raise BundleError(
                 f"the bundle's {name} is not what labgen makes of its profile",
                 "Somebody has changed it; it may hold code of its own.",
@@ -138,7 +151,9 @@ def _planned(
             *(subnet for network in hypervisor.networks() for subnet in network.subnets),
             *subnets.host_subnets(),
         ]
-        free = subnets.is_free(manifest.subnet, used)
+        # A stranger's file decides only about addresses that lead nowhere else.
+        wanted = IPv4Network(manifest.subnet)
+        free = any(map(wanted.subnet_of, PRIVATE)) and subnets.is_free(manifest.subnet, used)
         if not free and profile.network.subnet:
             raise UsageError(
                 f"the lab's profile asks for {manifest.subnet}, which is taken here",
@@ -157,7 +172,7 @@ def _write_files(lab: Lab, profile: Profile, received: Received) -> None:
     (directory / paths.LOGS).mkdir()
     secret = received.parts.get(f"secrets/{paths.KEY}")
     if secret:
-        ssh.take_key(secret.read_text(), directory / paths.KEY)
+        _take_key(secret, directory / paths.KEY)
     else:
         ssh.make_key(directory / paths.KEY, f"labgen {lab.name}")
 
@@ -167,14 +182,24 @@ def _extra_scripts(profile: Profile) -> set[str]:
     return {guest_file(script) for spec in profile.node_specs() for script in spec.provision}
 
 
-def _script(name: str, received: Received) -> str:
-    part = received.parts.get(f"{paths.GUEST_DIR}/{name}")
-    if part is None:
-        raise BundleError(f"the bundle lacks the script {name}, which its profile names")
+def _take_key(part: Path, target: Path) -> None:
     try:
-        return part.read_text()
+        ssh.take_key(_text(part), target)
     except ValueError as error:
-        raise BundleError(f"the bundle's script {name} is not text") from error
+        raise BundleError("the bundle's private key cannot be used", str(error)) from error
+
+
+def _script(name: str, received: Received) -> str:
+    try:
+        return _text(received.parts[f"{paths.GUEST_DIR}/{name}"])
+    except ValueError as error:
+        raise BundleError(f"the bundle's script {name} cannot be used", str(error)) from error
+
+
+def _text(part: Path) -> str:
+    if part.stat().st_size > LARGEST_TEXT:
+        raise ValueError("it is too large")
+    return part.read_text()
 
 
 def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress: Progress) -> None:
@@ -186,7 +211,9 @@ def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress:
 
     # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
     for node in lab.nodes:
-        root, docker = (_disk(received, part) for part in (handoff.root_part(node), handoff.docker_part(node)))
+        root, docker = (
+            received.parts[name] for name in (handoff.root_part(node.name), handoff.docker_part(node.name))
+        )
         disks.refuse_strange(root, node.disk_gib * 2**30)
         disks.refuse_strange(docker, node.storage_gib * 2**30)
         disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
@@ -196,13 +223,6 @@ def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress:
         uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key))
         vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
         progress.done("ready to start", node.name)
-
-
-def _disk(received: Received, part: str) -> Path:
-    try:
-        return received.parts[part]
-    except KeyError as error:
-        raise BundleError(f"the bundle lacks {part}") from error
 
 
 def _place_base(received: Received, hypervisor: Hypervisor, progress: Progress) -> str:

@@ -159,6 +159,7 @@ CASES: dict[str, bytes] = {
     "a key twice": made(manifest=json.dumps(MANIFEST).encode().replace(b'"lab":', b'"depth": "disks", "lab":', 1)),
     "a lab called dots": member("../manifest.json", json.dumps({**MANIFEST, "lab": ".."}).encode()),
     "a subnet that is none": made(manifest={**MANIFEST, "subnet": "10.77.0.0/8"}),
+    "a subnet with too large a number": made(manifest={**MANIFEST, "subnet": "10.777.0.0/24"}),
     "a version with a path": made(manifest={**MANIFEST, "box": {**MANIFEST["box"], "version": "../1"}}),
     "a box with a path": made(manifest={**MANIFEST, "box": {**MANIFEST["box"], "name": "../x"}}),
     "control characters": made(manifest={**MANIFEST, "tools": {"labgen": "\x1b[2J"}}),

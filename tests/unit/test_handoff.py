@@ -166,6 +166,39 @@ def test_a_profile_is_read_as_any(host: Host, tmp_path: Path, profile: bytes) ->
         receive(tmp_path / "evil", "evil", None, Silent())
 
 
+def rewritten(tmp_path: Path, parts: dict[str, bytes], without: str = "", **manifest: object) -> Path:
+    """The bundle, with other parts or another manifest, and right hashes."""
+    received = bundle.read(tmp_path / "lab.labgen", tmp_path / "parts", Silent())
+    kept = {name: path.read_bytes() for name, path in received.parts.items() if name != without}
+    changed = received.manifest.model_copy(update={"parts": (), **manifest})
+    bundle.write(tmp_path / "evil", changed, {**kept, **parts}, Silent())
+    return tmp_path / "evil"
+
+
+def test_a_node_without_its_disk_is_refused(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path)
+    with pytest.raises(BundleError, match="lacks"):
+        receive(rewritten(tmp_path, {}, without="disks/worker1.root.qcow2"), "evil", None, Silent())
+
+
+def test_a_key_that_is_none_is_refused(host: Host, tmp_path: Path) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    with pytest.raises(BundleError, match="private key"):
+        receive(rewritten(tmp_path, {"secrets/id_ed25519": b"no key"}), "evil", None, Silent())
+    assert "evil" not in state.names()
+
+
+def test_somebody_elses_addresses_are_not_taken(host: Host, tmp_path: Path) -> None:
+    """A subnet of the internet would lead this host's packets astray."""
+    make()
+    exported(tmp_path, "recipe")
+    tools = {"labgen": "0.0.1"}  # so that the files for hand use are not compared
+    imported = receive(rewritten(tmp_path, {}, subnet="9.9.9.0/24", tools=tools), "evil", None, Silent())
+    assert imported.readdressed
+    assert imported.journal.lab.network.subnet.startswith("10.77.")
+
+
 def test_a_disk_that_leads_elsewhere_is_refused(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path)
     received = bundle.read(tmp_path / "lab.labgen", tmp_path / "parts", Silent())

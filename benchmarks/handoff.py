@@ -1,0 +1,83 @@
+"""What a lab takes on its way to another host: seconds and bytes of each depth, beside the raw disks.
+
+    tests/vm/namespace .venv/bin/python -m benchmarks.handoff
+
+Three nodes, Docker on btrfs, an image of some 80 MB on each. What the nodes really changed is compressed with zstd(1)
+for comparison: their disks' files as libvirt has them, the Docker disks and the root disks' overlays.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from labgen import state
+from labgen.domain import docker_volume, root_volume
+
+LAB = "bench"
+LABGEN = [sys.executable, "-m", "labgen"]
+IMAGE = "sudo tar -cP /usr/bin /usr/lib/x86_64-linux-gnu | docker import - filling >/dev/null && sync"
+
+
+def labgen(*arguments: str) -> float:
+    """:return: seconds."""
+    start = time.monotonic()
+    result = subprocess.run([*LABGEN, *arguments], capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"labgen {' '.join(arguments)} failed:\n{result.stdout}{result.stderr}")
+    for line in result.stderr.splitlines():
+        if "stood still" in line:
+            print(line)
+    return time.monotonic() - start
+
+
+def volume_sizes(directory: Path) -> tuple[int, int]:
+    """Bytes of all disks' files, and of these compressed."""
+    raw = compressed = 0
+    for node in state.load(LAB).lab.nodes:
+        for volume in (root_volume(node), docker_volume(node)):
+            copy = directory / "volume"
+            command = ["virsh", "-q", "-c", "qemu:///system", "vol-download", "--pool", "labgen", volume, str(copy)]
+            subprocess.run(command, check=True)
+            raw += copy.stat().st_size
+            packed = subprocess.run(["zstd", "-q", "-3", "-c", str(copy)], capture_output=True, check=True)
+            compressed += len(packed.stdout)
+            copy.unlink()
+    return raw, compressed
+
+
+def main() -> None:
+    labgen("create", "three-node-btrfs", "--name", LAB)
+    labgen("exec", LAB, "--", "sh", "-c", IMAGE)
+    with tempfile.TemporaryDirectory(prefix="labgen-bench-", dir="/var/tmp") as name:
+        directory = Path(name)
+        sizes = {}
+        for title, options in {
+            "recipe": ["--depth", "recipe"],
+            "disks, without the box": ["--depth", "disks", "--exclude-box"],
+            "disks": ["--depth", "disks"],
+        }.items():
+            file = directory / "lab.labgen"
+            taken = labgen("export", LAB, "-o", str(file), *options)
+            sizes[title] = file.stat().st_size
+            print(f"export, {title}: {taken:.1f} s, {sizes[title] / 2**20:.1f} MiB", flush=True)
+            if title != "disks":
+                file.unlink()
+        labgen("stop", LAB)
+        raw, compressed = volume_sizes(directory)
+        print(f"the disks as they lie in the pool: {raw / 2**20:.1f} MiB, with zstd -3 {compressed / 2**20:.1f} MiB")
+        print(f"disks without the box take {sizes['disks, without the box'] / compressed:.2f} of that")
+        labgen("destroy", LAB, "--yes")
+        print(f"import: {labgen('import', str(file)):.1f} s")
+        print(f"start: {labgen('start', LAB):.0f} s")
+        for verb in (["suspend", LAB], ["resume", LAB], ["checkpoint", "save", LAB, "one"]):
+            print(f"{' '.join(verb)}: {labgen(*verb):.1f} s", flush=True)
+        print(f"checkpoint restore: {labgen('checkpoint', 'restore', LAB, 'one', '--yes'):.1f} s")
+        labgen("destroy", LAB, "--yes")
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parent.parent)
+    main()
