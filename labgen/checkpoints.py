@@ -21,7 +21,8 @@ Phase = Literal["saving", "complete", "restoring"]
 class Checkpoint:
     """A whole lab at one moment.
 
-    :param created: local time, ISO 8601. :param memory: the nodes that were running; the others were off.
+    :param created: local time, ISO 8601, to the millisecond.
+    :param memory: the nodes that were running; the others were off.
     :param phase: anything but ``complete`` is going on, or was cut off.
     """
 
@@ -32,7 +33,7 @@ class Checkpoint:
 
 
 def begun(label: str, memory: tuple[str, ...]) -> Checkpoint:
-    return Checkpoint(label, datetime.now().astimezone().isoformat(timespec="seconds"), memory, "saving")
+    return Checkpoint(label, datetime.now().astimezone().isoformat(timespec="milliseconds"), memory, "saving")
 
 
 def default_label() -> str:
@@ -53,7 +54,7 @@ def remove(lab: str, label: str) -> None:
 def every(lab: str) -> list[Checkpoint]:
     """All of a lab, oldest first, also those that are not complete."""
     found = [_read(lab, path.stem) for path in paths.checkpoints(lab).glob("*.json")]
-    return sorted(found, key=lambda each: each.created)
+    return sorted(found, key=lambda each: datetime.fromisoformat(each.created))
 
 
 def load(lab: str, label: str) -> Checkpoint:

@@ -178,6 +178,17 @@ def test_a_node_that_was_made_anew_has_no_checkpoint(host: Host) -> None:
     assert not any(name.endswith(".memory") for name in host.volumes())
 
 
+def test_the_oldest_comes_first_whatever_the_clock_was_set_to(host: Host) -> None:
+    make()
+    for label, created in (
+        ("third", "2026-10-25T02:30:00.000+01:00"),  # in winter time, an hour after the second
+        ("second", "2026-10-25T02:30:00.001+02:00"),
+        ("first", "2026-10-25T02:30:00.000+02:00"),
+    ):
+        checkpoints.save("lab", checkpoints.Checkpoint(label, created, (), "complete"))
+    assert [each.label for each in checkpoints.every("lab")] == ["first", "second", "third"]
+
+
 def test_a_damaged_record_is_told(host: Host) -> None:
     make()
     checkpoint.save("lab", "one", Silent())
