@@ -4,6 +4,8 @@ What vagrant-libvirt defines from our Vagrantfile, in the same order, so that Va
 """
 
 import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -12,10 +14,42 @@ from labgen import paths
 from labgen.model import Lab, Node
 
 CREDENTIAL = "io.systemd.credential.binary:labgen."
+AGENT = "org.qemu.guest_agent.0"  # the channel that QEMU's guest agent listens on
+CONTROLLERS = ("usb", "virtio-serial")
 
 
-def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str) -> str:
-    """:param directory: the lab's. :param public_key: of the lab's own key, one line in OpenSSH's form."""
+@dataclass(frozen=True)
+class Hardware:
+    """What a machine's memory knows of the machine, and another one that goes on with it must have too.
+
+    :param machine: QEMU's machine type. :param slots: PCI slot and function, as ``3.0``, by device; none: as libvirt
+        likes.
+    """
+
+    machine: str = "pc"
+    slots: Mapping[str, str] = field(default_factory=dict)
+
+
+def hardware(xml: str) -> Hardware:
+    """What a definition of libvirt says of a machine."""
+    tree = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
+    devices = {f"controller[@type='{kind}']": kind for kind in CONTROLLERS}
+    devices |= {f"disk/target[@dev='{device}']/..": device for device in ("vda", "vdb")}
+    devices |= {kind: kind for kind in ("interface", "memballoon", "rng")}
+    slots = {}
+    for path, device in devices.items():
+        address = tree.find(f"devices/{path}/address[@type='pci']")
+        if address is not None:
+            slots[device] = f"{int(address.get('slot', '0'), 16)}.{int(address.get('function', '0'), 16)}"
+    kind = tree.find("os/type")
+    return Hardware(kind.get("machine", "pc") if kind is not None else "pc", slots)
+
+
+def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str, built: Hardware = Hardware()) -> str:
+    """:param directory: the lab's. :param public_key: of the lab's own key, one line in OpenSSH's form.
+
+    :param built: for a machine that is to go on with another's memory.
+    """
     domain = Element("domain", type="kvm" if lab.accelerator == "kvm" else "qemu")
     SubElement(domain, "name").text = node.domain
     SubElement(domain, "description").text = lab.identity
@@ -23,7 +57,7 @@ def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str) -> str:
     SubElement(domain, "vcpu").text = str(node.cpus)
     _identity(domain, node, public_key)
     system = SubElement(domain, "os")
-    SubElement(system, "type", arch="x86_64", machine="pc").text = "hvm"
+    SubElement(system, "type", arch="x86_64", machine=built.machine).text = "hvm"
     SubElement(system, "boot", dev="hd")
     SubElement(system, "smbios", mode="sysinfo")
     features = SubElement(domain, "features")
@@ -32,12 +66,19 @@ def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str) -> str:
     _processor(domain, lab)
     SubElement(domain, "clock", offset="utc")
     devices = SubElement(domain, "devices")
-    _disk(devices, "vda", root_volume(node))
-    _disk(devices, "vdb", docker_volume(node), node.serial)
-    _network_card(devices, lab, node)
+    placed = {
+        **{kind: SubElement(devices, "controller", type=kind, index="0") for kind in CONTROLLERS},
+        "vda": _disk(devices, "vda", root_volume(node)),
+        "vdb": _disk(devices, "vdb", docker_volume(node), node.serial),
+        "interface": _network_card(devices, lab, node),
+        "memballoon": SubElement(devices, "memballoon", model="virtio"),
+        "rng": _random(devices),
+    }
+    for device, slot in built.slots.items():
+        _sit(placed[device], slot)
     _console(devices, directory / paths.LOGS / f"{node.name}.console.log")
-    random = SubElement(devices, "rng", model="virtio")
-    SubElement(random, "backend", model="random").text = "/dev/random"
+    agent = SubElement(devices, "channel", type="unix")
+    SubElement(agent, "target", type="virtio", name=AGENT)
     ElementTree.indent(domain)
     return ElementTree.tostring(domain, encoding="unicode") + "\n"
 
@@ -68,20 +109,34 @@ def _processor(domain: Element, lab: Lab) -> None:
     SubElement(processor, "feature", policy="disable", name="cx16")
 
 
-def _disk(devices: Element, device: str, volume: str, serial: str = "") -> None:
+def _disk(devices: Element, device: str, volume: str, serial: str = "") -> Element:
     disk = SubElement(devices, "disk", type="file", device="disk")
     SubElement(disk, "driver", name="qemu", type="qcow2")
     SubElement(disk, "source", file=f"{paths.POOL_DIRECTORY}/{volume}")
     SubElement(disk, "target", dev=device, bus="virtio")
     if serial:
         SubElement(disk, "serial").text = serial
+    return disk
 
 
-def _network_card(devices: Element, lab: Lab, node: Node) -> None:
+def _network_card(devices: Element, lab: Lab, node: Node) -> Element:
     card = SubElement(devices, "interface", type="network")
     SubElement(card, "mac", address=node.mac)
     SubElement(card, "source", network=lab.network.name)
     SubElement(card, "model", type="virtio")
+    return card
+
+
+def _random(devices: Element) -> Element:
+    random = SubElement(devices, "rng", model="virtio")
+    SubElement(random, "backend", model="random").text = "/dev/random"
+    return random
+
+
+def _sit(device: Element, slot: str) -> None:
+    number, function = slot.split(".")
+    address = {"type": "pci", "domain": "0x0000", "bus": "0x00"}
+    SubElement(device, "address", address, slot=f"0x{int(number):02x}", function=f"0x{int(function):x}")
 
 
 def _console(devices: Element, log: Path) -> None:

@@ -1,6 +1,7 @@
 """libvirt: what exists on the host. The only importer of libvirt-python."""
 
 import contextlib
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Literal, Self
 from xml.etree import ElementTree
 
 import libvirt
+import libvirt_qemu
 
 from labgen.errors import HostError, HypervisorError
 from labgen.paths import POOL, POOL_DIRECTORY
@@ -17,6 +19,7 @@ from labgen.paths import POOL, POOL_DIRECTORY
 URI = "qemu:///system"
 UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
 CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
+AGENT_LIMIT = 60  # seconds for one answer of a guest agent
 
 DomainState = Literal["running", "stopped", "suspended", "failed"]
 
@@ -110,6 +113,12 @@ class Hypervisor:
         with _explained("asking libvirt for its capabilities"):
             return str(self._connection.getDomainCapabilities(None, "x86_64", None, "qemu"))
 
+    def host_processor(self) -> str:
+        """What libvirt calls the host's processor, e.g. ``Intel Skylake-Server``; empty if it has no name for it."""
+        with _explained("asking libvirt for the host's processor"):
+            tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
+        return " ".join(filter(None, (tree.findtext(f"host/cpu/{part}") for part in ("vendor", "model"))))
+
     # domains
 
     def domains(self, prefix: str) -> list[Domain]:
@@ -125,6 +134,17 @@ class Hypervisor:
         """Makes a machine, which stays off. :return: its UUID."""
         with _explained("defining a machine"):
             return str(self._connection.defineXML(xml).UUIDString())
+
+    def definition(self, name: str) -> str:
+        """A machine's definition (XML), as a file with its memory holds it."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+        with _explained(f"reading the definition of {name}"):
+            return str(self._connection.lookupByName(name).XMLDesc(flags))
+
+    def ask_agent(self, name: str, command: str) -> str:
+        """What the guest agent in a machine answers to a command of QEMU's agent protocol (JSON)."""
+        with _explained(f"asking the agent of {name}"):
+            return str(libvirt_qemu.qemuAgentCommand(self._connection.lookupByName(name), command, AGENT_LIMIT, 0))
 
     def machine_type(self, name: str) -> tuple[str, str]:
         """QEMU's machine type and the CPU's model of a machine, e.g. ``pc-i440fx-7.2`` and ``Nehalem``."""
@@ -214,6 +234,19 @@ class Hypervisor:
         with _explained(f"saving the memory of {name}"):
             self._pool()
             self._connection.lookupByName(name).save(_path(volume))
+
+    def keep_memory(self, name: str, volume: str) -> None:
+        """Saves the memory of a machine that is paused to a new file of the pool; it stays as it is."""
+        xml = ElementTree.Element("domainsnapshot")
+        ElementTree.SubElement(xml, "memory", snapshot="external", file=_path(volume))
+        disks = ElementTree.SubElement(xml, "disks")
+        for device in ("vda", "vdb"):
+            ElementTree.SubElement(disks, "disk", name=device, snapshot="no")
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE
+        with _explained(f"saving the memory of {name}"):
+            self._pool()
+            domain = self._connection.lookupByName(name)
+            domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
 
     def restore_memory(self, volume: str) -> None:
         """Starts a machine with the memory that was saved, paused; its disks must be those of that moment."""
@@ -323,6 +356,25 @@ class Hypervisor:
             stream.recvAll(take, None)
             stream.finish()
 
+    def read_start(self, volume: str, length: int) -> bytes:
+        """A volume's first bytes."""
+        pieces: list[bytes] = []
+        with _explained(f"reading the volume {volume}"):
+            stream = self._connection.newStream()
+            self._pool().storageVolLookupByName(volume).download(stream, 0, length)
+            stream.recvAll(lambda _stream, data, _opaque: pieces.append(data), None)
+            stream.finish()
+        return b"".join(pieces)
+
+    def write_start(self, volume: str, data: bytes) -> None:
+        """Replaces a volume's first bytes."""
+        rest = io.BytesIO(data)
+        with _explained(f"writing the volume {volume}"):
+            stream = self._connection.newStream()
+            self._pool().storageVolLookupByName(volume).upload(stream, 0, len(data))
+            stream.sendAll(lambda _stream, length, _opaque: rest.read(length), None)
+            stream.finish()
+
     def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
         """Makes a volume of a disk image's bytes; libvirt then knows its format from them."""
         size = source.stat().st_size
@@ -350,6 +402,12 @@ class Hypervisor:
             xml = self._pool().storageVolLookupByName(name).XMLDesc()
         path = ElementTree.fromstring(xml).findtext("backingStore/path") or ""  # noqa: S314 - libvirt's own
         return path.rpartition("/")[2]
+
+    def fingerprint(self, volume: str) -> str:
+        """Another one once the volume's bytes have changed: its size and the time of its last change."""
+        with _explained(f"looking at the volume {volume}"):
+            tree = ElementTree.fromstring(self._pool().storageVolLookupByName(volume).XMLDesc())  # noqa: S314 - libvirt's own
+        return f"{tree.findtext('physical')} {tree.findtext('target/timestamps/mtime')}"
 
     def backing_volumes(self) -> set[str]:
         """The names of the volumes that others are overlays of."""

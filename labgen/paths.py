@@ -125,6 +125,25 @@ def boxes() -> Path:
     return cache_home() / "boxes"
 
 
+def templates() -> Path:
+    """Labs as they were before their clusters, to begin the next ones with: KEY/{template.json,NODE.root,...}."""
+    return cache_home() / "templates"
+
+
+def template(key: str) -> Path:
+    return templates() / key
+
+
+def template_lock(key: str) -> Path:
+    """Held by whoever makes, uses or removes a template."""
+    return templates() / f"{key}.lock"
+
+
+def template_volumes() -> str:
+    """What the volumes of this data home's templates are called in the pool, up to the template's key."""
+    return f"{owner()}.template-"
+
+
 def vagrant_lock() -> Path:
     """Held while Vagrant boots machines: its libvirt plugin guards its uploads only within one process."""
     return data_home() / "locks" / ".vagrant.lock"

@@ -27,6 +27,9 @@ set_option = click.option(
 @profile_argument
 @name_option
 @set_option
+@click.option(
+    "--cold", is_flag=True, help="Boot the machines, whatever an earlier create has left, and leave nothing."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and the files; touch nothing.")
 @click.option(
     "--on-failure",
@@ -35,10 +38,13 @@ set_option = click.option(
     show_default=True,
     help="What to do with a lab that could not be finished.",
 )
-def create(profile: str, name: str | None, overrides: tuple[str, ...], dry_run: bool, on_failure: str) -> None:
+def create(  # noqa: PLR0917 - click names them
+    profile: str, name: str | None, overrides: tuple[str, ...], cold: bool, dry_run: bool, on_failure: str
+) -> None:
     """Make a lab from a profile, boot it and form its cluster.
 
-    Run again, it goes on where a first run was cut off, and checks and repairs a lab that is there.
+    Run again, it goes on where a first run was cut off, and checks and repairs a lab that is there. The first create
+    of a profile keeps its machines as a template, and the next ones take seconds ("labgen prune --cache" removes it).
 
     \b
     Examples:
@@ -58,7 +64,7 @@ def create(profile: str, name: str | None, overrides: tuple[str, ...], dry_run: 
     settings = [word for override in overrides for word in ("--set", override)]
     again = shlex.join(["labgen", "create", profile, "--name", lab_called, *settings])
     with _way_on(again, lab_called, on_failure), console.progress() as shown:
-        outcome = recipe.create(loaded, lab_called, shown, rollback=on_failure == "rollback")
+        outcome = recipe.create(loaded, lab_called, shown, rollback=on_failure == "rollback", cold=cold)
     if not outcome.changed:
         click.echo(f"{lab_called} is running as it should: nothing to do")
         return

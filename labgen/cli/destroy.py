@@ -41,9 +41,10 @@ def destroy(lab: tuple[str, ...], everything: bool, yes: bool) -> None:
 
 
 @click.command()
+@click.option("--cache", is_flag=True, help="Also the templates that make the next create of a profile short.")
 @yes_option
 @console.format_option
-def prune(yes: bool, form: str) -> None:
+def prune(cache: bool, yes: bool, form: str) -> None:
     """Remove what is left over on the host and belongs to no lab.
 
     Looks only at objects that carry this user's own labgen prefix, and at volumes of boxes that were replaced.
@@ -52,10 +53,11 @@ def prune(yes: bool, form: str) -> None:
     Examples:
       labgen prune
       labgen prune --yes
+      labgen prune --cache
     """
     from labgen.lab import prune as recipe
 
-    orphans = recipe.find()
+    orphans = recipe.find(cache=cache)
     rows = orphans.rows()
     if rows or form == "json":
         console.emit(rows, form, ["kind", "name"])

@@ -1,15 +1,14 @@
 """``create``: from a profile to a running lab, or from a half-made or damaged one to a running one."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, subnets, vagrant
 from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze, machines
+from labgen.lab import clocks, freeze, machines, warm
 from labgen.lab.access import entered
 from labgen.lab.destroy import destroy_locked
 from labgen.lab.provision import inspect, provision
@@ -20,7 +19,7 @@ from labgen.plan import HOSTS, guest_file, plan
 from labgen.profile import Loaded, dump, parse, read_script
 from labgen.progress import Progress
 from labgen.render import render, vagrantfile, write
-from labgen.state import Journal
+from labgen.state import Journal, NodeFacts
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,11 @@ class Outcome:
     changed: bool
 
 
-def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False) -> Outcome:
+def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = False, cold: bool = False) -> Outcome:
     """Makes the lab, goes on with one that is half-made, or checks and repairs one that is there.
 
     :param rollback: after a failure remove what was made; otherwise keep it, to look at and to go on with.
+    :param cold: boot the machines even where there is a template, and leave none.
     :raises LabgenError: as each stage does.
     """
     with state.locked(name):
@@ -43,7 +43,7 @@ def create(loaded: Loaded, name: str, progress: Progress, rollback: bool = False
         try:
             if not new and state.load(name).complete:
                 return repair(state.load(name), progress)
-            return _make(loaded, name, progress)
+            return _make(loaded, name, progress, cold)
         except BaseException as error:
             note_failure(name, error)
             if rollback and new:
@@ -89,30 +89,35 @@ def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
     return render(lab, directory, dump(loaded.profile), scripts)
 
 
-def _make(loaded: Loaded, name: str, progress: Progress) -> Outcome:
+def _make(loaded: Loaded, name: str, progress: Progress, cold: bool) -> Outcome:
     doctor.require_ready(loaded.profile)
     box = boxes.ensure(loaded.profile.box, progress)
     with Hypervisor.connect() as hypervisor:
         journal = _planned(loaded, name, box, hypervisor, progress)
         journal = _rendered(journal, loaded)
         _add_box(box, progress)
-        return _run(journal, hypervisor, progress)
+        return _run(journal, hypervisor, progress, cold)
 
 
-def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress) -> Outcome:
+def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: bool = False) -> Outcome:
     """From files on disk to a checked cluster; what is there already is only looked at."""
     lab = journal.lab
     hypervisor.ensure_pool()
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
     behind = freeze.recover(lab, hypervisor, progress)
     new = {node.name for node in machines.missing(lab, hypervisor)}
-    _forget_host_keys(lab, new)
+    ssh.forget_hosts(paths.lab(lab.name) / paths.KNOWN_HOSTS, {lab.node(name).address for name in new})
+    afresh = not cold and not journal.complete and len(new) == len(lab.nodes)
+    awake = afresh and warm.awaken(lab, hypervisor, progress)
     started = machines.start(lab, hypervisor)
     clocks.adjust(lab, behind | {name for name, was in started.items() if was == "suspended"})
-    boot = machines.Boot(lab, progress) if new else None
-    ready: Callable[[Node], ssh.Connection] = partial(_ready, journal, new, boot, progress)
-    with entered({node.name: partial(ready, node) for node in lab.nodes}) as connections:
+    boot = machines.Boot(lab, progress) if new and not awake else None
+    prepared = {node.name for node in lab.nodes if awake or (journal.complete and node.name not in new)}
+    preparation = _Preparation(lab, prepared, boot, progress)
+    with entered({node.name: partial(preparation.ready, node) for node in lab.nodes}) as connections:
         journal = _saved(journal.reached("provisioned") if not journal.complete else journal)
+        if afresh and not awake:
+            warm.keep(lab, hypervisor, progress)
         orchestrator = ORCHESTRATORS[lab.orchestrator]
         if journal.origin and journal.origin.readdressed:
             on_each(connections, partial(_tell_addresses, lab, progress))
@@ -127,22 +132,32 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress) -> Outcom
         if boot:
             progress.step("waiting for Vagrant to finish")
             boot.wait()
-        facts = on_each(connections, lambda each: inspect(lab, lab.node(each.target.name), each))
-    journal = _saved(replace(journal.reached("verified"), facts=facts))
+    journal = _saved(replace(journal.reached("verified"), facts=preparation.facts))
     return Outcome(journal, changed or bool(started) or bool(new))
 
 
-def _ready(
-    journal: Journal, new: set[str], boot: machines.Boot | None, progress: Progress, node: Node
-) -> ssh.Connection:
-    """Enters a node and prepares it, unless Docker already runs on it as it should."""
-    lab = journal.lab
-    connection = machines.enter(lab, node, progress, boot)
-    if node.name in new or not journal.complete or not _is_prepared(lab, node, connection):
-        provision(lab, node, connection, progress)
-        inspect(lab, node, connection)
-    progress.done("ready", node.name)
-    return connection
+@dataclass
+class _Preparation:
+    """Enters nodes and prepares them, unless Docker already runs there as it should.
+
+    :param prepared: the nodes that have been prepared, as far as is known. :param facts: what was found, by node.
+    """
+
+    lab: Lab
+    prepared: set[str]
+    boot: machines.Boot | None
+    progress: Progress
+    facts: dict[str, NodeFacts] = field(default_factory=dict)
+
+    def ready(self, node: Node) -> ssh.Connection:
+        connection = machines.enter(self.lab, node, self.progress, self.boot)
+        found = _inspected(self.lab, node, connection) if node.name in self.prepared else None
+        if found is None:
+            provision(self.lab, node, connection, self.progress)
+            found = inspect(self.lab, node, connection)
+        self.facts[node.name] = found
+        self.progress.done("ready", node.name)
+        return connection
 
 
 def _tell_addresses(lab: Lab, progress: Progress, connection: ssh.Connection) -> None:
@@ -150,12 +165,12 @@ def _tell_addresses(lab: Lab, progress: Progress, connection: ssh.Connection) ->
     provision(lab, node, connection, progress, [step for step in node.steps if step.script == HOSTS])
 
 
-def _is_prepared(lab: Lab, node: Node, connection: ssh.Connection) -> bool:
+def _inspected(lab: Lab, node: Node, connection: ssh.Connection) -> NodeFacts | None:
+    """None: Docker does not run on the node as it should."""
     try:
-        inspect(lab, node, connection)
+        return inspect(lab, node, connection)
     except LabgenError:
-        return False
-    return True
+        return None
 
 
 def _planned(loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, progress: Progress) -> Journal:
@@ -223,16 +238,6 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, LabgenError):
         return error.brief
     return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
-
-
-def _forget_host_keys(lab: Lab, nodes: set[str]) -> None:
-    """A machine that is made anew makes itself a new host key."""
-    known = paths.lab(lab.name) / paths.KNOWN_HOSTS
-    if not nodes or not known.exists():
-        return
-    addresses = {lab.node(name).address for name in nodes}
-    kept = [line for line in known.read_text().splitlines(keepends=True) if line.split()[0] not in addresses]
-    known.write_text("".join(kept))
 
 
 def _refuse_another_profile(loaded: Loaded, name: str) -> None:

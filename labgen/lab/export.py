@@ -125,7 +125,7 @@ def _copy_disks(lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress
     """
     running = freeze.running(lab, hypervisor)
     on_each({node.name: node for node in running}, lambda node: _write_back(lab, node))
-    with _standing_still(running, hypervisor) as since:
+    with freeze.standing_still(running, hypervisor) as since:
         volumes = {
             f"{node.name}.{kind}": volume
             for node in lab.nodes
@@ -153,19 +153,6 @@ def _write_back(lab: Lab, node: Node) -> None:
     """What programs have written is on the disk, not only in the machine's memory."""
     with ssh.Connection.open(ssh_target(lab, node), LOGIN_LIMIT) as connection:
         connection.run(["sync"], limit=300)
-
-
-@contextmanager
-def _standing_still(nodes: list[Node], hypervisor: Hypervisor) -> Iterator[float]:
-    """All machines at one moment. Yields when that was; they go on whatever happens."""
-    since = time.monotonic()
-    try:
-        for node in nodes:
-            hypervisor.pause(node.domain)
-        yield since
-    finally:
-        for node in nodes:
-            hypervisor.start(node.domain)
 
 
 def _disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict[str, Path | bytes]:

@@ -1,7 +1,8 @@
 """Machines held at one moment, and what a labgen that was killed left of it."""
 
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from labgen import checkpoints
@@ -18,6 +19,19 @@ BUSY_LIMIT = 300  # seconds that saving a machine's memory may go on without us
 def running(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
     up = {domain.name for domain in hypervisor.domains(lab.prefix) if domain.state == "running"}
     return [node for node in lab.nodes if node.domain in up]
+
+
+@contextlib.contextmanager
+def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[float]:
+    """All machines at one moment. Yields when that was, in seconds; they go on whatever happens."""
+    since = time.monotonic()
+    try:
+        for node in nodes:
+            hypervisor.pause(node.domain)
+        yield since
+    finally:
+        for node in nodes:
+            hypervisor.start(node.domain)
 
 
 def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:

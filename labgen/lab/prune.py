@@ -5,8 +5,9 @@ import re
 import shutil
 from dataclasses import dataclass, field
 
-from labgen import boxes, paths, registry, state, vagrant
+from labgen import boxes, paths, registry, state, templates, vagrant
 from labgen.hypervisor import Hypervisor
+from labgen.lab import warm
 from labgen.lab.destroy import sweep
 from labgen.paths import BOX_VOLUMES, RECEIVED_BOXES
 
@@ -17,7 +18,7 @@ class Orphans:
 
     :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
     :param reservations: of subnets, by the name of the lab that had it.
-    :param exports: labs whose export was cut off.
+    :param exports: labs whose export was cut off. :param templates: the keys of those that no create will use.
     """
 
     domains: list[str] = field(default_factory=list)
@@ -26,6 +27,7 @@ class Orphans:
     directories: list[str] = field(default_factory=list)
     reservations: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
+    templates: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, object]]:
         kinds = {
@@ -35,12 +37,13 @@ class Orphans:
             "directory": self.directories,
             "subnet reservation": self.reservations,
             "export of a lab, cut off": self.exports,
+            "template": self.templates,
         }
         return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
 
 
-def find() -> Orphans:
-    """:raises HostError: libvirt does not answer."""
+def find(*, cache: bool = False) -> Orphans:
+    """:param cache: also the templates that the next create could use. :raises HostError: libvirt does not answer."""
     living = {name for name in state.names() if state.exists(name) or state.is_locked(name)}
     with Hypervisor.connect() as hypervisor:
         prefix = f"{paths.owner()}_"
@@ -56,6 +59,7 @@ def find() -> Orphans:
             directories=[name for name in state.names() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
             exports=[name for name in living if paths.outgoing(name).exists() and not state.is_locked(name)],
+            templates=[key for key in _template_keys(hypervisor) if not _is_needed(key) or cache],
         )
 
 
@@ -71,6 +75,10 @@ def remove(orphans: Orphans) -> None:
         for name in orphans.exports:
             with contextlib.suppress(state.BusyError), state.locked(name):
                 shutil.rmtree(paths.outgoing(name), ignore_errors=True)
+        for key in orphans.templates:
+            with templates.locked(key):
+                warm.remove(key, hypervisor)
+                paths.template_lock(key).unlink(missing_ok=True)
         for volume in orphans.volumes:
             if volume.startswith((BOX_VOLUMES, RECEIVED_BOXES)):
                 hypervisor.remove_volume(volume)
@@ -89,6 +97,25 @@ def _lab_of(name: str) -> str:
     """The lab that an object of ours belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
     parts = name.split("_")
     return parts[1] if len(parts) > 1 and parts[0] == paths.owner() else ""
+
+
+def _template_keys(hypervisor: Hypervisor) -> list[str]:
+    """Of all templates, also of those of which only something is left."""
+    prefix = paths.template_volumes()
+    in_pool = {name.removeprefix(prefix).partition(".")[0] for name in hypervisor.volumes(prefix)}
+    return sorted(in_pool | set(templates.keys()))
+
+
+def _is_needed(key: str) -> bool:
+    """Whether a template is complete and of a box as it is built today, or is being made."""
+    if templates.is_locked(key):
+        return True
+    template = templates.find(key)
+    if template is None:
+        return False
+    name, version = template.box
+    box = boxes.find(name)
+    return box is not None and box.version == version
 
 
 def _unused_box_volumes(hypervisor: Hypervisor) -> list[str]:

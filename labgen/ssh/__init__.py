@@ -4,13 +4,15 @@ import logging
 
 from labgen.ssh.batch import run_all
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
-from labgen.ssh.keys import make_key, take_key
+from labgen.ssh.keys import forget_hosts, know_hosts, make_key, take_key
 
 __all__ = [
     "Connection",
     "Result",
     "Target",
     "Unreachable",
+    "forget_hosts",
+    "know_hosts",
     "make_key",
     "port_open",
     "run_all",

@@ -2,11 +2,13 @@
 
 import subprocess
 import threading
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import paramiko
 
 from labgen.errors import HostError
+from labgen.files import write_atomically
 
 _writing = threading.Lock()
 
@@ -56,6 +58,23 @@ def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
         file.touch(mode=0o600)
         client.load_host_keys(str(file))
     client.set_missing_host_key_policy(_Learn(file))
+
+
+def forget_hosts(file: Path, addresses: Collection[str]) -> None:
+    """Whoever answers there next is met for the first time."""
+    know_hosts(file, dict.fromkeys(addresses, ""))
+
+
+def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
+    """Replaces the host keys that are known of some addresses.
+
+    :param keys: by address, each as in a file ``ssh_host_*_key.pub``; empty for none.
+    """
+    with _writing:
+        known = file.read_text().splitlines() if file.exists() else []
+        others = [line for line in known if line.split()[0] not in keys]
+        new = [f"{address} {' '.join(key.split()[:2])}" for address, key in keys.items() if key]
+        write_atomically(file, "".join(f"{line}\n" for line in [*others, *new]), 0o600)
 
 
 class _Learn(paramiko.MissingHostKeyPolicy):

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import libvirt
 import pytest
 
-from labgen import accelerator, boxes, doctor, engine, hypervisor, ssh, state, subnets, vagrant
+from labgen import accelerator, agent, boxes, doctor, engine, hypervisor, savefile, ssh, state, subnets, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
@@ -29,10 +30,14 @@ VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 
 @dataclass
 class Machine:
-    """What happened in one machine."""
+    """What happened in one machine.
+
+    :param identities: the variables that each new identity was made with, by the guest agent.
+    """
 
     clock_is_set: bool = False
     scripts: list[str] = field(default_factory=list)
+    identities: list[dict[str, str]] = field(default_factory=list)
     engine: FakeEngine | None = None
 
 
@@ -73,6 +78,8 @@ class Host:
     failing_script: str = ""
     unreachable: str = ""
     driver: str = "btrfs"
+    agent_fails: bool = False
+    starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
 
     def machine(self, name: str) -> Machine:
         return self.machines.setdefault(name, Machine())
@@ -113,6 +120,32 @@ class Host:
             self.machines.pop(node.name, None)
             record.with_name("ready").touch()
 
+    def add_volume(self, name: str) -> None:
+        self.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=name))
+
+    def wake(self, volume: str) -> None:
+        """In place of QEMU taking the memory of a template: the machine that its definition names is there."""
+        xml = self.starts[volume][savefile.HEADER.size :].rstrip(b"\0").decode()
+        name = ElementTree.fromstring(xml).findtext("name") or ""
+        self.libvirt.lookupByName(name).create()
+
+    def run_agent(
+        self,
+        _hypervisor: Hypervisor,
+        domain: str,
+        script: str,
+        arguments: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> Result:
+        if self.agent_fails:
+            return Result(1, "", "no such agent")
+        machine = self.machine(domain.rpartition("_")[2])
+        if variables:
+            machine.identities.append(dict(variables))
+            return Result(0, f"ssh-ed25519 {variables['randomness'][:8]} \n", "")
+        machine.scripts.append(f"agent: {' '.join(arguments)}")
+        return Result(0, "", "")
+
     def run_all(
         self,
         connection: FakeConnection,
@@ -130,7 +163,7 @@ class Host:
 
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
         record = target.key.parent / ".vagrant" / "machines" / target.name / "libvirt" / "ready"
-        while not record.exists():
+        while not record.exists() and not self.machine(target.name).identities:
             if reason := give_up():
                 raise ssh.Unreachable(f"{target.name} will not answer", reason)
             time.sleep(0.01)
@@ -149,6 +182,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
     def connect(opened: FakeConnection, limit: float = 0) -> Iterator[FakeEngine]:
         yield fake.engine(opened.target.name)
 
+    _fake_templates(monkeypatch, fake)
     save_memory = Hypervisor.save_memory
 
     def save(self: Hypervisor, name: str, volume: str) -> None:
@@ -175,6 +209,38 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
     yield fake
     _clear(connection)
     connection.close()
+
+
+def _fake_templates(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
+    """The test driver has no bytes in its volumes, and neither memory beside its machines nor agents in them."""
+
+    def keep(_self: Hypervisor, _name: str, volume: str) -> None:
+        fake.starts[volume] = savefile.HEADER.pack(savefile.MAGIC, savefile.VERSION, 16384, *[0] * 17) + bytes(16384)
+        fake.add_volume(volume)
+
+    def write(_self: Hypervisor, volume: str, data: bytes) -> None:
+        fake.starts[volume] = data
+
+    def restore(self: Hypervisor, volume: str) -> None:
+        if volume in fake.starts:
+            fake.wake(volume)
+        else:
+            restore_memory(self, volume)
+
+    def definition(_self: Hypervisor, name: str) -> str:
+        return str(fake.libvirt.lookupByName(name).XMLDesc())
+
+    restore_memory = Hypervisor.restore_memory
+    monkeypatch.setattr(Hypervisor, "keep_memory", keep)
+    monkeypatch.setattr(Hypervisor, "write_start", write)
+    monkeypatch.setattr(Hypervisor, "read_start", lambda _self, volume, length: fake.starts[volume][:length])
+    monkeypatch.setattr(Hypervisor, "restore_memory", restore)
+    monkeypatch.setattr(Hypervisor, "definition", definition)
+    monkeypatch.setattr(Hypervisor, "download", lambda _self, _volume, target, _moved: target.write_bytes(b"disk"))
+    monkeypatch.setattr(Hypervisor, "upload", lambda _self, _source, volume, _moved: fake.add_volume(volume))
+    monkeypatch.setattr(Hypervisor, "backing_volume", lambda _self, _volume: "base.img")
+    monkeypatch.setattr(Hypervisor, "fingerprint", lambda _self, _volume: "as it was")
+    monkeypatch.setattr(agent, "run", fake.run_agent)
 
 
 def _clear(connection: Any) -> None:

@@ -29,8 +29,10 @@ class Heard(Silent):
         self.notes.append(text)
 
 
-def make(name: str = "lab", reference: str = "three-node-btrfs", rollback: bool = False) -> Outcome:
-    return create(load(reference), name, Silent(), rollback)
+def make(
+    name: str = "lab", reference: str = "three-node-btrfs", *, rollback: bool = False, cold: bool = True
+) -> Outcome:
+    return create(load(reference), name, Silent(), rollback=rollback, cold=cold)
 
 
 def traces(host: Host) -> list[Any]:
@@ -71,7 +73,7 @@ def test_labs_of_one_profile_live_side_by_side(host: Host) -> None:
 
 def test_emulation_is_said_out_loud(host: Host) -> None:
     heard = Heard()
-    create(load("single-node", ["storage.driver=btrfs"]), "lab", heard)
+    create(load("single-node", ["storage.driver=btrfs"]), "lab", heard, cold=True)
     assert any("software emulation" in note for note in heard.notes)
 
 
@@ -161,7 +163,7 @@ def test_rollback_keeps_a_lab_that_was_there_before(host: Host) -> None:
 
 def test_ctrl_c_keeps_the_lab_and_says_so_in_the_journal(host: Host) -> None:
     with pytest.raises(KeyboardInterrupt):
-        create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster())
+        create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster(), cold=True)
     assert state.load("lab").failure == "interrupted"
     destroy("lab")
     assert traces(host) == NOTHING

@@ -17,6 +17,8 @@ LAYERS = [
         "registry",
         "state",
         "checkpoints",
+        "savefile",
+        "templates",
         "bundle",
         "disks",
         "hypervisor",
@@ -24,7 +26,7 @@ LAYERS = [
         "boxes",
         "accelerator",
     },
-    {"remedies", "engine"},
+    {"remedies", "engine", "agent"},
     {"orchestrators"},
     {"profile"},
     {"plan", "render", "domain", "handoff", "checks"},
@@ -35,6 +37,7 @@ LAYERS = [
 ]
 OWNERS = {
     "libvirt": "hypervisor",
+    "libvirt_qemu": "hypervisor",
     "vagrant": "vagrant",
     "paramiko": "ssh",
     "docker": "engine",

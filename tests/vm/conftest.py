@@ -68,14 +68,14 @@ def volumes() -> set[str]:
 
 
 def on_host() -> dict[str, set[str]]:
-    """All that labs leave on a host, as the host sees it. Volumes of boxes stay; they are the cache."""
+    """All that labs leave on a host, as the host sees it. Volumes of boxes and of templates stay; they are caches."""
     home = Path(os.environ["LABGEN_HOME"])
     index = Path(os.environ["VAGRANT_HOME"]) / "data" / "machine-index" / "index"
     machines = json.loads(index.read_text())["machines"] if index.exists() else {}
     return {
         "domains": names("list", "--all"),
         "networks": names("net-list", "--all"),
-        "volumes": {name for name in volumes() if "_vagrant_box_image_" not in name},
+        "volumes": {name for name in volumes() if "_vagrant_box_image_" not in name and ".template-" not in name},
         "bridges": {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("lg")},
         "leases": {path.name for path in Path("/var/lib/libvirt/dnsmasq").iterdir() if path.name.startswith("lg")},
         "labs": {path.name for path in (home / "data" / "labs").glob("*")},
@@ -114,6 +114,7 @@ def only_in_the_namespace() -> None:
 def lab(only_in_the_namespace: None) -> Iterator[str]:
     """The lab most tests share: three nodes, Docker on btrfs, a Swarm."""
     name = "shared"
+    labgen("prune", "--cache", "--yes")  # what an earlier run has kept
     labgen("create", "three-node-btrfs", "--name", name)
     yield name
     labgen("destroy", name, "--yes")

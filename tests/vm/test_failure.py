@@ -38,9 +38,9 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[
 
 @contextlib.contextmanager
 def creating(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A create that runs meanwhile, in a process group of its own, as a shell would start it."""
+    """A create that boots its machines meanwhile, in a process group of its own, as a shell would start it."""
     with subprocess.Popen(
-        [*LABGEN, "create", *arguments],
+        [*LABGEN, "create", "--cold", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -187,10 +187,10 @@ def test_a_full_disk(foreign: dict[str, set[str]], small_disk: dict[str, str]) -
         while True:
             file.write(b"x" * 4096)
             file.flush()
-    failed = labgen("create", "single-node", "--name", "full", check=False, env=small_disk)
+    failed = labgen("create", "single-node", "--name", "full", "--cold", check=False, env=small_disk)
     assert failed.status != 0
     assert "No space left on device" in failed.stderr
     filler.unlink()
-    labgen("create", "single-node", "--name", "full", env=small_disk)
+    labgen("create", "single-node", "--name", "full", "--cold", env=small_disk)
     labgen("destroy", "full", "--yes", env=small_disk)
     assert on_host() == foreign

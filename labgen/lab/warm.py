@@ -1,0 +1,242 @@
+"""Warm create: a lab begins where another of the same profile was before its cluster existed.
+
+``keep`` makes the template, at the end of a first create; ``awaken`` makes machines of it. Every machine, also those
+that the template was made of, then gets an identity of its own: the template's belongs to nobody.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+
+from labgen import agent, paths, savefile, ssh, templates, vagrant
+from labgen.domain import Hardware, docker_volume, domain_xml, hardware, root_volume
+from labgen.errors import GuestError, HypervisorError, LabgenError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import freeze, machines
+from labgen.model import Lab, Node
+from labgen.parallel import on_each
+from labgen.plan import HOSTS
+from labgen.progress import Progress
+from labgen.templates import Template
+
+SCHEMA = 1  # part of each key: a template of another form is never found
+LARGEST = 5 * 2**30  # bytes that all templates together may take
+IDENTITY = "identity.sh"
+
+
+def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
+    """Makes a lab's machines of its template, prepared and running.
+
+    :return: whether there was one; if it failed, it and what was made of it are gone, which is said.
+    """
+    key = _key(lab, hypervisor)
+    with templates.locked(key):
+        template = _usable(key, lab, hypervisor)
+        if template is None:
+            return False
+        progress.step("starting from the template that the first create left")
+        try:
+            _awaken(lab, template, hypervisor, progress)
+        except LabgenError as error:
+            progress.note(f"starting from the template failed: {_reason(error)}; booting instead")
+            for node in lab.nodes:
+                machines.remove(hypervisor, node.domain)
+            remove(key, hypervisor)
+            return False
+        templates.used(key)
+        return True
+
+
+def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
+    """Makes the template for the next create of the same profile, of machines that are prepared and know no cluster.
+
+    The machines stand still for some seconds. What fails is said, and there is no template then.
+    """
+    key = _key(lab, hypervisor)
+    with templates.locked(key):
+        if templates.find(key) or not _has_room(lab, hypervisor):
+            return
+        progress.step("keeping the machines for the next create")
+        remove(key, hypervisor)  # what one that was cut off left
+        try:
+            template = _keep(lab, key, hypervisor)
+            _renew(lab, lab.nodes, hypervisor, moved=False)
+            templates.save(template)
+        except LabgenError as error:
+            progress.note(f"no template for the next create could be made: {_reason(error)}")
+            remove(key, hypervisor)
+        except BaseException:
+            remove(key, hypervisor)
+            raise
+    _limit_size(hypervisor)
+
+
+def remove(key: str, hypervisor: Hypervisor) -> None:
+    """Removes a template, or what there is of one. For a caller that holds its lock."""
+    templates.remove(key)
+    for volume in hypervisor.volumes(f"{paths.template_volumes()}{key}."):
+        hypervisor.remove_volume(volume)
+
+
+def go_on(lab: Lab, memory: Mapping[str, str], hypervisor: Hypervisor) -> None:
+    """Lets machines that are defined and off go on with memory that others left.
+
+    :param memory: the volume of each node's, by the node's name; its start is overwritten.
+    :raises LabgenError: libvirt or QEMU cannot take it, or a machine cannot be entered; all of them are off then.
+    """
+
+    def restore(node: Node) -> None:
+        _redefine(memory[node.name], hypervisor.definition(node.domain), hypervisor)
+        hypervisor.restore_memory(memory[node.name])
+
+    nodes = [lab.node(name) for name in memory]
+    try:
+        on_each({node.name: node for node in nodes}, restore)
+        for node in nodes:
+            hypervisor.start(node.domain)
+        _renew(lab, nodes, hypervisor, moved=True)
+    except LabgenError:
+        for node in nodes:
+            hypervisor.cut_power(node.domain)
+        raise
+
+
+def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Progress) -> None:
+    directory = paths.lab(lab.name)
+    public_key = (directory / f"{paths.KEY}.pub").read_text().strip()
+    built = Hardware(template.machine, template.slots)
+    uuids = {}
+    for node in lab.nodes:
+        hypervisor.upload(templates.disk(template.key, node.name, "root"), root_volume(node), lambda _: None)
+        hypervisor.upload(templates.disk(template.key, node.name, "docker"), docker_volume(node), lambda _: None)
+        uuids[node.name] = hypervisor.define(domain_xml(lab, node, directory, public_key, built))
+    go_on(lab, {node.name: templates.memory_volume(template.key, node.name) for node in lab.nodes}, hypervisor)
+    # Until now a labgen that is killed leaves machines that the next one removes.
+    for name, uuid in uuids.items():
+        vagrant.know_machine(directory, name, uuid)
+
+
+def _redefine(volume: str, xml: str, hypervisor: Hypervisor) -> None:
+    try:
+        length = savefile.start_length(hypervisor.read_start(volume, savefile.HEADER.size))
+        hypervisor.write_start(volume, savefile.redefined(hypervisor.read_start(volume, length), xml))
+    except ValueError as error:
+        raise HypervisorError(f"the memory in {volume} cannot be used", str(error)) from error
+
+
+def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bool) -> None:
+    """Gives machines an identity of their own, and notes the host keys they show from now on.
+
+    :param moved: they woke up in another place.
+    """
+    directory = paths.lab(lab.name)
+    owner = (directory / f"{paths.KEY}.pub").read_text().strip()
+    identity = (paths.guest_scripts() / IDENTITY).read_text()
+    hosts = (directory / paths.GUEST_DIR / HOSTS).read_text()
+
+    def renew(node: Node) -> str:
+        variables = {"randomness": secrets.token_hex(64), "owner": owner}
+        if moved:
+            variables |= {"mac": node.mac, "address": node.address}
+            for step in node.steps:
+                if step.script == HOSTS:
+                    _run(hypervisor, node, hosts, step.arguments)
+        return _run(hypervisor, node, identity, variables=variables)
+
+    keys = on_each({node.name: node for node in nodes}, renew)
+    ssh.know_hosts(directory / paths.KNOWN_HOSTS, {lab.node(name).address: key for name, key in keys.items()})
+
+
+def _run(
+    hypervisor: Hypervisor,
+    node: Node,
+    script: str,
+    arguments: Sequence[str] = (),
+    variables: dict[str, str] | None = None,
+) -> str:
+    result = agent.run(hypervisor, node.domain, script, arguments, variables)
+    if result.status:
+        raise GuestError(f"{node.name} could not be given an identity of its own", result.tail)
+    return result.stdout
+
+
+def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
+    paths.template(key).mkdir(mode=0o700)
+    nodes = {node.name: node for node in lab.nodes}
+    with freeze.standing_still(list(lab.nodes), hypervisor):
+        on_each(nodes, lambda node: hypervisor.keep_memory(node.domain, templates.memory_volume(key, node.name)))
+        for node in lab.nodes:
+            hypervisor.download(root_volume(node), templates.disk(key, node.name, "root"), lambda _: None)
+            hypervisor.download(docker_volume(node), templates.disk(key, node.name, "docker"), lambda _: None)
+    base = hypervisor.backing_volume(root_volume(lab.nodes[0]))
+    built = hardware(hypervisor.definition(lab.nodes[0].domain))
+    memory = hypervisor.volume_bytes(f"{paths.template_volumes()}{key}.")
+    disks = [path.stat().st_size for path in paths.template(key).iterdir()]
+    return Template(
+        key=key,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        box=(lab.box.name, lab.box.version),
+        base=(base, hypervisor.fingerprint(base)),
+        machine=built.machine,
+        slots=built.slots,
+        size=sum(memory.values()) + sum(disks),
+    )
+
+
+def _reason(error: LabgenError) -> str:
+    return ": ".join([error.brief, *error.details.splitlines()[:2]])
+
+
+def _usable(key: str, lab: Lab, hypervisor: Hypervisor) -> Template | None:
+    """The template, if all of it is there and its base is the one it was made on."""
+    template = templates.find(key)
+    if template is None:
+        return None
+    volumes = hypervisor.volumes("")
+    base, fingerprint = template.base
+    wanted = {base, *(templates.memory_volume(key, node.name) for node in lab.nodes)}
+    if wanted <= set(volumes) and hypervisor.fingerprint(base) == fingerprint:
+        return template
+    remove(key, hypervisor)
+    return None
+
+
+def _key(lab: Lab, hypervisor: Hypervisor) -> str:
+    """What two labs have in common whose machines could be each other's: all but names, addresses and keys."""
+    directory = paths.lab(lab.name)
+    scripts = sorted({step.script for node in lab.nodes for step in node.steps} - {HOSTS})
+    content = [
+        SCHEMA,
+        version("labgen"),
+        (directory / paths.PROFILE).read_text(),
+        lab.box.name,
+        lab.box.version,
+        lab.accelerator,
+        hypervisor.version(),
+        hypervisor.qemu_version(),
+        hypervisor.host_processor(),
+        [(name, (directory / paths.GUEST_DIR / name).read_text()) for name in scripts],
+        [
+            (node.name, [(step.script, step.arguments) for step in node.steps if step.script != HOSTS])
+            for node in lab.nodes
+        ],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _has_room(lab: Lab, hypervisor: Hypervisor) -> bool:
+    """Whether the pool can hold all the machines' memory, even if all of it is in use, and stay half empty."""
+    memory = sum(node.memory_mib for node in lab.nodes) * 2**20
+    return memory * 2 < hypervisor.pool_free_bytes()
+
+
+def _limit_size(hypervisor: Hypervisor) -> None:
+    """Removes templates, the one longest unused first, until the rest is small enough."""
+    kept = templates.every()
+    while sum(each.size for each in kept) > LARGEST:
+        oldest = kept.pop(0)
+        with templates.locked(oldest.key):
+            remove(oldest.key, hypervisor)

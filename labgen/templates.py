@@ -1,0 +1,124 @@
+"""The records of templates: labs as they were before their clusters, for the next ones of the same profile.
+
+A template is its record and its disks' copies in the cache, and its machines' memory in libvirt's pool. The record is
+written last: without it the rest is a remainder.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from labgen import paths
+from labgen.errors import LabgenError
+from labgen.files import write_atomically
+
+RECORD = "template.json"
+TURN_LIMIT = 300  # seconds
+
+
+@dataclass(frozen=True)
+class Template:
+    """:param box: name and version. :param base: the volume that the root disks lie on, and its fingerprint.
+
+    :param machine: QEMU's machine type. :param slots: of the devices; see :class:`labgen.domain.Hardware`.
+    :param size: in bytes, of everything.
+    """
+
+    key: str
+    created: str
+    box: tuple[str, str]
+    base: tuple[str, str]
+    machine: str
+    slots: Mapping[str, str]
+    size: int
+
+
+def save(template: Template) -> None:
+    write_atomically(_record(template.key), json.dumps(asdict(template), indent=2) + "\n")
+
+
+def find(key: str) -> Template | None:
+    """None: there is none, or its record cannot be read, which is as good."""
+    try:
+        content: dict[str, Any] = json.loads(_record(key).read_text())
+        return Template(**{**content, "box": tuple(content["box"]), "base": tuple(content["base"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def every() -> list[Template]:
+    """All that are complete, the one longest unused first."""
+    found = [template for key in keys() if (template := find(key))]
+    return sorted(found, key=lambda each: _record(each.key).stat().st_mtime)
+
+
+def keys() -> list[str]:
+    """Also of those that are not complete."""
+    if not paths.templates().is_dir():
+        return []
+    return sorted(path.name for path in paths.templates().iterdir() if path.is_dir())
+
+
+def used(key: str) -> None:
+    """Notes that it was used now."""
+    os.utime(_record(key))
+
+
+def remove(key: str) -> None:
+    """Removes record and copies; the memory is libvirt's."""
+    _record(key).unlink(missing_ok=True)
+    shutil.rmtree(paths.template(key), ignore_errors=True)
+
+
+def disk(key: str, node: str, kind: str) -> Path:
+    """The copy of a node's disk. :param kind: ``root`` or ``docker``."""
+    return paths.template(key) / f"{node}.{kind}"
+
+
+def memory_volume(key: str, node: str) -> str:
+    """The volume with a node's memory."""
+    return f"{paths.template_volumes()}{key}.{node}.memory"
+
+
+@contextlib.contextmanager
+def locked(key: str) -> Iterator[None]:
+    """Held by whoever makes, uses or removes the template; waits for its turn.
+
+    :raises LabgenError: somebody else holds it for long.
+    """
+    paths.templates().mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(paths.template_lock(key))
+    try:
+        lock.acquire(timeout=TURN_LIMIT)
+    except Timeout as error:
+        raise LabgenError(
+            "another labgen is busy with the template of this profile",
+            f"for more than {TURN_LIMIT} s; the lock is {paths.template_lock(key)}",
+            "End it, or create the lab with --cold.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(key: str) -> bool:
+    """Whether somebody makes, uses or removes it at this moment."""
+    if not paths.template_lock(key).exists():
+        return False
+    try:
+        with FileLock(paths.template_lock(key), timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _record(key: str) -> Path:
+    return paths.template(key) / RECORD

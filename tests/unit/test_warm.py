@@ -1,0 +1,260 @@
+"""Warm create on libvirt's test driver: what is kept, what is used, and that no two labs share an identity."""
+
+import struct
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from labgen import agent, paths, savefile, ssh, state, templates
+from labgen.domain import Hardware, domain_xml, hardware
+from labgen.errors import GuestError, HypervisorError, LabgenError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import prune, warm
+from labgen.lab.create import create
+from labgen.lab.destroy import destroy
+from labgen.profile import load
+from labgen.progress import Silent
+from tests.unit.host import Host, host
+from tests.unit.labs import planned
+from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
+
+__all__ = ["host"]  # a fixture
+
+
+@pytest.fixture
+def base(host: Host) -> None:
+    """The box's volume, which Vagrant uploads at the first boot."""
+    with Hypervisor.connect() as hypervisor:
+        hypervisor.ensure_pool()
+    host.add_volume("base.img")
+
+
+def template_volumes(host: Host) -> set[str]:
+    return {name for name in host.volumes() if name.startswith(paths.template_volumes())}
+
+
+@pytest.mark.usefixtures("base")
+def test_the_second_lab_begins_where_the_first_was(host: Host) -> None:
+    make("first", cold=False)
+    assert host.ups == 1
+    assert len(template_volumes(host)) == 3
+    make("second", cold=False)
+    assert host.ups == 1
+    lab = state.load("second").lab
+    assert state.load("second").complete
+    assert {node.domain for node in lab.nodes} <= host.domains()
+    for node in lab.nodes:
+        record = paths.lab("second") / ".vagrant" / "machines" / node.name / "libvirt" / "id"
+        assert record.read_text() == host.libvirt.lookupByName(node.domain).UUIDString()
+
+
+@pytest.mark.usefixtures("base")
+def test_every_lab_has_an_identity_of_its_own_and_the_template_has_nobodys(host: Host) -> None:
+    for name in ("first", "second", "third"):
+        make(name, cold=False)
+    for node in NODES:
+        identities = host.machine(node).identities
+        assert len({each["randomness"] for each in identities}) == len(identities) == 3
+        assert len({each["owner"] for each in identities}) == 3
+        # The machine that the template was made of stays where it is.
+        assert [each.get("mac") for each in identities] == [None] + [
+            state.load(name).lab.node(node).mac for name in ("second", "third")
+        ]
+        known = [(paths.lab(name) / paths.KNOWN_HOSTS).read_text() for name in ("first", "second", "third")]
+        assert len(set(known)) == 3
+
+
+@pytest.mark.usefixtures("base")
+def test_a_lab_that_moved_tells_its_nodes_the_addresses(host: Host) -> None:
+    make("first", cold=False)
+    make("second", cold=False)
+    address = state.load("second").lab.node("worker1").address
+    assert any(f"agent: {address[:-1]}1=manager1" in script for script in host.machine("manager1").scripts)
+
+
+@pytest.mark.usefixtures("base")
+def test_cold_neither_uses_nor_keeps(host: Host) -> None:
+    make("first", cold=True)
+    assert not templates.keys()
+    make("second", cold=False)
+    make("third", cold=True)
+    assert host.ups == 3
+
+
+@pytest.mark.usefixtures("base")
+def test_another_profile_boots(host: Host) -> None:
+    make("first", cold=False)
+    create(load("single-node", ["storage.driver=btrfs"]), "second", Silent())
+    assert host.ups == 2
+    assert len(templates.every()) == 2
+
+
+@pytest.mark.usefixtures("base")
+def test_a_template_that_fails_is_removed_and_the_machines_boot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("first", cold=False)
+
+    def refuse(_self: Hypervisor, _volume: str) -> None:
+        raise HypervisorError("restoring the memory failed", "QEMU does not know this machine")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Hypervisor, "restore_memory", refuse)
+        heard = Heard()
+        create(load("three-node-btrfs"), "second", heard)
+    assert any("restoring the memory failed" in note and "booting instead" in note for note in heard.notes)
+    assert host.ups == 2
+    assert state.load("second").complete
+    assert len(templates.every()) == 1  # that of the second
+
+
+@pytest.mark.usefixtures("base")
+def test_machines_without_a_new_identity_leave_no_template(host: Host) -> None:
+    host.agent_fails = True
+    heard = Heard()
+    create(load("three-node-btrfs"), "first", heard)
+    assert any("no template for the next create" in note for note in heard.notes)
+    assert state.load("first").complete
+    assert not templates.keys()
+    assert not template_volumes(host)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_template_on_another_base_is_not_used(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("first", cold=False)
+    monkeypatch.setattr(Hypervisor, "fingerprint", lambda _self, _volume: "changed")
+    make("second", cold=False)
+    assert host.ups == 2
+
+
+@pytest.mark.usefixtures("base")
+def test_what_is_kept_is_limited_and_the_oldest_goes_first(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("first", cold=False)
+    oldest = templates.every()[0]
+    monkeypatch.setattr(warm, "LARGEST", oldest.size + 1000)
+    create(load("single-node", ["storage.driver=btrfs"]), "second", Silent())
+    assert [each.key for each in templates.every()] != [oldest.key]
+    assert len(templates.every()) == 1
+    assert len(template_volumes(host)) == 1
+
+
+@pytest.mark.usefixtures("base")
+def test_without_room_nothing_is_kept(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hypervisor, "pool_free_bytes", lambda _self: 2**30)
+    make("first", cold=False)
+    assert not templates.keys()
+
+
+@pytest.mark.usefixtures("base")
+def test_prune_takes_templates_only_when_asked_or_useless(host: Host) -> None:
+    make("first", cold=False)
+    destroy("first")
+    assert not prune.find().templates
+    everything = prune.find(cache=True)
+    assert everything.templates == templates.keys()
+    assert {"kind": "template", "name": templates.keys()[0]} in everything.rows()
+    prune.remove(everything)
+    assert not template_volumes(host)
+    assert not list(paths.templates().iterdir())
+
+
+@pytest.mark.usefixtures("base")
+def test_prune_takes_what_a_killed_create_left_of_a_template(host: Host) -> None:
+    make("first", cold=False)
+    (paths.template(templates.keys()[0]) / templates.RECORD).unlink()
+    found = prune.find()
+    assert found.templates == templates.keys()
+    prune.remove(found)
+    assert not template_volumes(host)
+    destroy("first")
+    host.libvirt.storagePoolLookupByName("labgen").storageVolLookupByName("base.img").delete()
+    assert traces(host) == NOTHING
+
+
+@pytest.mark.usefixtures("base")
+def test_prune_leaves_a_template_that_is_being_made(host: Host) -> None:
+    make("first", cold=False)
+    key = templates.keys()[0]
+    (paths.template(key) / templates.RECORD).unlink()
+    with templates.locked(key):
+        assert not prune.find().templates
+
+
+def test_a_template_that_somebody_holds_for_ever_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "TURN_LIMIT", 0.1)
+    with templates.locked("key"), pytest.raises(LabgenError, match="busy with the template"), templates.locked("key"):
+        pass
+
+
+def start(xml: str = "", length: int = 1000) -> bytes:
+    header = struct.pack("<16s19I", b"LibvirtQemudSave", 2, length, 1, 0, 500, *[0] * 14)
+    return header + xml.encode().ljust(length, b"\0")
+
+
+def test_another_definition_takes_the_place_of_one() -> None:
+    changed = savefile.redefined(start("<domain>old</domain>"), "<domain>new</domain>")
+    assert len(changed) == savefile.start_length(changed[:92]) == 1092
+    assert changed[92:].rstrip(b"\0") == b"<domain>new</domain>"
+    assert struct.unpack("<16s19I", changed[:92])[1:] == (2, 1000, *[0] * 17)  # paused, without a cookie
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", start()[:50], b"x" + start()[1:], start(length=2**21), start()[:-1], start(length=10)],
+    ids=["empty", "short", "other magic", "huge", "cut", "too small"],
+)
+def test_what_is_no_memory_of_libvirts_is_refused(damaged: bytes) -> None:
+    with pytest.raises(ValueError, match=r"short|form|fit"):
+        savefile.redefined(damaged, "<domain>new</domain>")
+
+
+def test_a_machine_is_built_as_the_one_whose_memory_it_takes() -> None:
+    lab = planned()
+    slots = {"usb": "1.2", "virtio-serial": "2.0", "vda": "3.0", "vdb": "4.0", "interface": "7.0", "rng": "6.0"}
+    built = Hardware("pc-i440fx-7.2", slots)
+    assert hardware(domain_xml(lab, lab.nodes[0], Path("/lab"), "key", built)) == built
+
+
+def test_a_machine_of_nobodys_memory_sits_as_libvirt_likes() -> None:
+    lab = planned()
+    tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], Path("/lab"), "key"))
+    assert not tree.findall(".//address[@type='pci']")
+
+
+class Agent:
+    """Answers as QEMU's agent does; ``exited`` at the second look."""
+
+    def __init__(self, answers: list[str]) -> None:
+        self.answers, self.asked = answers, list[str]()
+
+    def ask_agent(self, _name: str, command: str) -> str:
+        self.asked.append(command)
+        answer = self.answers.pop(0)
+        if not answer:
+            raise HypervisorError("no agent")
+        return answer
+
+
+def test_a_script_runs_by_the_agent_and_its_secrets_are_in_no_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "POLL", 0)
+    ended = '{"return": {"exited": true, "exitcode": 3, "out-data": "b3V0", "err-data": "ZXJy"}}'
+    fake = Agent(["", '{"return": {}}', '{"return": {"pid": 7}}', '{"return": {"exited": false}}', ended])
+    result = agent.run(fake, "domain", "echo", ["one"], {"secret": "it's"})  # type: ignore[arg-type]
+    assert result == ssh.Result(3, "out", "err")
+    assert '"arg": ["-s", "--", "one"]' in fake.asked[2]
+    assert "it's" not in fake.asked[2]
+
+
+def test_a_script_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "LIMIT", -1)
+    fake = Agent(['{"return": {}}', '{"return": {"pid": 7}}', '{"return": {"exited": false}}'])
+    with pytest.raises(GuestError, match="did not end"):
+        agent.run(fake, "domain", "sleep 1000")  # type: ignore[arg-type]
+
+
+def test_host_keys_are_replaced_and_others_stay(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text("10.0.0.1 ssh-ed25519 old\n10.0.0.2 ssh-ed25519 other\n")
+    ssh.know_hosts(file, {"10.0.0.1": "ssh-ed25519 new comment\n"})
+    assert file.read_text().splitlines() == ["10.0.0.2 ssh-ed25519 other", "10.0.0.1 ssh-ed25519 new"]
+    ssh.forget_hosts(file, {"10.0.0.2"})
+    assert file.read_text().splitlines() == ["10.0.0.1 ssh-ed25519 new"]
