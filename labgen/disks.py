@@ -35,6 +35,16 @@ def whole(source: Path, target: Path) -> None:
     _qemu_img("convert", "-f", "qcow2", *_COMPRESSED, str(source), str(target))
 
 
+def packed(source: Path, target: Path) -> None:
+    """A plain file as a compressed image; its length is rounded up to 512 bytes."""
+    _qemu_img("convert", "-f", "raw", *_COMPRESSED, str(source), str(target))
+
+
+def unpacked(source: Path, target: Path) -> None:
+    """The plain file that :func:`packed` made an image of."""
+    _qemu_img("convert", "-f", "qcow2", "-O", "raw", str(source), str(target))
+
+
 def attach(overlay: Path, base: Path | str) -> None:
     """Says what an overlay lies on; neither disk changes."""
     _qemu_img("rebase", "-f", "qcow2", "-u", "-b", str(base), "-F", "qcow2", str(overlay))

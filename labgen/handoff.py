@@ -24,6 +24,11 @@ def docker_part(node: str) -> str:
     return f"disks/{node}.docker.qcow2"
 
 
+def memory_part(node: str) -> str:
+    """Where a bundle holds a machine's memory."""
+    return f"memory/{node}.qcow2"
+
+
 def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
     """For each node a Vagrant box with both its disks. Its version follows from them: Vagrant keeps what it knows.
 

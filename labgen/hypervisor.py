@@ -119,6 +119,12 @@ class Hypervisor:
             tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
         return " ".join(filter(None, (tree.findtext(f"host/cpu/{part}") for part in ("vendor", "model"))))
 
+    def machine_types(self) -> set[str]:
+        """The machine types that the host's QEMU knows."""
+        with _explained("asking libvirt for QEMU's machine types"):
+            tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
+        return {machine.text or "" for machine in tree.findall("guest/arch[@name='x86_64']/machine")}
+
     # domains
 
     def domains(self, prefix: str) -> list[Domain]:

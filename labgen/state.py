@@ -41,10 +41,12 @@ class Origin:
     """A lab whose disks came from elsewhere, until it has run here once.
 
     :param readdressed: its machines know themselves by other addresses. :param renew: its secrets are the sender's.
+    :param memory: ``kept``: the machines' memory came along; ``taken``: and they have begun to go on with it.
     """
 
     readdressed: bool
     renew: bool
+    memory: Literal["", "kept", "taken"] = ""
 
 
 @dataclass(frozen=True)

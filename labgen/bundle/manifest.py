@@ -15,14 +15,15 @@ LARGEST = 8 * 2**20  # bytes of JSON
 MOST_PARTS = 2000
 LARGEST_PART = 2**43  # bytes
 
-Depth = Literal["recipe", "disks"]
+Depth = Literal["recipe", "disks", "running"]
 Word = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]
+Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vda|vdb|interface|memballoon|rng)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # Where parts may lie; whatever else a name says is refused.
 PART = re.compile(
     r"profile\.yaml|Vagrantfile|network\.xml|up|README\.md|nodes|labels|swarm"
-    r"|(guest|box|disks|secrets)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,6}"
+    r"|(guest|box|disks|memory|secrets)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,6}"
 )
 
 
@@ -46,10 +47,17 @@ class Part(_Part):
 
 
 class Machine(_Part):
-    """QEMU's machine type and the CPU's model of the exported machines; empty where there were none."""
+    """QEMU's machine type and the CPU's model of the exported machines; empty where there were none.
+
+    :param accelerator: what ran them. :param processor: the host's, as libvirt calls it.
+    :param slots: PCI slot and function, as ``3.0``, of the devices that their memory knows.
+    """
 
     type: Word
     cpu: Word
+    accelerator: Literal["", "kvm", "tcg"] = ""
+    processor: Word = ""
+    slots: dict[Device, Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-7]$")]] = {}
 
 
 class BoxFacts(_Part):

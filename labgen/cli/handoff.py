@@ -15,10 +15,11 @@ from labgen.cli import complete, console
 )
 @click.option(
     "--depth",
-    type=click.Choice(["recipe", "disks"]),
+    type=click.Choice(["recipe", "disks", "running"]),
     default="disks",
     show_default=True,
-    help="recipe: what makes the lab, some kilobytes. disks: also what the machines have on their disks.",
+    help="recipe: what makes the lab, some kilobytes. disks: also what the machines have on their disks. "
+    "running: also what they have in memory.",
 )
 @click.option("--exclude-box", is_flag=True, help="Leave the box's image out; for people who have that box.")
 @click.option("--with-secrets", is_flag=True, help="The lab's private key travels along; the join tokens stay.")
@@ -26,19 +27,20 @@ from labgen.cli import complete, console
 def export(  # noqa: PLR0917 - click names them
     lab: str,
     output: Path | None,
-    depth: Literal["recipe", "disks"],
+    depth: Literal["recipe", "disks", "running"],
     exclude_box: bool,
     with_secrets: bool,
     sign: Path | None,
 ) -> None:
     """Write a lab into one file, for somebody else's host, with labgen or without.
 
-    A running lab stands still while its disks are copied, for some seconds.
+    A running lab stands still while its disks, and at the depth "running" its memory, are copied, for some seconds.
 
     \b
     Examples:
       labgen export three-node-btrfs
       labgen export three-node-btrfs --depth recipe -o for-anna.labgen
+      labgen export three-node-btrfs --depth running
       labgen export three-node-btrfs --exclude-box --sign ~/.ssh/id_ed25519
     """
     from labgen.lab.export import export as recipe
@@ -80,6 +82,9 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
             f"Its addresses are taken here: the lab gets {lab.network.subnet}, and at its first start\n"
             "its Swarm is formed again around the first manager, with the services it has."
         )
+    if imported.without_memory:
+        console.note(f"Its machines cannot go on with their memory here: {imported.without_memory}.")
+        console.note("They will boot from their disks.")
     click.echo(f"{lab.name} is here: {len(lab.nodes)} nodes, box {lab.box.name} {lab.box.version}")
     click.echo(f"Boot it: labgen start {lab.name}")
 

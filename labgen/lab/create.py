@@ -19,7 +19,7 @@ from labgen.plan import HOSTS, guest_file, plan
 from labgen.profile import Loaded, dump, parse, read_script
 from labgen.progress import Progress
 from labgen.render import render, vagrantfile, write
-from labgen.state import Journal, NodeFacts
+from labgen.state import Journal, NodeFacts, Origin
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: boo
     hypervisor.ensure_pool()
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
     behind = freeze.recover(lab, hypervisor, progress)
+    if journal.origin and journal.origin.memory:
+        journal = _gone_on(journal, journal.origin, hypervisor, progress)
     new = {node.name for node in machines.missing(lab, hypervisor)}
     ssh.forget_hosts(paths.lab(lab.name) / paths.KNOWN_HOSTS, {lab.node(name).address for name in new})
     afresh = not cold and not journal.complete and len(new) == len(lab.nodes)
@@ -134,6 +136,28 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: boo
             boot.wait()
     journal = _saved(replace(journal.reached("verified"), facts=preparation.facts))
     return Outcome(journal, changed or bool(started) or bool(new))
+
+
+def _gone_on(journal: Journal, origin: Origin, hypervisor: Hypervisor, progress: Progress) -> Journal:
+    """Lets imported machines go on with the memory that came along; they are off afterwards if they cannot."""
+    lab = journal.lab
+    if origin.memory == "taken":
+        progress.note("going on with the machines' memory was cut off: they boot from their disks")
+        for node in lab.nodes:
+            hypervisor.cut_power(node.domain)
+    else:
+        # Memory belongs to the disks of its moment: once a machine has run with it, it is worthless.
+        journal = _saved(replace(journal, origin=replace(origin, memory="taken")))
+        progress.step("going on with the machines' memory")
+        try:
+            warm.go_on(
+                lab, {node.name: freeze.memory_volume(node, freeze.RECEIVED) for node in lab.nodes}, hypervisor
+            )
+        except LabgenError as error:
+            progress.note(f"the machines cannot go on with their memory: {error.brief}\n{error.details}".strip())
+            progress.note("They boot from their disks.")
+    freeze.drop_memory(lab, freeze.RECEIVED, hypervisor)
+    return _saved(replace(journal, origin=replace(origin, memory="")))
 
 
 @dataclass

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labgen import boxes, bundle, disks, handoff, paths, ssh, state
+from labgen import boxes, bundle, disks, handoff, paths, savefile, ssh, state
 from labgen.bundle import BoxFacts, Depth, Machine, Manifest
-from labgen.domain import docker_volume, root_volume
+from labgen.domain import docker_volume, hardware, root_volume
 from labgen.errors import BundleError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks, freeze
@@ -48,7 +48,7 @@ def export(
 ) -> Exported:
     """Writes a lab into one file.
 
-    :param depth: ``recipe`` or ``disks``, see docs/handoff.md. :param with_box: the box's image travels along.
+    :param depth: see docs/handoff.md. :param with_box: the box's image travels along.
     :param with_secrets: the lab's private key travels along. :param sign: an OpenSSH private key.
     :raises UsageError: there is no such lab, it is not in a state to be exported, or the file exists.
     :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
@@ -60,11 +60,14 @@ def export(
         with _workshop(name) as work:
             sources: dict[str, Path | bytes] = {}
             paused, machines, base = None, {}, ""
-            if depth == "disks":
-                _require_space(lab, hypervisor, work, file.resolve().parent)
-                paused = _copy_disks(lab, hypervisor, work, progress)
+            if depth != "recipe":
+                with_memory = depth == "running"
+                _require_space(lab, hypervisor, work, file.resolve().parent, with_memory)
+                paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
                 base = _sha256(work / "base.qcow2")
                 sources = _disk_parts(lab, work, progress, with_box)
+                if with_memory:
+                    sources |= _memory_parts(lab, work, progress)
                 digests = {name: _sha256(part) for name, part in sources.items() if isinstance(part, Path)}
                 machines = handoff.node_boxes(lab, digests)
             sources = {**_text_parts(lab, machines, with_secrets), **sources}
@@ -99,14 +102,23 @@ def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progr
             raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"'labgen start {name}' repairs it.")
         if "suspended" in states.values():
             raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
+        if depth == "running" and set(states.values()) != {"running"}:
+            raise UsageError(f"{name!r} is not running, or not all of it", resolution=f"First: labgen start {name}")
     return journal.lab
 
 
-def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path) -> None:
-    """Room for a copy of every disk and for what is made of it, and for the bundle."""
+def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:
+    """Room for a copy of every disk and all memory, and for what is made of it, and for the bundle."""
     names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
     sizes = hypervisor.volume_bytes("")
     size = sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0)
+    if with_memory:
+        memory = sum(node.memory_mib for node in lab.nodes) * 2**20
+        size += memory
+        if hypervisor.pool_free_bytes() < memory:
+            raise BundleError(
+                "libvirt's pool has too little space for the machines' memory", f"{memory / 2**30:.1f} GiB"
+            )
     together = work.stat().st_dev == target.stat().st_dev
     for directory, needed in ((work, 3 * size if together else 2 * size), (target, size)):
         free = shutil.disk_usage(directory).free
@@ -118,14 +130,24 @@ def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path) -
             )
 
 
-def _copy_disks(lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress) -> float | None:
-    """Copies all disks as they are at one moment, and what they are overlays of.
+def _copy_machines(
+    lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress, with_memory: bool
+) -> float | None:
+    """Copies all disks, and perhaps the memory, as they are at one moment, and what the disks are overlays of.
 
     :return: seconds that the machines stood still; None if none was running.
     """
     running = freeze.running(lab, hypervisor)
     on_each({node.name: node for node in running}, lambda node: _write_back(lab, node))
+    if with_memory:
+        freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)  # what an export that was cut off left
     with freeze.standing_still(running, hypervisor) as since:
+        if with_memory:
+            progress.step("saving the machines' memory")
+            on_each(
+                {node.name: node for node in lab.nodes},
+                lambda node: hypervisor.keep_memory(node.domain, freeze.memory_volume(node, freeze.OUTGOING)),
+            )
         volumes = {
             f"{node.name}.{kind}": volume
             for node in lab.nodes
@@ -138,6 +160,12 @@ def _copy_disks(lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress
     paused = time.monotonic() - since if running else None
     clocks.adjust(lab, {node.name for node in running})
     hypervisor.download(_base_volume(lab, hypervisor), work / "base.qcow2", lambda _: None)
+    if with_memory:
+        for node in lab.nodes:
+            hypervisor.download(
+                freeze.memory_volume(node, freeze.OUTGOING), work / f"{node.name}.memory", lambda _: None
+            )
+        freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)
     return paused
 
 
@@ -169,6 +197,24 @@ def _disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dic
     return parts
 
 
+def _memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | bytes]:
+    """Without the sender's definitions: who goes on with it makes its own."""
+    parts: dict[str, Path | bytes] = {}
+    for node in lab.nodes:
+        progress.step("compressing its memory", node.name)
+        memory = work / f"{node.name}.memory"
+        with memory.open("r+b") as file:
+            length = savefile.start_length(file.read(savefile.HEADER.size))
+            file.seek(0)
+            start = file.read(length)
+            file.seek(0)
+            file.write(savefile.redefined(start, ""))
+        parts[handoff.memory_part(node.name)] = memory.with_suffix(".qcow2")
+        disks.packed(memory, memory.with_suffix(".qcow2"))
+        memory.unlink()
+    return parts
+
+
 def _text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> dict[str, Path | bytes]:
     directory = paths.lab(lab.name)
     profile = (directory / paths.PROFILE).read_text()
@@ -194,9 +240,16 @@ def _neutral(lab: Lab, profile: str) -> Lab:
 
 
 def _manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Manifest:
-    kind, processor = ("", "")
+    machine = Machine(type="", cpu="")
     if depth != "recipe":
         kind, processor = hypervisor.machine_type(lab.nodes[0].domain)
+        machine = Machine(
+            type=kind,
+            cpu=processor,
+            accelerator=lab.accelerator,
+            processor=hypervisor.host_processor(),
+            slots=dict(hardware(hypervisor.definition(lab.nodes[0].domain)).slots),
+        )
     found = next((box for box in boxes.built(lab.box.name) if box.version == lab.box.version), None)
     return Manifest(
         lab=lab.name,
@@ -208,7 +261,7 @@ def _manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Mani
             "qemu": hypervisor.qemu_version(),
             "libvirt": hypervisor.version(),
         },
-        machine=Machine(type=kind, cpu=processor),
+        machine=machine,
         box=BoxFacts(
             name=lab.box.name,
             version=lab.box.version,

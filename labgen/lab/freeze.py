@@ -13,6 +13,9 @@ from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
 
+# Labels of memory that is no checkpoint's; no checkpoint can be called so.
+OUTGOING = "_outgoing"  # on its way into a bundle
+RECEIVED = "_received"  # out of one, until its machine has gone on with it
 BUSY_LIMIT = 300  # seconds that saving a machine's memory may go on without us
 
 
@@ -43,6 +46,13 @@ def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
 def memory_volume(node: Node, label: str) -> str:
     """The file of the pool that holds a node's memory; begins with its domain's name, as all that destroy removes."""
     return f"{node.domain}.{label}.memory"
+
+
+def drop_memory(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
+    """Removes the volumes with memory of that label, as many as there are."""
+    wanted = {memory_volume(node, label) for node in lab.nodes}
+    for volume in wanted & set(hypervisor.volumes(lab.prefix)):
+        hypervisor.remove_volume(volume)
 
 
 def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:

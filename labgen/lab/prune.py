@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from labgen import boxes, paths, registry, state, templates, vagrant
 from labgen.hypervisor import Hypervisor
-from labgen.lab import warm
+from labgen.lab import freeze, warm
 from labgen.lab.destroy import sweep
 from labgen.paths import BOX_VOLUMES, RECEIVED_BOXES
 
@@ -75,6 +75,7 @@ def remove(orphans: Orphans) -> None:
         for name in orphans.exports:
             with contextlib.suppress(state.BusyError), state.locked(name):
                 shutil.rmtree(paths.outgoing(name), ignore_errors=True)
+                freeze.drop_memory(state.load(name).lab, freeze.OUTGOING, hypervisor)
         for key in orphans.templates:
             with templates.locked(key):
                 warm.remove(key, hypervisor)

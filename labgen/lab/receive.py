@@ -8,14 +8,28 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from labgen import accelerator, boxes, bundle, disks, handoff, paths, registry, ssh, state, subnets, vagrant
+from labgen import (
+    accelerator,
+    boxes,
+    bundle,
+    disks,
+    handoff,
+    paths,
+    registry,
+    savefile,
+    ssh,
+    state,
+    subnets,
+    vagrant,
+)
 from labgen.bundle import Manifest, Received
-from labgen.domain import docker_volume, domain_xml, root_volume
+from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
+from labgen.lab import freeze
 from labgen.lab.destroy import destroy_locked
 from labgen.lab.export import BOX_PART
-from labgen.model import Box, Lab
+from labgen.model import Box, Lab, Node
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
 from labgen.profile.constraints import PRIVATE
@@ -25,6 +39,7 @@ from labgen.render import render, write
 from labgen.state import Journal, Origin
 
 LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
+LARGEST_DEVICES = 128 * 2**20  # bytes that a machine's devices may have beside its memory
 LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 
 
@@ -33,11 +48,13 @@ class Imported:
     """:param signed_by: who vouches for the file; None: nobody.
 
     :param readdressed: the sender's addresses are taken here.
+    :param without_memory: why the machines' memory, which came along, cannot be used here; empty if it can.
     """
 
     journal: Journal
     signed_by: str | None
     readdressed: bool
+    without_memory: str = ""
 
 
 def receive(file: Path, name: str | None, verify: Path | None, progress: Progress) -> Imported:
@@ -72,18 +89,22 @@ def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> 
     with Hypervisor.connect() as hypervisor:
         lab, readdressed = _planned(name, received.manifest, profile, hypervisor, progress)
         _write_files(lab, profile, received)
+        unfit = ""
+        with_memory = False
         if received.manifest.depth != "recipe":
-            _place_disks(lab, received, hypervisor, progress)
+            unfit = _unfit(lab, received.manifest, hypervisor) if received.manifest.depth == "running" else ""
+            with_memory = received.manifest.depth == "running" and not unfit
+            _place_machines(lab, received, with_memory, hypervisor, progress)
     shutil.rmtree(paths.incoming(name))
     complete = received.manifest.depth != "recipe"
     with_key = f"secrets/{paths.KEY}" in received.parts
     journal = Journal(
         lab,
         "verified" if complete else "rendered",
-        origin=Origin(readdressed, renew=not with_key) if complete else None,
+        origin=Origin(readdressed, not with_key, "kept" if with_memory else "") if complete else None,
     )
     state.save(journal)
-    return Imported(journal, received.signed_by, readdressed)
+    return Imported(journal, received.signed_by, readdressed, unfit)
 
 
 def _profile(received: Received) -> Profile:
@@ -106,6 +127,8 @@ def _refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
     if manifest.depth != "recipe":
         for spec in profile.node_specs():
             wanted |= {handoff.root_part(spec.name), handoff.docker_part(spec.name)}
+            if manifest.depth == "running":
+                wanted.add(handoff.memory_part(spec.name))
     if lacking := wanted - {part.name for part in manifest.parts}:
         raise BundleError("the bundle lacks what its profile needs", ", ".join(sorted(lacking)))
 
@@ -202,13 +225,30 @@ def _text(part: Path) -> str:
     return part.read_text()
 
 
-def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress: Progress) -> None:
-    """The received disks as volumes, and machines that are off and have them."""
+def _unfit(lab: Lab, manifest: Manifest, hypervisor: Hypervisor) -> str:
+    """Why this host cannot go on with the machines' memory; empty if nothing speaks against it."""
+    machine = manifest.machine
+    if machine.accelerator != lab.accelerator:
+        names = {"kvm": "with KVM", "tcg": "in software emulation"}
+        return f"they ran {names.get(machine.accelerator, 'otherwise')}, and here they run {names[lab.accelerator]}"
+    if machine.accelerator == "kvm" and machine.processor != hypervisor.host_processor():
+        return f"the processor there was {machine.processor!r}, and here it is {hypervisor.host_processor()!r}"
+    if machine.type not in hypervisor.machine_types():
+        return f"QEMU here ({hypervisor.qemu_version()}) has no machine type {machine.type!r}"
+    return ""
+
+
+def _place_machines(
+    lab: Lab, received: Received, with_memory: bool, hypervisor: Hypervisor, progress: Progress
+) -> None:
+    """The received disks and perhaps memory as volumes, and machines that are off and have them."""
     hypervisor.ensure_pool()
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
     base = _place_base(received, hypervisor, progress)
     public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
 
+    machine = received.manifest.machine
+    built = Hardware(machine.type, machine.slots) if with_memory else Hardware()
     # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
     for node in lab.nodes:
         root, docker = (
@@ -220,9 +260,27 @@ def _place_disks(lab: Lab, received: Received, hypervisor: Hypervisor, progress:
         amount = Amount("storing its disks", root.stat().st_size + docker.stat().st_size, progress, node.name)
         hypervisor.upload(root, root_volume(node), amount.more)
         hypervisor.upload(docker, docker_volume(node), amount.more)
-        uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key))
+        if with_memory:
+            _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
+        uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
         vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
         progress.done("ready to start", node.name)
+
+
+def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Progress) -> None:
+    """Memory as libvirt restores it. It begins where a definition belongs; the receiver's own is put there."""
+    disks.refuse_strange(part, node.memory_mib * 2**20 + LARGEST_DEVICES)
+    memory = part.with_suffix(".memory")
+    progress.step("unpacking its memory", node.name)
+    disks.unpacked(part, memory)
+    with memory.open("rb") as file:
+        try:
+            savefile.start_length(file.read(savefile.HEADER.size))
+        except ValueError as error:
+            raise BundleError(f"the memory of {node.name} cannot be used", str(error)) from error
+    amount = Amount("storing its memory", memory.stat().st_size, progress, node.name)
+    hypervisor.upload(memory, freeze.memory_volume(node, freeze.RECEIVED), amount.more)
+    memory.unlink()
 
 
 def _place_base(received: Received, hypervisor: Hypervisor, progress: Progress) -> str:

@@ -43,10 +43,17 @@ class FakeEngine:
         self.calls.append(f"join {manager} {token}")
         self.node_id = self.cloud.admit(self.name, token)
 
+    def swarm_take_over(self, address: str) -> None:
+        """The others are still listed, and down."""
+        self.calls.append(f"take over {address}")
+
     def swarm_leave(self) -> None:
         """The managers take the node for alive until it has missed some heartbeats."""
         self.calls.append("leave")
         self.node_id = ""
+
+    def rotate_join_tokens(self) -> None:
+        self.calls.append("rotate")
 
     def join_tokens(self) -> JoinTokens:
         return JoinTokens({"manager": "manager", "worker": "worker"})

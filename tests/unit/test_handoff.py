@@ -4,15 +4,17 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labgen import bundle, paths, registry, state, vagrant
-from labgen.bundle import Depth
+from labgen import bundle, disks, paths, registry, savefile, state, vagrant
+from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HypervisorError, UsageError
-from labgen.hypervisor import Hypervisor
-from labgen.lab import power
+from labgen.hypervisor import Domain, Hypervisor
+from labgen.lab import export as export_module
+from labgen.lab import freeze, power
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.receive import receive
@@ -50,6 +52,24 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         named = json.loads(qemu_img("info", "-U", "--output=json", "-f", "qcow2", str(directory / volume)))
         return str(named.get("backing-filename", "")).rpartition("/")[2]
 
+    def keep(_self: Hypervisor, name: str, volume: str) -> None:
+        start = savefile.HEADER.pack(savefile.MAGIC, savefile.VERSION, 16384, *[0] * 17)
+        (directory / volume).write_bytes(start + SENDERS.encode().ljust(16384, b"\0") + b"QEVM" + name.encode())
+        host.add_volume(volume)
+
+    def read_start(_self: Hypervisor, volume: str, length: int) -> bytes:
+        return (directory / volume).read_bytes()[:length]
+
+    def write_start(_self: Hypervisor, volume: str, data: bytes) -> None:
+        with (directory / volume).open("r+b") as file:
+            file.write(data)
+        host.starts[volume] = data
+
+    monkeypatch.setattr(Hypervisor, "keep_memory", keep)
+    monkeypatch.setattr(Hypervisor, "read_start", read_start)
+    monkeypatch.setattr(Hypervisor, "write_start", write_start)
+    monkeypatch.setattr(Hypervisor, "machine_type", lambda _self, _name: ("pc-i440fx-7.2", "Nehalem"))
+    monkeypatch.setattr(Hypervisor, "machine_types", lambda _self: {"pc-i440fx-7.2"})
     monkeypatch.setattr(Hypervisor, "download", download)
     monkeypatch.setattr(Hypervisor, "upload", upload)
     monkeypatch.setattr(Hypervisor, "backing_volume", backing)
@@ -66,6 +86,9 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["qemu-io", "-c", f"write -P {len(node.name)} 0 1M", str(docker)], check=True, capture_output=True
         )
     return directory
+
+
+SENDERS = "<domain>what the sender's host knows of the machine</domain>"
 
 
 def exported(directory: Path, depth: Depth = "disks", **options: bool) -> Exported:
@@ -100,6 +123,110 @@ def test_disks_arrive_and_boot_without_vagrant(host: Host, pool: Path, tmp_path:
         assert "labgen-base_" in qemu_img("info", str(pool / f"{node.domain}.img"))
     assert imported.journal.complete
     assert not (paths.lab("second") / "incoming").exists()
+
+
+def memory_volumes(host: Host) -> set[str]:
+    return {name for name in host.volumes() if name.endswith(".memory")}
+
+
+def test_machines_go_on_with_the_memory_that_came_along(host: Host, pool: Path, tmp_path: Path) -> None:
+    assert exported(tmp_path, "running").paused is not None
+    assert not memory_volumes(host)
+    assert SENDERS.encode() not in (tmp_path / "lab.labgen").read_bytes()
+    destroy("lab")
+    imported = receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert not imported.without_memory
+    lab = imported.journal.lab
+    assert memory_volumes(host) == {freeze.memory_volume(node, freeze.RECEIVED) for node in lab.nodes}
+    for node in lab.nodes:
+        memory = (pool / freeze.memory_volume(node, freeze.RECEIVED)).read_bytes()
+        assert SENDERS.encode() not in memory
+        assert b"QEVM" in memory
+    power.start("second", Silent())
+    for node in lab.nodes:
+        assert [each["mac"] for each in host.machine(node.name).identities] == [node.mac]
+    assert not memory_volumes(host)
+    assert state.load("second").origin is None
+
+
+def test_memory_that_qemu_refuses_leaves_machines_that_boot(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(tmp_path, "running")
+    destroy("lab")
+    receive(tmp_path / "lab.labgen", None, None, Silent())
+
+    def refuse(_self: Hypervisor, _volume: str) -> None:
+        raise HypervisorError("restoring the memory failed", "unknown section footer")
+
+    monkeypatch.setattr(Hypervisor, "restore_memory", refuse)
+    heard = Heard()
+    _boots_by_itself(state.load("lab").lab.name)
+    power.start("lab", heard)
+    assert any("unknown section footer" in note for note in heard.notes)
+    assert {domain.state for domain in _domains("lab")} == {"running"}
+    assert not memory_volumes(host)
+
+
+def test_memory_is_taken_once_even_by_a_start_that_was_killed(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path, "running")
+    destroy("lab")
+    journal = receive(tmp_path / "lab.labgen", None, None, Silent()).journal
+    assert journal.origin is not None
+    state.save(replace(journal, origin=replace(journal.origin, memory="taken")))
+    heard = Heard()
+    _boots_by_itself("lab")
+    power.start("lab", heard)
+    assert any("cut off" in note for note in heard.notes)
+    assert not any(host.machine(node).identities for node in NODES)
+    assert not memory_volumes(host)
+
+
+@pytest.mark.parametrize(
+    ("there", "reason"),
+    [
+        ({"accelerator": "kvm"}, "with KVM, and here they run in software emulation"),
+        ({"type": "pc-i440fx-99.0"}, "no machine type 'pc-i440fx-99.0'"),
+    ],
+)
+def test_a_host_that_cannot_take_the_memory_takes_the_disks(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, str], reason: str
+) -> None:
+    monkeypatch.setattr(export_module, "Machine", lambda **facts: Machine(**{**facts, **there}))
+    exported(tmp_path, "running")
+    destroy("lab")
+    imported = receive(tmp_path / "lab.labgen", None, None, Silent())
+    assert reason in imported.without_memory
+    assert not memory_volumes(host)
+    assert len(host.domains()) == 3
+
+
+def test_only_a_running_lab_has_memory_to_export(host: Host, pool: Path, tmp_path: Path) -> None:
+    power.stop("lab", Silent())
+    with pytest.raises(UsageError, match="not running"):
+        exported(tmp_path, "running")
+
+
+def test_an_export_of_memory_that_fails_leaves_a_running_lab(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "packed", lambda _source, _target: (_ for _ in ()).throw(HypervisorError("full")))
+    with pytest.raises(HypervisorError):
+        exported(tmp_path, "running")
+    assert {domain.state for domain in _domains("lab")} == {"running"}
+    assert not memory_volumes(host)
+    assert list(tmp_path.glob("*.labgen*")) == []
+
+
+def _domains(lab: str) -> list[Domain]:
+    with Hypervisor.connect() as hypervisor:
+        return hypervisor.domains(f"{paths.owner()}_{lab}_")
+
+
+def _boots_by_itself(lab: str) -> None:
+    """The machines answer once they are on, though no Vagrant made them."""
+    for node in NODES:
+        (paths.lab(lab) / ".vagrant" / "machines" / node / "libvirt" / "ready").touch()
 
 
 def test_two_imports_live_side_by_side(host: Host, pool: Path, tmp_path: Path) -> None:

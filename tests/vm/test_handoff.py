@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,12 @@ from tests.vm.conftest import (
 REPLICAS = "2"
 SERVICE = ["docker", "service", "create", "--detach", "--name", "kept", "--replicas", REPLICAS, "--no-resolve-image"]
 IDENTITY = "cat /etc/machine-id; sudo cat /etc/ssh/ssh_host_ed25519_key.pub; docker info -f '{{.ID}}'"
+
+# Another one after every boot, and a file that is in memory alone.
+GOING = (
+    "cat /proc/sys/kernel/random/boot_id;"
+    " [ -e /run/going ] || sudo cp /proc/sys/kernel/random/uuid /run/going; cat /run/going"
+)
 
 
 def furnish(lab: str) -> None:
@@ -95,6 +102,35 @@ def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
+    """What they have in memory alone arrives, beside the lab it came from: at other addresses, as somebody else."""
+    file = tmp_path / "lab.labgen"
+    going = labgen("exec", furnished, "--", "sh", "-c", GOING).stdout
+    known, secret = identities(furnished), token(furnished)
+    assert "stood still" in labgen("export", furnished, "--depth", "running", "-o", str(file)).stderr
+    assert replicas(furnished) == "2/2"
+    labgen("suspend", furnished)
+    before = on_host()
+
+    assert "cannot go on" not in labgen("import", str(file), "--name", "second").stderr
+    assert "boot from their disks" not in labgen("start", "second").stderr
+    assert sorted(labgen("exec", "second", "--", "sh", "-c", GOING).stdout.splitlines()) == sorted(going.splitlines())
+    has_arrived("second")
+    # Docker's ID stays that of the sender until Docker starts again.
+    assert {line for line in identities("second") & known if not re.fullmatch(r"[0-9a-f-]{36}", line)} == set()
+    assert token("second") != secret
+
+    labgen("stop", "second")
+    labgen("start", "second")
+    has_arrived("second")
+    assert not identities("second") & known
+    labgen("destroy", "second", "--yes")
+    labgen("prune", "--yes")
+    assert on_host() == before
+    labgen("resume", furnished)
+
+
+@pytest.mark.slow
 def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
     """One file, twice: brought up by plain vagrant, and imported under its own name and addresses."""
     labgen("suspend", lab)  # two cores carry three machines
@@ -140,7 +176,7 @@ def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", ["recipe", "disks"])
+@pytest.mark.parametrize("depth", ["recipe", "disks", "running"])
 def test_exports_and_imports_that_are_killed_leave_nothing(furnished: str, tmp_path: Path, depth: str) -> None:
     file = tmp_path / "lab.labgen"
     for seconds in (0.5, 1, 2, 4, 8):
