@@ -201,6 +201,19 @@ def test_a_host_that_cannot_take_the_memory_takes_the_disks(
     assert len(host.domains()) == 3
 
 
+@pytest.mark.parametrize("size", ["64k", "1T"], ids=["no memory", "a bomb"])
+def test_what_is_no_memory_of_that_machine_is_refused(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    monkeypatch.setattr(disks, "packed", lambda _source, target: qemu_img("create", "-f", "qcow2", str(target), size))
+    exported(tmp_path, "running")
+    destroy("lab")
+    with pytest.raises(BundleError, match=r"the memory of manager1 cannot be used|is larger than"):
+        receive(tmp_path / "lab.labgen", None, None, Silent())
+    assert not memory_volumes(host)
+    assert state.names() == []
+
+
 def test_only_a_running_lab_has_memory_to_export(host: Host, pool: Path, tmp_path: Path) -> None:
     power.stop("lab", Silent())
     with pytest.raises(UsageError, match="not running"):
