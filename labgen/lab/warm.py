@@ -146,8 +146,10 @@ def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bo
                     _run(hypervisor, node, hosts, step.arguments)
         return _run(hypervisor, node, identity, variables=variables)
 
+    known = directory / paths.KNOWN_HOSTS
+    ssh.forget_hosts(known, {node.address for node in nodes})  # a labgen that is killed now hears no new key
     keys = on_each({node.name: node for node in nodes}, renew)
-    ssh.know_hosts(directory / paths.KNOWN_HOSTS, {lab.node(name).address: key for name, key in keys.items()})
+    ssh.know_hosts(known, {lab.node(name).address: key for name, key in keys.items()})
 
 
 def _run(

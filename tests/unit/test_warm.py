@@ -119,6 +119,22 @@ def test_machines_without_a_new_identity_leave_no_template(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("base")
+def test_host_keys_are_forgotten_before_they_change(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed while they change could not enter the machines any more."""
+    lab, known = planned("first"), paths.lab("first") / paths.KNOWN_HOSTS
+    keep = Hypervisor.keep_memory
+
+    def learn_and_keep(self: Hypervisor, name: str, volume: str) -> None:
+        ssh.know_hosts(known, {node.address: "ssh-ed25519 former" for node in lab.nodes})
+        keep(self, name, volume)
+
+    host.agent_fails = True
+    monkeypatch.setattr(Hypervisor, "keep_memory", learn_and_keep)
+    make("first", cold=False)
+    assert known.read_text() == ""
+
+
+@pytest.mark.usefixtures("base")
 def test_a_template_on_another_base_is_not_used(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     make("first", cold=False)
     monkeypatch.setattr(Hypervisor, "fingerprint", lambda _self, _volume: "changed")
