@@ -25,6 +25,7 @@ class EngineInfo:
 
     :param swarm_state: Docker's LocalNodeState: inactive, pending, active, error or locked.
     :param swarm_id: of the cluster it belongs to; only managers know it. :param node_id: its own.
+    :param managers: the addresses at which it looks for the cluster's managers.
     """
 
     storage: EngineStorage
@@ -35,6 +36,7 @@ class EngineInfo:
     swarm_id: str
     node_id: str
     is_manager: bool
+    managers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Engine:
             swarm_id=(swarm.get("Cluster") or {}).get("ID", ""),
             node_id=swarm.get("NodeID", ""),
             is_manager=swarm.get("ControlAvailable", False),
+            managers=tuple(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or []),
         )
 
     def swarm_init(self, address: str, pool: str) -> None:

@@ -32,7 +32,7 @@ class Swarm(Orchestrator):
 
         with ExitStack() as stack:
             engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
-            infos = _settled(engines)
+            infos = _settled(lab, engines)
             manager = _existing_manager(lab, infos)
             changed = manager is None
             if manager is None:
@@ -75,14 +75,23 @@ class Swarm(Orchestrator):
         }
 
 
-def _settled(engines: "Mapping[str, Engine]") -> "dict[str, EngineInfo]":
+def _settled(lab: Lab, engines: "Mapping[str, Engine]") -> "dict[str, EngineInfo]":
     """What each engine says once none is still on its way into or out of a Swarm."""
     deadline = time.monotonic() + READY_LIMIT
     while True:
         infos = on_each(engines, lambda each: each.info())
-        if not any(info.swarm_state == "pending" for info in infos.values()) or time.monotonic() > deadline:
+        if not any(_is_on_its_way(lab, info) for info in infos.values()) or time.monotonic() > deadline:
             return infos
         time.sleep(POLL)
+
+
+def _is_on_its_way(lab: Lab, info: "EngineInfo") -> bool:
+    """Into its Swarm, or out of it; not one that looks for its managers where they were before they moved.
+
+    Docker 26 goes on to name a lone manager by its former address, after it has been told another one.
+    """
+    addresses = {node.address for node in lab.nodes}
+    return info.swarm_state == "pending" and (not info.managers or not addresses.isdisjoint(info.managers))
 
 
 def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | None:

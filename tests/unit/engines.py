@@ -27,13 +27,16 @@ class FakeEngine:
     def __init__(self, name: str, cloud: Cloud) -> None:
         self.name, self.cloud, self.node_id, self.calls = name, cloud, "", list[str]()
         self.driver = "btrfs"
+        self.looks_for: tuple[str, ...] = ()  # managers' addresses, as long as it has not found one
 
     def info(self) -> EngineInfo:
         entry = self.cloud.entries.get(self.node_id)
         manager = entry is not None and entry.role == "manager"
-        state = "active" if self.node_id else "inactive"
+        state = "pending" if self.looks_for else "active" if self.node_id else "inactive"
         storage = EngineStorage(self.driver, "btrfs")
-        return EngineInfo(storage, "26.1.5", "6.12", state, "", "c" if manager else "", self.node_id, manager)
+        return EngineInfo(
+            storage, "26.1.5", "6.12", state, "", "c" if manager else "", self.node_id, manager, self.looks_for
+        )
 
     def swarm_init(self, address: str, pool: str) -> None:
         self.calls.append(f"init {address} {pool}")
@@ -50,7 +53,7 @@ class FakeEngine:
     def swarm_leave(self) -> None:
         """The managers take the node for alive until it has missed some heartbeats."""
         self.calls.append("leave")
-        self.node_id = ""
+        self.node_id, self.looks_for = "", ()
 
     def rotate_join_tokens(self) -> None:
         self.calls.append("rotate")

@@ -51,6 +51,31 @@ def test_a_new_swarm_has_all_nodes_with_their_roles_and_labels(engines: dict[str
     assert engines["manager1"].calls[0] == f"init {LAB.nodes[0].address} {LAB.swarm_pool}"
 
 
+def test_a_node_that_looks_where_no_manager_is_any_more_joins_again_at_once(
+    engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form(engines)
+    engines["worker1"].looks_for = ("10.99.0.11",)
+    monkeypatch.setattr(swarm.time, "sleep", lambda _seconds: pytest.fail("it waited"))
+    assert form(engines)
+    assert engines["worker1"].calls[-2:] == ["leave", f"join {LAB.managers[0].address} worker"]
+
+
+def test_a_node_that_has_not_found_its_manager_yet_is_waited_for(
+    engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form(engines)
+    engines["worker1"].calls.clear()
+    engines["worker1"].looks_for = (LAB.managers[0].address,)
+
+    def find(_seconds: float) -> None:
+        engines["worker1"].looks_for = ()
+
+    monkeypatch.setattr(swarm.time, "sleep", find)
+    assert not form(engines)
+    assert engines["worker1"].calls == []
+
+
 def test_a_whole_swarm_is_left_alone(engines: dict[str, FakeEngine]) -> None:
     form(engines)
     for fake in engines.values():
