@@ -63,7 +63,10 @@ def export(
             if depth != "recipe":
                 with_memory = depth == "running"
                 _require_space(lab, hypervisor, work, file.resolve().parent, with_memory)
-                paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
+                try:
+                    paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
+                finally:
+                    freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)
                 base = _sha256(work / "base.qcow2")
                 sources = _disk_parts(lab, work, progress, with_box)
                 if with_memory:
@@ -165,7 +168,6 @@ def _copy_machines(
             hypervisor.download(
                 freeze.memory_volume(node, freeze.OUTGOING), work / f"{node.name}.memory", lambda _: None
             )
-        freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)
     return paused
 
 

@@ -33,6 +33,7 @@ def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[fl
             hypervisor.pause(node.domain)
         yield since
     finally:
+        settle(nodes, hypervisor)  # after Ctrl-C libvirt may still be saving
         for node in nodes:
             hypervisor.start(node.domain)
 

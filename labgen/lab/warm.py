@@ -40,7 +40,7 @@ def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
         progress.step("starting from the template that the first create left")
         try:
             _awaken(lab, template, hypervisor, progress)
-        except LabgenError as error:
+        except (LabgenError, OSError) as error:
             progress.note(f"starting from the template failed: {_reason(error)}; booting instead")
             for node in lab.nodes:
                 machines.remove(hypervisor, node.domain)
@@ -65,7 +65,7 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
             template = _keep(lab, key, hypervisor)
             _renew(lab, lab.nodes, hypervisor, moved=False)
             templates.save(template)
-        except LabgenError as error:
+        except (LabgenError, OSError) as error:
             progress.note(f"no template for the next create could be made: {_reason(error)}")
             remove(key, hypervisor)
         except BaseException:
@@ -188,7 +188,9 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
     )
 
 
-def _reason(error: LabgenError) -> str:
+def _reason(error: LabgenError | OSError) -> str:
+    if isinstance(error, OSError):
+        return str(error)
     return ": ".join([error.brief, *error.details.splitlines()[:2]])
 
 

@@ -119,6 +119,20 @@ def test_machines_without_a_new_identity_leave_no_template(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("base")
+def test_a_full_disk_costs_the_template_and_not_the_lab(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Hypervisor, "download", fill)
+    heard = Heard()
+    create(load("three-node-btrfs"), "first", heard)
+    assert any("No space left on device" in note for note in heard.notes)
+    assert state.load("first").complete
+    assert not templates.keys()
+    assert not template_volumes(host)
+
+
+@pytest.mark.usefixtures("base")
 def test_host_keys_are_forgotten_before_they_change(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is killed while they change could not enter the machines any more."""
     lab, known = planned("first"), paths.lab("first") / paths.KNOWN_HOSTS
