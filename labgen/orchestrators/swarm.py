@@ -149,7 +149,7 @@ def _with_leader(engine: "Engine") -> "list[SwarmNode]":
 def _wait_until_ready(
     lab: Lab, engines: "Mapping[str, Engine]", leader: "Engine", progress: Progress
 ) -> "dict[str, SwarmNode]":
-    """The Swarm's nodes by name, all ready; entries of nodes that joined again are removed."""
+    """The Swarm's nodes by name, all ready; entries that no node goes by any more are removed."""
     ids = {name: info.node_id for name, info in on_each(engines, lambda each: each.info()).items()}
     deadline = time.monotonic() + READY_LIMIT
     progress.step("waiting for all nodes to be ready")
@@ -170,13 +170,22 @@ def _wait_until_ready(
             )
         time.sleep(POLL)
     for node in by_id.values():
-        if node.hostname in ids and node.id not in ids.values():
-            _remove_predecessor(leader, node, deadline)
+        if node.id not in ids.values() and (node.hostname in ids or _has_never_come(node)):
+            _remove_left_over(leader, node, deadline)
     return {name: by_id[ids[name]] for name in engines}
 
 
-def _remove_predecessor(leader: "Engine", node: "SwarmNode", deadline: float) -> None:
-    """Removes the entry that a node had before it joined again.
+def _has_never_come(node: "SwarmNode") -> bool:
+    """Whether it is the entry of a request to join whose answer was lost.
+
+    A worker then asks again for its certificate, and each request makes an entry (moby/swarmkit#2063), which
+    stays for ever. On a busy manager it happens.
+    """
+    return not node.hostname and node.state == "unknown"
+
+
+def _remove_left_over(leader: "Engine", node: "SwarmNode", deadline: float) -> None:
+    """Removes an entry that a node had before it joined again, or before it got its certificate.
 
     The managers may still take it for alive, and a manager has to leave their quorum first.
     """

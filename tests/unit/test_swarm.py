@@ -92,6 +92,17 @@ def test_a_node_that_left_joins_again_and_leaves_no_dead_entry(engines: dict[str
     assert len(engines["manager1"].cloud.entries) == len(LAB.nodes)
 
 
+def test_the_entry_of_a_join_whose_answer_was_lost_is_removed(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    all_entries = engines["manager1"].cloud.entries
+    whole = set(all_entries)
+    worker = all_entries[engines["worker1"].node_id]
+    all_entries["lost"] = replace(worker, id="lost", hostname="", state="unknown")
+    all_entries["guest"] = replace(worker, id="guest", hostname="somebody-elses")
+    form(engines)
+    assert set(all_entries) == {*whole, "guest"}
+
+
 def test_a_node_of_a_foreign_swarm_is_taken_over(engines: dict[str, FakeEngine]) -> None:
     form(engines)
     engines["worker2"].node_id = "of another cluster"
