@@ -1,10 +1,11 @@
 """How long a create of three nodes takes, the first and the next, beside a bare script and a Vagrantfile by hand.
 
-    tests/vm/namespace .venv/bin/python -m benchmarks.create [--without-by-hand]
+    tests/vm/namespace .venv/bin/python -m benchmarks.create [--rounds N] [--without-by-hand]
 
 All make the same lab, one after the other, the box present: three Debian machines, Docker on btrfs, a Swarm. The next
 create, under another name, begins with the template that the first has kept.
-Wall-clock seconds mean little on a busy host; the ratios, measured in one run, are what counts.
+Wall-clock seconds mean little on a busy host, whose speed changes within minutes: what counts are the ratios of
+the sums over all rounds of one run.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from labgen import accelerator, boxes
@@ -40,6 +42,12 @@ def seconds(command: list[str], log: Path, **environment: str) -> float:
     if result.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{log.read_text()[-3000:]}")
     return time.monotonic() - start
+
+
+def measured(title: str, work: Callable[[], float]) -> float:
+    taken = work()
+    print(f"{title}: {taken:.1f} s", flush=True)
+    return taken
 
 
 def labgen_create(name: str, directory: Path) -> float:
@@ -70,6 +78,7 @@ def by_hand(directory: Path, box: boxes.Box, kind: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--without-by-hand", action="store_true", help="leave the hand-written Vagrantfile out")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each but the hand-written one is measured")
     options = parser.parse_args()
     kind = accelerator.probe(Silent()).kind
     trimmed, stock = boxes.find(BOX), boxes.find(BOX, trimmed=False)
@@ -79,16 +88,17 @@ def main() -> None:
         directory = Path(name)
         directory.chmod(0o755)
         add_box(trimmed.catalog)  # the box is present, for everybody
-        seconds([*LABGEN, "prune", "--cache", "--yes"], directory / "prune.log")
-        ours = labgen_create(LAB, directory)
-        print(f"labgen create, the first: {ours:.0f} s")
-        warm = labgen_create(f"{LAB}-again", directory)
-        print(f"labgen create, the next: {warm:.1f} s, {warm / ours:.2f} of the first")
-        least = bare(directory, trimmed, kind)
-        print(f"bare script: {least:.0f} s; labgen create takes {ours / least:.2f} of it")
+        first = warm = least = 0.0
+        for _ in range(options.rounds):
+            seconds([*LABGEN, "prune", "--cache", "--yes"], directory / "prune.log")
+            first += measured("labgen create, the first", lambda: labgen_create(LAB, directory))
+            warm += measured("labgen create, the next", lambda: labgen_create(f"{LAB}-again", directory))
+            least += measured("bare script", lambda: bare(directory, trimmed, kind))
+        print(f"the next create takes {warm / first:.2f} of the first")
+        print(f"labgen create takes {first / least:.2f} of the bare script")
         if stock is not None and not options.without_by_hand:
-            hand = by_hand(directory, stock, kind)
-            print(f"hand-written Vagrantfile: {hand:.0f} s; labgen create takes {ours / hand:.2f} of it")
+            hand = measured("hand-written Vagrantfile", lambda: by_hand(directory, stock, kind))
+            print(f"labgen create takes {first / options.rounds / hand:.2f} of the hand-written Vagrantfile")
 
 
 if __name__ == "__main__":
