@@ -125,7 +125,7 @@ def libvirt() -> Finding:
 def pool(hypervisor: Hypervisor) -> Finding:
     """Whether disks can be made."""
     try:
-        hypervisor.probe_pool_write()
+        hypervisor.pool.probe_write()
     except LabgenError as error:
         fix = "virsh -c qemu:///system pool-list --all"
         return Finding("storage pool", "fail", error.details or error.brief, fix)
@@ -203,7 +203,7 @@ def box(name: str) -> Finding:
 
 def _pool_free(hypervisor: Hypervisor) -> int:
     """Bytes. libvirt also counts the blocks reserved for root, which QEMU's own user cannot have."""
-    free = hypervisor.pool_free_bytes()
+    free = hypervisor.pool.free_bytes()
     with contextlib.suppress(OSError):
         free = min(free, shutil.disk_usage(paths.POOL_DIRECTORY).free)
     return free

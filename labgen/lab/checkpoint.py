@@ -95,7 +95,7 @@ def listing(name: str) -> list[dict[str, object]]:
     """
     lab = state.load(name).lab
     with Hypervisor.connect() as hypervisor:
-        sizes = hypervisor.volume_bytes(lab.prefix)
+        sizes = hypervisor.pool.sizes(lab.prefix)
     return [
         {
             "label": each.label,

@@ -102,7 +102,7 @@ def _make(loaded: Loaded, name: str, progress: Progress, cold: bool) -> Outcome:
 def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: bool = False) -> Outcome:
     """From files on disk to a checked cluster; what is there already is only looked at."""
     lab = journal.lab
-    hypervisor.ensure_pool()
+    hypervisor.pool.ensure()
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
     behind = freeze.recover(lab, hypervisor, progress)
     if journal.origin and journal.origin.memory:

@@ -42,8 +42,8 @@ def sweep(hypervisor: Hypervisor, prefix: str) -> None:
     """Removes from libvirt what starts with a lab's prefix: machines, disks, the network with its leases."""
     for domain in hypervisor.domains(prefix):
         hypervisor.remove_domain(domain.name)
-    for volume in hypervisor.volumes(prefix):
-        hypervisor.remove_volume(volume)
+    for volume in hypervisor.pool.volumes(prefix):
+        hypervisor.pool.remove(volume)
     name = prefix.rstrip("_")
     if any(network.name == name for network in hypervisor.networks()):
         hypervisor.remove_network(name)

@@ -113,12 +113,12 @@ def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progr
 def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:
     """Room for a copy of every disk and all memory, and for what is made of it, and for the bundle."""
     names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
-    sizes = hypervisor.volume_bytes("")
+    sizes = hypervisor.pool.sizes("")
     size = sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0)
     if with_memory:
         memory = sum(node.memory_mib for node in lab.nodes) * 2**20
         size += memory
-        if hypervisor.pool_free_bytes() < memory:
+        if hypervisor.pool.free_bytes() < memory:
             raise BundleError(
                 "libvirt's pool has too little space for the machines' memory", f"{memory / 2**30:.1f} GiB"
             )
@@ -156,16 +156,16 @@ def _copy_machines(
             for node in lab.nodes
             for kind, volume in (("root", root_volume(node)), ("docker", docker_volume(node)))
         }
-        sizes = hypervisor.volume_bytes(lab.prefix)
+        sizes = hypervisor.pool.sizes(lab.prefix)
         amount = Amount("copying the disks", sum(sizes.get(volume, 0) for volume in volumes.values()), progress)
         for part, volume in volumes.items():
-            hypervisor.download(volume, work / f"{part}.copy", amount.more)
+            hypervisor.pool.download(volume, work / f"{part}.copy", amount.more)
     paused = time.monotonic() - since if running else None
     clocks.adjust(lab, {node.name for node in running})
-    hypervisor.download(_base_volume(lab, hypervisor), work / "base.qcow2", lambda _: None)
+    hypervisor.pool.download(_base_volume(lab, hypervisor), work / "base.qcow2", lambda _: None)
     if with_memory:
         for node in lab.nodes:
-            hypervisor.download(
+            hypervisor.pool.download(
                 freeze.memory_volume(node, freeze.OUTGOING), work / f"{node.name}.memory", lambda _: None
             )
     return paused
@@ -173,7 +173,7 @@ def _copy_machines(
 
 def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
     """The box's volume that the root disks lie on."""
-    bases = {hypervisor.backing_volume(root_volume(node)) for node in lab.nodes}
+    bases = {hypervisor.pool.backing(root_volume(node)) for node in lab.nodes}
     if len(bases) != 1:
         raise BundleError(f"the root disks of {lab.name!r} do not lie on one box", "\n".join(sorted(bases)))
     return bases.pop()

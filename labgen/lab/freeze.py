@@ -52,8 +52,8 @@ def memory_volume(node: Node, label: str) -> str:
 def drop_memory(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
     """Removes the volumes with memory of that label, as many as there are."""
     wanted = {memory_volume(node, label) for node in lab.nodes}
-    for volume in wanted & set(hypervisor.volumes(lab.prefix)):
-        hypervisor.remove_volume(volume)
+    for volume in wanted & set(hypervisor.pool.volumes(lab.prefix)):
+        hypervisor.pool.remove(volume)
 
 
 def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
@@ -79,7 +79,7 @@ def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
 def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]:
     """The nodes that are not those of a checkpoint any more: made anew since, or gone."""
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
-    volumes = hypervisor.volumes(lab.prefix)
+    volumes = hypervisor.pool.volumes(lab.prefix)
     return [
         node.name
         for node in lab.nodes
@@ -96,8 +96,8 @@ def drop(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
         if node.domain in machines:
             hypervisor.forget_disks(node.domain, label)
         volume = memory_volume(node, label)
-        if volume in hypervisor.volumes(volume):
-            hypervisor.remove_volume(volume)
+        if volume in hypervisor.pool.volumes(volume):
+            hypervisor.pool.remove(volume)
     checkpoints.remove(lab.name, label)
 
 
@@ -130,7 +130,7 @@ def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     for node in nodes:
         volume = memory_volume(node, checkpoint.label)
-        if states.get(node.domain) == "stopped" and volume in hypervisor.volumes(volume):
+        if states.get(node.domain) == "stopped" and volume in hypervisor.pool.volumes(volume):
             with contextlib.suppress(HypervisorError):  # half-written: it boots from its disk
                 hypervisor.restore_memory(volume)
     for node in nodes:

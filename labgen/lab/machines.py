@@ -66,9 +66,9 @@ def remove(hypervisor: Hypervisor, domain: str) -> None:
     if any(each.name == domain for each in hypervisor.domains(domain)):
         hypervisor.remove_domain(domain)
     # vagrant-libvirt calls the root disk DOMAIN.img and further ones DOMAIN-vdb.qcow2, ...
-    for volume in hypervisor.volumes(domain):
+    for volume in hypervisor.pool.volumes(domain):
         if volume.removeprefix(domain)[0] in ".-":
-            hypervisor.remove_volume(volume)
+            hypervisor.pool.remove(volume)
 
 
 def start(lab: Lab, hypervisor: Hypervisor) -> dict[str, DomainState]:

@@ -54,7 +54,7 @@ def find(*, cache: bool = False) -> Orphans:
                 for each in hypervisor.networks()
                 if each.name.startswith(prefix) and _lab_of(each.name) not in living
             ],
-            volumes=[name for name in hypervisor.volumes(prefix) if _lab_of(name) not in living]
+            volumes=[name for name in hypervisor.pool.volumes(prefix) if _lab_of(name) not in living]
             + _unused_box_volumes(hypervisor),
             directories=[name for name in state.names() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
@@ -82,7 +82,7 @@ def remove(orphans: Orphans) -> None:
                 paths.template_lock(key).unlink(missing_ok=True)
         for volume in orphans.volumes:
             if volume.startswith((BOX_VOLUMES, RECEIVED_BOXES)):
-                hypervisor.remove_volume(volume)
+                hypervisor.pool.remove(volume)
 
 
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
@@ -103,7 +103,7 @@ def _lab_of(name: str) -> str:
 def _template_keys(hypervisor: Hypervisor) -> list[str]:
     """Of all templates, also of those of which only something is left."""
     prefix = paths.template_volumes()
-    in_pool = {name.removeprefix(prefix).partition(".")[0] for name in hypervisor.volumes(prefix)}
+    in_pool = {name.removeprefix(prefix).partition(".")[0] for name in hypervisor.pool.volumes(prefix)}
     return sorted(in_pool | set(templates.keys()))
 
 
@@ -123,10 +123,10 @@ def _unused_box_volumes(hypervisor: Hypervisor) -> list[str]:
     """Volumes of boxes that no disk lies on; of those that Vagrant uploaded the newest of their kind stay."""
     newest = [box for name in boxes.known() if (box := boxes.find(name))]
     current = {f"{BOX_VOLUMES}{box.name}_vagrant_box_image_{box.version}" for box in newest}
-    used = hypervisor.backing_volumes()
+    used = hypervisor.pool.backings()
     replaced = [
         volume
-        for volume in hypervisor.volumes(BOX_VOLUMES)
+        for volume in hypervisor.pool.volumes(BOX_VOLUMES)
         if re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current
     ]
-    return [volume for volume in [*replaced, *hypervisor.volumes(RECEIVED_BOXES)] if volume not in used]
+    return [volume for volume in [*replaced, *hypervisor.pool.volumes(RECEIVED_BOXES)] if volume not in used]

@@ -8,38 +8,21 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from labgen import (
-    accelerator,
-    boxes,
-    bundle,
-    disks,
-    handoff,
-    paths,
-    registry,
-    savefile,
-    ssh,
-    state,
-    subnets,
-    vagrant,
-)
+from labgen import accelerator, bundle, handoff, paths, registry, ssh, state, subnets
 from labgen.bundle import Manifest, Received
-from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import freeze
+from labgen.lab import placement
 from labgen.lab.destroy import destroy_locked
-from labgen.lab.export import BOX_PART
-from labgen.model import Box, Lab, Node
+from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
 from labgen.profile.constraints import PRIVATE
 from labgen.profile.naming import lab_name
-from labgen.progress import Amount, Progress
+from labgen.progress import Progress
 from labgen.render import render, write
 from labgen.state import Journal, Origin
 
-LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
-LARGEST_DEVICES = 128 * 2**20  # bytes that a machine's devices may have beside its memory
 LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 
 
@@ -94,7 +77,7 @@ def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> 
         if received.manifest.depth != "recipe":
             unfit = _unfit(lab, received.manifest, hypervisor) if received.manifest.depth == "running" else ""
             with_memory = received.manifest.depth == "running" and not unfit
-            _place_machines(lab, received, with_memory, hypervisor, progress)
+            placement.place(lab, received, with_memory, hypervisor, progress)
     shutil.rmtree(paths.incoming(name))
     complete = received.manifest.depth != "recipe"
     with_key = f"secrets/{paths.KEY}" in received.parts
@@ -236,75 +219,3 @@ def _unfit(lab: Lab, manifest: Manifest, hypervisor: Hypervisor) -> str:
     if machine.type not in hypervisor.machine_types():
         return f"QEMU here ({hypervisor.qemu_version()}) has no machine type {machine.type!r}"
     return ""
-
-
-def _place_machines(
-    lab: Lab, received: Received, with_memory: bool, hypervisor: Hypervisor, progress: Progress
-) -> None:
-    """The received disks and perhaps memory as volumes, and machines that are off and have them."""
-    hypervisor.ensure_pool()
-    hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
-    base = _place_base(received, hypervisor, progress)
-    public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
-
-    machine = received.manifest.machine
-    built = Hardware(machine.type, machine.slots) if with_memory else Hardware()
-    # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
-    for node in lab.nodes:
-        root, docker = (
-            received.parts[name] for name in (handoff.root_part(node.name), handoff.docker_part(node.name))
-        )
-        disks.refuse_strange(root, node.disk_gib * 2**30)
-        disks.refuse_strange(docker, node.storage_gib * 2**30)
-        disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
-        amount = Amount("storing its disks", root.stat().st_size + docker.stat().st_size, progress, node.name)
-        hypervisor.upload(root, root_volume(node), amount.more)
-        hypervisor.upload(docker, docker_volume(node), amount.more)
-        if with_memory:
-            _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
-        uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
-        vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
-        progress.done("ready to start", node.name)
-
-
-def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Memory as libvirt restores it. It begins where a definition belongs; the receiver's own is put there."""
-    disks.refuse_strange(part, node.memory_mib * 2**20 + LARGEST_DEVICES)
-    memory = part.with_suffix(".memory")
-    progress.step("unpacking its memory", node.name)
-    disks.unpacked(part, memory)
-    with memory.open("rb") as file:
-        try:
-            savefile.start_length(file.read(savefile.HEADER.size))
-        except ValueError as error:
-            raise BundleError(f"the memory of {node.name} cannot be used", str(error)) from error
-    amount = Amount("storing its memory", memory.stat().st_size, progress, node.name)
-    hypervisor.upload(memory, freeze.memory_volume(node, freeze.RECEIVED), amount.more)
-    memory.unlink()
-
-
-def _place_base(received: Received, hypervisor: Hypervisor, progress: Progress) -> str:
-    """The volume that the root disks are overlays of: by its digest, so that no other box can take its place."""
-    box = received.manifest.box
-    volume = f"{paths.RECEIVED_BOXES}{box.sha256}.img"
-    if volume in hypervisor.volumes(volume):
-        return volume
-    image = received.parts.get(BOX_PART) or _own_image(received.manifest)
-    if disks.digest(image) != box.sha256:
-        raise BundleError("the bundle's box is not the one that its disks belong to")
-    disks.refuse_strange(image, LARGEST_BOX)
-    amount = Amount("storing the box", image.stat().st_size, progress)
-    hypervisor.upload(image, volume, amount.more)
-    return volume
-
-
-def _own_image(manifest: Manifest) -> Path:
-    """This host's own copy of a box that the bundle was made without."""
-    for box in boxes.built(manifest.box.name):
-        if box.version == manifest.box.version and disks.digest(box.image) == manifest.box.sha256:
-            return box.image
-    raise BundleError(
-        f"the bundle was made without its box, {manifest.box.name} {manifest.box.version}, and this host has no such",
-        f"sha256 of the image: {manifest.box.sha256}",
-        "Ask the sender for the box's directory, or for a bundle with the box in it.",
-    )

@@ -77,8 +77,8 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
 def remove(key: str, hypervisor: Hypervisor) -> None:
     """Removes a template, or what there is of one. For a caller that holds its lock."""
     templates.remove(key)
-    for volume in hypervisor.volumes(f"{paths.template_volumes()}{key}."):
-        hypervisor.remove_volume(volume)
+    for volume in hypervisor.pool.volumes(f"{paths.template_volumes()}{key}."):
+        hypervisor.pool.remove(volume)
 
 
 def go_on(lab: Lab, memory: Mapping[str, str], hypervisor: Hypervisor) -> None:
@@ -110,8 +110,8 @@ def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Prog
     built = Hardware(template.machine, template.slots)
     uuids = {}
     for node in lab.nodes:
-        hypervisor.upload(templates.disk(template.key, node.name, "root"), root_volume(node), lambda _: None)
-        hypervisor.upload(templates.disk(template.key, node.name, "docker"), docker_volume(node), lambda _: None)
+        hypervisor.pool.upload(templates.disk(template.key, node.name, "root"), root_volume(node), lambda _: None)
+        hypervisor.pool.upload(templates.disk(template.key, node.name, "docker"), docker_volume(node), lambda _: None)
         uuids[node.name] = hypervisor.define(domain_xml(lab, node, directory, public_key, built))
     go_on(lab, {node.name: templates.memory_volume(template.key, node.name) for node in lab.nodes}, hypervisor)
     # Until now a labgen that is killed leaves machines that the next one removes.
@@ -121,8 +121,8 @@ def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Prog
 
 def _redefine(volume: str, xml: str, hypervisor: Hypervisor) -> None:
     try:
-        length = savefile.start_length(hypervisor.read_start(volume, savefile.HEADER.size))
-        hypervisor.write_start(volume, savefile.redefined(hypervisor.read_start(volume, length), xml))
+        length = savefile.start_length(hypervisor.pool.read_start(volume, savefile.HEADER.size))
+        hypervisor.pool.write_start(volume, savefile.redefined(hypervisor.pool.read_start(volume, length), xml))
     except ValueError as error:
         raise HypervisorError(f"the memory in {volume} cannot be used", str(error)) from error
 
@@ -171,17 +171,17 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
     with freeze.standing_still(list(lab.nodes), hypervisor):
         on_each(nodes, lambda node: hypervisor.keep_memory(node.domain, templates.memory_volume(key, node.name)))
         for node in lab.nodes:
-            hypervisor.download(root_volume(node), templates.disk(key, node.name, "root"), lambda _: None)
-            hypervisor.download(docker_volume(node), templates.disk(key, node.name, "docker"), lambda _: None)
-    base = hypervisor.backing_volume(root_volume(lab.nodes[0]))
+            hypervisor.pool.download(root_volume(node), templates.disk(key, node.name, "root"), lambda _: None)
+            hypervisor.pool.download(docker_volume(node), templates.disk(key, node.name, "docker"), lambda _: None)
+    base = hypervisor.pool.backing(root_volume(lab.nodes[0]))
     built = hardware(hypervisor.definition(lab.nodes[0].domain))
-    memory = hypervisor.volume_bytes(f"{paths.template_volumes()}{key}.")
+    memory = hypervisor.pool.sizes(f"{paths.template_volumes()}{key}.")
     disks = [path.stat().st_size for path in paths.template(key).iterdir()]
     return Template(
         key=key,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         box=(lab.box.name, lab.box.version),
-        base=(base, hypervisor.fingerprint(base)),
+        base=(base, hypervisor.pool.fingerprint(base)),
         machine=built.machine,
         slots=built.slots,
         size=sum(memory.values()) + sum(disks),
@@ -199,10 +199,10 @@ def _usable(key: str, lab: Lab, hypervisor: Hypervisor) -> Template | None:
     template = templates.find(key)
     if template is None:
         return None
-    volumes = hypervisor.volumes("")
+    volumes = hypervisor.pool.volumes("")
     base, fingerprint = template.base
     wanted = {base, *(templates.memory_volume(key, node.name) for node in lab.nodes)}
-    if wanted <= set(volumes) and hypervisor.fingerprint(base) == fingerprint:
+    if wanted <= set(volumes) and hypervisor.pool.fingerprint(base) == fingerprint:
         return template
     remove(key, hypervisor)
     return None
@@ -234,7 +234,7 @@ def _key(lab: Lab, hypervisor: Hypervisor) -> str:
 def _has_room(lab: Lab, hypervisor: Hypervisor) -> bool:
     """Whether the pool can hold all the machines' memory, even if all of it is in use, and stay half empty."""
     memory = sum(node.memory_mib for node in lab.nodes) * 2**20
-    return memory * 2 < hypervisor.pool_free_bytes()
+    return memory * 2 < hypervisor.pool.free_bytes()
 
 
 def _limit_size(hypervisor: Hypervisor) -> None:

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from labgen import accelerator, agent, boxes, doctor, engine, hypervisor, savefile, ssh, state, subnets, vagrant
+from labgen import accelerator, agent, boxes, doctor, engine, savefile, ssh, state, subnets, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
-from labgen.hypervisor import Hypervisor
+from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import clocks
 from labgen.model import Step
 from labgen.orchestrators import swarm
@@ -191,8 +191,10 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
         connection.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
 
     monkeypatch.setattr(Hypervisor, "save_memory", save)
-    monkeypatch.setattr(hypervisor, "URI", URI)
-    monkeypatch.setattr(hypervisor, "POOL_DIRECTORY", tmp_path_factory.mktemp("pool"))
+    monkeypatch.setattr("labgen.hypervisor.connection.URI", URI)
+    directory = tmp_path_factory.mktemp("pool")
+    for module in ("connection", "pool"):
+        monkeypatch.setattr(f"labgen.hypervisor.{module}.POOL_DIRECTORY", directory)
     monkeypatch.setattr(accelerator, "probe", lambda *_: Accelerator("tcg", "there is no /dev/kvm"))
     monkeypatch.setattr(doctor, "require_ready", lambda _profile: None)
     monkeypatch.setattr(boxes, "ensure", lambda _name, _progress: box)
@@ -218,7 +220,7 @@ def _fake_templates(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
         fake.starts[volume] = savefile.HEADER.pack(savefile.MAGIC, savefile.VERSION, 16384, *[0] * 17) + bytes(16384)
         fake.add_volume(volume)
 
-    def write(_self: Hypervisor, volume: str, data: bytes) -> None:
+    def write(_self: Pool, volume: str, data: bytes) -> None:
         fake.starts[volume] = data
 
     def restore(self: Hypervisor, volume: str) -> None:
@@ -232,14 +234,14 @@ def _fake_templates(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
 
     restore_memory = Hypervisor.restore_memory
     monkeypatch.setattr(Hypervisor, "keep_memory", keep)
-    monkeypatch.setattr(Hypervisor, "write_start", write)
-    monkeypatch.setattr(Hypervisor, "read_start", lambda _self, volume, length: fake.starts[volume][:length])
+    monkeypatch.setattr(Pool, "write_start", write)
+    monkeypatch.setattr(Pool, "read_start", lambda _self, volume, length: fake.starts[volume][:length])
     monkeypatch.setattr(Hypervisor, "restore_memory", restore)
     monkeypatch.setattr(Hypervisor, "definition", definition)
-    monkeypatch.setattr(Hypervisor, "download", lambda _self, _volume, target, _moved: target.write_bytes(b"disk"))
-    monkeypatch.setattr(Hypervisor, "upload", lambda _self, _source, volume, _moved: fake.add_volume(volume))
-    monkeypatch.setattr(Hypervisor, "backing_volume", lambda _self, _volume: "base.img")
-    monkeypatch.setattr(Hypervisor, "fingerprint", lambda _self, _volume: "as it was")
+    monkeypatch.setattr(Pool, "download", lambda _self, _volume, target, _moved: target.write_bytes(b"disk"))
+    monkeypatch.setattr(Pool, "upload", lambda _self, _source, volume, _moved: fake.add_volume(volume))
+    monkeypatch.setattr(Pool, "backing", lambda _self, _volume: "base.img")
+    monkeypatch.setattr(Pool, "fingerprint", lambda _self, _volume: "as it was")
     monkeypatch.setattr(agent, "run", fake.run_agent)
 
 

@@ -30,6 +30,7 @@ class FakeHypervisor:
         self.free = free
         self.failing = failing
         self.calls: list[str] = []
+        self.pool = self
 
     def __enter__(self) -> "FakeHypervisor":
         return self
@@ -42,7 +43,7 @@ class FakeHypervisor:
             self.calls.append(name)
             if name in self.failing:
                 raise HypervisorError(f"{name} failed", "the evidence")
-            answers = {"version": "9.0.0", "pool_free_bytes": self.free, "networks": [NETWORK]}
+            answers = {"version": "9.0.0", "free_bytes": self.free, "networks": [NETWORK]}
             return answers.get(name)
 
         return call
@@ -117,7 +118,7 @@ def test_a_ready_host(hypervisor: FakeHypervisor, profile: Profile) -> None:
 def test_quick_asks_for_what_create_needs(hypervisor: FakeHypervisor, profile: Profile) -> None:
     assert [finding.name for finding in doctor_module.quick(profile)] == ["programs", "memory", "libvirt", "disk"]
     doctor_module.require_ready(profile)
-    assert "probe_pool_write" not in hypervisor.calls
+    assert "probe_write" not in hypervisor.calls
 
 
 def test_every_failure_is_named_at_once(host: Path, hypervisor: FakeHypervisor, profile: Profile) -> None:
@@ -215,7 +216,7 @@ def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
 @pytest.mark.parametrize(
     ("failing", "name"),
     [
-        ("probe_pool_write", "storage pool"),
+        ("probe_write", "storage pool"),
         ("ensure_network", "network"),
         ("remove_network", "network"),
         ("networks", "subnet"),

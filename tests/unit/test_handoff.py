@@ -12,7 +12,7 @@ import pytest
 from labgen import bundle, disks, paths, registry, savefile, state, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HypervisorError, UsageError
-from labgen.hypervisor import Domain, Hypervisor
+from labgen.hypervisor import Domain, Hypervisor, Pool
 from labgen.lab import export as export_module
 from labgen.lab import freeze, power
 from labgen.lab.destroy import destroy
@@ -39,16 +39,16 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "pool"
     directory.mkdir()
 
-    def download(_self: Hypervisor, volume: str, target: Path, moved: Callable[[int], None]) -> None:
+    def download(_self: Pool, volume: str, target: Path, moved: Callable[[int], None]) -> None:
         shutil.copy(directory / volume, target)
         moved(target.stat().st_size)
 
-    def upload(_self: Hypervisor, source: Path, volume: str, moved: Callable[[int], None]) -> None:
+    def upload(_self: Pool, source: Path, volume: str, moved: Callable[[int], None]) -> None:
         shutil.copy(source, directory / volume)
         host.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
         moved(source.stat().st_size)
 
-    def backing(_self: Hypervisor, volume: str) -> str:
+    def backing(_self: Pool, volume: str) -> str:
         named = json.loads(qemu_img("info", "-U", "--output=json", "-f", "qcow2", str(directory / volume)))
         return str(named.get("backing-filename", "")).rpartition("/")[2]
 
@@ -57,23 +57,23 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (directory / volume).write_bytes(start + SENDERS.encode().ljust(16384, b"\0") + b"QEVM" + name.encode())
         host.add_volume(volume)
 
-    def read_start(_self: Hypervisor, volume: str, length: int) -> bytes:
+    def read_start(_self: Pool, volume: str, length: int) -> bytes:
         return (directory / volume).read_bytes()[:length]
 
-    def write_start(_self: Hypervisor, volume: str, data: bytes) -> None:
+    def write_start(_self: Pool, volume: str, data: bytes) -> None:
         with (directory / volume).open("r+b") as file:
             file.write(data)
         host.starts[volume] = data
 
     monkeypatch.setattr(Hypervisor, "keep_memory", keep)
-    monkeypatch.setattr(Hypervisor, "read_start", read_start)
-    monkeypatch.setattr(Hypervisor, "write_start", write_start)
+    monkeypatch.setattr(Pool, "read_start", read_start)
+    monkeypatch.setattr(Pool, "write_start", write_start)
     monkeypatch.setattr(Hypervisor, "machine_type", lambda _self, _name: ("pc-i440fx-7.2", "Nehalem"))
     monkeypatch.setattr(Hypervisor, "machine_types", lambda _self: {"pc-i440fx-7.2"})
-    monkeypatch.setattr(Hypervisor, "download", download)
-    monkeypatch.setattr(Hypervisor, "upload", upload)
-    monkeypatch.setattr(Hypervisor, "backing_volume", backing)
-    monkeypatch.setattr(Hypervisor, "volume_bytes", lambda _self, _prefix: {})
+    monkeypatch.setattr(Pool, "download", download)
+    monkeypatch.setattr(Pool, "upload", upload)
+    monkeypatch.setattr(Pool, "backing", backing)
+    monkeypatch.setattr(Pool, "sizes", lambda _self, _prefix: {})
     monkeypatch.setattr(paths, "POOL_DIRECTORY", str(directory))
     make()
     base = directory / "base.img"
@@ -377,7 +377,7 @@ def test_the_machines_go_on_when_an_export_fails(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Hypervisor, "download", fail)
+    monkeypatch.setattr(Pool, "download", fail)
     with pytest.raises(KeyboardInterrupt):
         exported(tmp_path)
     with Hypervisor.connect() as hypervisor:

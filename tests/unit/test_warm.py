@@ -9,7 +9,7 @@ import pytest
 from labgen import agent, paths, savefile, ssh, state, templates
 from labgen.domain import Hardware, domain_xml, hardware
 from labgen.errors import GuestError, HypervisorError, LabgenError
-from labgen.hypervisor import Hypervisor
+from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import prune, warm
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
@@ -26,7 +26,7 @@ __all__ = ["host"]  # a fixture
 def base(host: Host) -> None:
     """The box's volume, which Vagrant uploads at the first boot."""
     with Hypervisor.connect() as hypervisor:
-        hypervisor.ensure_pool()
+        hypervisor.pool.ensure()
     host.add_volume("base.img")
 
 
@@ -123,7 +123,7 @@ def test_a_full_disk_costs_the_template_and_not_the_lab(host: Host, monkeypatch:
     def fill(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Hypervisor, "download", fill)
+    monkeypatch.setattr(Pool, "download", fill)
     heard = Heard()
     create(load("three-node-btrfs"), "first", heard)
     assert any("No space left on device" in note for note in heard.notes)
@@ -151,7 +151,7 @@ def test_host_keys_are_forgotten_before_they_change(host: Host, monkeypatch: pyt
 @pytest.mark.usefixtures("base")
 def test_a_template_on_another_base_is_not_used(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     make("first", cold=False)
-    monkeypatch.setattr(Hypervisor, "fingerprint", lambda _self, _volume: "changed")
+    monkeypatch.setattr(Pool, "fingerprint", lambda _self, _volume: "changed")
     make("second", cold=False)
     assert host.ups == 2
 
@@ -169,7 +169,7 @@ def test_what_is_kept_is_limited_and_the_oldest_goes_first(host: Host, monkeypat
 
 @pytest.mark.usefixtures("base")
 def test_without_room_nothing_is_kept(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hypervisor, "pool_free_bytes", lambda _self: 2**30)
+    monkeypatch.setattr(Pool, "free_bytes", lambda _self: 2**30)
     make("first", cold=False)
     assert not templates.keys()
 

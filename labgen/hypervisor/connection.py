@@ -1,12 +1,9 @@
-"""libvirt: what exists on the host. The only importer of libvirt-python."""
+"""An open connection to libvirt: the host, its machines, its networks; the volumes are in :mod:`pool`."""
 
 import contextlib
-import io
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self
 from xml.etree import ElementTree
 
@@ -14,10 +11,11 @@ import libvirt
 import libvirt_qemu
 
 from labgen.errors import HostError, HypervisorError
-from labgen.paths import POOL, POOL_DIRECTORY
+from labgen.hypervisor.explained import explained
+from labgen.hypervisor.pool import Pool
+from labgen.paths import POOL_DIRECTORY
 
 URI = "qemu:///system"
-UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
 CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
 AGENT_LIMIT = 60  # seconds for one answer of a guest agent
 
@@ -68,6 +66,7 @@ class Hypervisor:
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self._connection = connection
+        self.pool = Pool(connection)
 
     @classmethod
     def connect(cls, limit: float = CONNECT_LIMIT) -> Self:
@@ -104,24 +103,24 @@ class Hypervisor:
 
     def version(self) -> str:
         """libvirt's version, e.g. ``9.0.0``."""
-        with _explained("asking libvirt for its version"):
+        with explained("asking libvirt for its version"):
             number = self._connection.getLibVersion()
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def capabilities(self) -> str:
         """What libvirt says of the host (XML); it probes QEMU for it."""
-        with _explained("asking libvirt for its capabilities"):
+        with explained("asking libvirt for its capabilities"):
             return str(self._connection.getDomainCapabilities(None, "x86_64", None, "qemu"))
 
     def host_processor(self) -> str:
         """What libvirt calls the host's processor, e.g. ``Intel Skylake-Server``; empty if it has no name for it."""
-        with _explained("asking libvirt for the host's processor"):
+        with explained("asking libvirt for the host's processor"):
             tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
         return " ".join(filter(None, (tree.findtext(f"host/cpu/{part}") for part in ("vendor", "model"))))
 
     def machine_types(self) -> set[str]:
         """The machine types that the host's QEMU knows."""
-        with _explained("asking libvirt for QEMU's machine types"):
+        with explained("asking libvirt for QEMU's machine types"):
             tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
         return {machine.text or "" for machine in tree.findall("guest/arch[@name='x86_64']/machine")}
 
@@ -129,7 +128,7 @@ class Hypervisor:
 
     def domains(self, prefix: str) -> list[Domain]:
         """The domains whose names start so."""
-        with _explained("listing the domains"):
+        with explained("listing the domains"):
             return [
                 Domain(each.name(), _state(each), _description(each))
                 for each in self._connection.listAllDomains()
@@ -138,23 +137,23 @@ class Hypervisor:
 
     def define(self, xml: str) -> str:
         """Makes a machine, which stays off. :return: its UUID."""
-        with _explained("defining a machine"):
+        with explained("defining a machine"):
             return str(self._connection.defineXML(xml).UUIDString())
 
     def definition(self, name: str) -> str:
         """A machine's definition (XML), as a file with its memory holds it."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
-        with _explained(f"reading the definition of {name}"):
+        with explained(f"reading the definition of {name}"):
             return str(self._connection.lookupByName(name).XMLDesc(flags))
 
     def ask_agent(self, name: str, command: str) -> str:
         """What the guest agent in a machine answers to a command of QEMU's agent protocol (JSON)."""
-        with _explained(f"asking the agent of {name}"):
+        with explained(f"asking the agent of {name}"):
             return str(libvirt_qemu.qemuAgentCommand(self._connection.lookupByName(name), command, AGENT_LIMIT, 0))
 
     def machine_type(self, name: str) -> tuple[str, str]:
         """QEMU's machine type and the CPU's model of a machine, e.g. ``pc-i440fx-7.2`` and ``Nehalem``."""
-        with _explained(f"reading the definition of {name}"):
+        with explained(f"reading the definition of {name}"):
             xml = self._connection.lookupByName(name).XMLDesc()
         tree = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
         kind, processor = tree.find("os/type"), tree.find("cpu")
@@ -163,12 +162,12 @@ class Hypervisor:
 
     def qemu_version(self) -> str:
         """QEMU's version, e.g. ``7.2.15``."""
-        with _explained("asking libvirt for QEMU's version"):
+        with explained("asking libvirt for QEMU's version"):
             number = self._connection.getVersion()
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def start(self, name: str) -> None:
-        with _explained(f"starting {name}"):
+        with explained(f"starting {name}"):
             domain = self._connection.lookupByName(name)
             if not domain.isActive():
                 domain.create()
@@ -177,7 +176,7 @@ class Hypervisor:
 
     def press_power_button(self, name: str) -> None:
         """Asks the machine to shut down; see :meth:`wait_until_off`."""
-        with _explained(f"shutting {name} down"):
+        with explained(f"shutting {name} down"):
             domain = self._connection.lookupByName(name)
             if domain.isActive():
                 domain.shutdown()
@@ -185,7 +184,7 @@ class Hypervisor:
     def wait_until_off(self, name: str, limit: float) -> bool:
         """:param limit: seconds. :return: whether it went off within them."""
         deadline = time.monotonic() + limit
-        with _explained(f"waiting for {name} to shut down"):
+        with explained(f"waiting for {name} to shut down"):
             domain = self._connection.lookupByName(name)
             while domain.isActive():
                 if time.monotonic() > deadline:
@@ -195,7 +194,7 @@ class Hypervisor:
 
     def cut_power(self, name: str) -> None:
         """Switches a machine off, and forgets its memory if that was saved."""
-        with _explained(f"switching {name} off"):
+        with explained(f"switching {name} off"):
             domain = self._connection.lookupByName(name)
             if domain.isActive():
                 domain.destroy()
@@ -205,7 +204,7 @@ class Hypervisor:
     def remove_domain(self, name: str) -> None:
         """Switches a machine off and forgets it, with its saved memory and its records; its volumes stay."""
         self.cut_power(name)
-        with _explained(f"removing {name}"):
+        with explained(f"removing {name}"):
             self._connection.lookupByName(name).undefineFlags(
                 libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
             )
@@ -218,7 +217,7 @@ class Hypervisor:
         :param limit: seconds.
         """
         deadline = time.monotonic() + limit
-        with _explained(f"waiting for {name}"):
+        with explained(f"waiting for {name}"):
             domain = self._connection.lookupByName(name)
             while domain.isActive() and _has_job(domain):
                 if time.monotonic() > deadline:
@@ -227,18 +226,18 @@ class Hypervisor:
 
     def pause(self, name: str) -> None:
         """Stops its processors; :meth:`start` lets them go on."""
-        with _explained(f"pausing {name}"):
+        with explained(f"pausing {name}"):
             self._connection.lookupByName(name).suspend()
 
     def suspend(self, name: str) -> None:
         """Saves a machine's memory and switches it off; :meth:`start` lets it go on from there."""
-        with _explained(f"saving the memory of {name}"):
+        with explained(f"saving the memory of {name}"):
             self._connection.lookupByName(name).managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
     def save_memory(self, name: str, volume: str) -> None:
         """Saves the memory of a machine that is paused to a file of the pool, and switches it off."""
-        with _explained(f"saving the memory of {name}"):
-            self._pool()
+        with explained(f"saving the memory of {name}"):
+            self.pool.ensure()
             self._connection.lookupByName(name).save(_path(volume))
 
     def keep_memory(self, name: str, volume: str) -> None:
@@ -249,37 +248,37 @@ class Hypervisor:
         for device in ("vda", "vdb"):
             ElementTree.SubElement(disks, "disk", name=device, snapshot="no")
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE
-        with _explained(f"saving the memory of {name}"):
-            self._pool()
+        with explained(f"saving the memory of {name}"):
+            self.pool.ensure()
             domain = self._connection.lookupByName(name)
             domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
 
     def restore_memory(self, volume: str) -> None:
         """Starts a machine with the memory that was saved, paused; its disks must be those of that moment."""
-        with _explained(f"restoring the memory from {volume}"):
+        with explained(f"restoring the memory from {volume}"):
             self._connection.restore(_path(volume))
 
     def snapshot_disks(self, name: str, label: str) -> None:
         """Keeps the disks of a machine that is off as they are now."""
         xml = ElementTree.Element("domainsnapshot")
         ElementTree.SubElement(xml, "name").text = label
-        with _explained(f"keeping the disks of {name}"):
+        with explained(f"keeping the disks of {name}"):
             self._connection.lookupByName(name).snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"))
 
     def has_kept_disks(self, name: str, label: str) -> bool:
         """Whether :meth:`snapshot_disks` was called with that label."""
-        with _explained(f"listing the snapshots of {name}"):
+        with explained(f"listing the snapshots of {name}"):
             return label in self._connection.lookupByName(name).snapshotListNames()
 
     def revert_disks(self, name: str, label: str) -> None:
         """Makes the disks of a machine that is off what they were."""
-        with _explained(f"reverting the disks of {name}"):
+        with explained(f"reverting the disks of {name}"):
             domain = self._connection.lookupByName(name)
             domain.revertToSnapshot(domain.snapshotLookupByName(label))
 
     def forget_disks(self, name: str, label: str) -> None:
         """Drops what :meth:`snapshot_disks` kept, if there is any."""
-        with _explained(f"dropping a snapshot of {name}"):
+        with explained(f"dropping a snapshot of {name}"):
             for snapshot in self._connection.lookupByName(name).listAllSnapshots():
                 if snapshot.getName() == label:
                     snapshot.delete()
@@ -287,19 +286,19 @@ class Hypervisor:
     # networks
 
     def networks(self) -> list[LibvirtNetwork]:
-        with _explained("listing the networks"):
+        with explained("listing the networks"):
             return [_network(each) for each in self._connection.listAllNetworks()]
 
     def ensure_network(self, name: str, xml: str) -> None:
         """Defines a network, unless it is there already, and starts it."""
-        with _explained(f"making the network {name}"):
+        with explained(f"making the network {name}"):
             known = {each.name(): each for each in self._connection.listAllNetworks()}
             network = known.get(name) or self._connection.networkDefineXML(xml)
             if not network.isActive():
                 network.create()
 
     def remove_network(self, name: str) -> None:
-        with _explained(f"removing the network {name}"):
+        with explained(f"removing the network {name}"):
             network = self._connection.networkLookupByName(name)
             if network.isActive():
                 network.destroy()
@@ -307,144 +306,8 @@ class Hypervisor:
 
     def has_lease(self, network: str, mac: str) -> bool:
         """Whether the machine with that MAC has asked the network for its address."""
-        with _explained(f"reading the leases of {network}"):
+        with explained(f"reading the leases of {network}"):
             return bool(self._connection.networkLookupByName(network).DHCPLeases(mac))
-
-    # volumes
-
-    def ensure_pool(self) -> None:
-        """The pool all labs' disks lie in: defined and started unless it is."""
-        with _explained(f"making the storage pool {POOL}"):
-            self._pool()
-
-    def pool_free_bytes(self) -> int:
-        with _explained(f"looking at the storage pool {POOL}"):
-            pool = self._pool()
-            _refresh(pool)
-            return int(pool.info()[3])
-
-    def probe_pool_write(self) -> None:
-        """Makes a small volume and removes it."""
-        xml = "<volume><name>labgen-probe</name><capacity unit='KiB'>64</capacity></volume>"
-        with _explained(f"writing to the storage pool {POOL}"):
-            pool = self._pool()
-            if "labgen-probe" in pool.listVolumes():
-                pool.storageVolLookupByName("labgen-probe").delete()
-            pool.createXML(xml).delete()
-
-    def volumes(self, prefix: str) -> list[str]:
-        """The names of the pool's volumes that start so."""
-        with _explained(f"listing the volumes of {POOL}"):
-            pool = self._pool()
-            _refresh(pool)
-            return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
-
-    def volume_bytes(self, prefix: str) -> dict[str, int]:
-        """What the volumes that start so take on disk, by name."""
-        with _explained(f"listing the volumes of {POOL}"):
-            pool = self._pool()
-            _refresh(pool)
-            return {each.name(): each.info()[2] for each in pool.listAllVolumes() if each.name().startswith(prefix)}
-
-    def download(self, volume: str, target: Path, moved: Callable[[int], None]) -> None:
-        """Copies a volume's bytes, as they lie in the pool, to a new file.
-
-        :param moved: told the bytes of each piece.
-        """
-        with _explained(f"reading the volume {volume}"), target.open("xb") as file:
-            stream = self._connection.newStream()
-            self._pool().storageVolLookupByName(volume).download(stream, 0, 0)
-
-            def take(_stream: libvirt.virStream, data: bytes, _opaque: None) -> int:
-                moved(len(data))
-                return file.write(data)
-
-            stream.recvAll(take, None)
-            stream.finish()
-
-    def read_start(self, volume: str, length: int) -> bytes:
-        """A volume's first bytes."""
-        pieces: list[bytes] = []
-        with _explained(f"reading the volume {volume}"):
-            stream = self._connection.newStream()
-            self._pool().storageVolLookupByName(volume).download(stream, 0, length)
-            stream.recvAll(lambda _stream, data, _opaque: pieces.append(data), None)
-            stream.finish()
-        return b"".join(pieces)
-
-    def write_start(self, volume: str, data: bytes) -> None:
-        """Replaces a volume's first bytes."""
-        rest = io.BytesIO(data)
-        with _explained(f"writing the volume {volume}"):
-            stream = self._connection.newStream()
-            self._pool().storageVolLookupByName(volume).upload(stream, 0, len(data))
-            stream.sendAll(lambda _stream, length, _opaque: rest.read(length), None)
-            stream.finish()
-
-    def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
-        """Makes a volume of a disk image's bytes; libvirt then knows its format from them."""
-        size = source.stat().st_size
-        xml = ElementTree.Element("volume")
-        ElementTree.SubElement(xml, "name").text = volume
-        ElementTree.SubElement(xml, "capacity", unit="bytes").text = str(size)
-        ElementTree.SubElement(xml, "allocation", unit="bytes").text = "0"
-        with _explained(f"writing the volume {volume}"), source.open("rb") as file:
-            pool = self._pool()
-            stream = self._connection.newStream()
-            pool.createXML(ElementTree.tostring(xml, encoding="unicode")).upload(stream, 0, size)
-
-            def give(_stream: libvirt.virStream, length: int, _opaque: None) -> bytes:
-                data = file.read(length)
-                moved(len(data))
-                return data
-
-            stream.sendAll(give, None)
-            stream.finish()
-            _refresh(pool)
-
-    def backing_volume(self, name: str) -> str:
-        """The name of the volume that one is an overlay of; empty if it stands for itself."""
-        with _explained(f"looking at the volume {name}"):
-            xml = self._pool().storageVolLookupByName(name).XMLDesc()
-        path = ElementTree.fromstring(xml).findtext("backingStore/path") or ""  # noqa: S314 - libvirt's own
-        return path.rpartition("/")[2]
-
-    def fingerprint(self, volume: str) -> str:
-        """Another one once the volume's bytes have changed: its size and the time of its last change."""
-        with _explained(f"looking at the volume {volume}"):
-            tree = ElementTree.fromstring(self._pool().storageVolLookupByName(volume).XMLDesc())  # noqa: S314 - libvirt's own
-        return f"{tree.findtext('physical')} {tree.findtext('target/timestamps/mtime')}"
-
-    def backing_volumes(self) -> set[str]:
-        """The names of the volumes that others are overlays of."""
-        with _explained(f"listing the volumes of {POOL}"):
-            xmls = [volume.XMLDesc() for volume in self._pool().listAllVolumes()]
-        paths = [ElementTree.fromstring(xml).findtext("backingStore/path") for xml in xmls]  # noqa: S314 - libvirt's own
-        return {path.rpartition("/")[2] for path in paths if path}
-
-    def remove_volume(self, name: str) -> None:
-        with _explained(f"removing the volume {name}"):
-            self._pool().storageVolLookupByName(name).delete()
-
-    def _pool(self) -> libvirt.virStoragePool:
-        known = {pool.name(): pool for pool in self._connection.listAllStoragePools()}
-        pool = known.get(POOL)
-        if pool is None:
-            xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_DIRECTORY}</path></target></pool>"
-            pool = self._connection.storagePoolDefineXML(xml)
-            pool.setAutostart(1)
-        if not pool.isActive():
-            pool.build()  # its directory, if it is not there
-            pool.create()
-        return pool
-
-
-@contextlib.contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        raise HypervisorError(f"{doing} failed", str(error)) from error
 
 
 def _state(domain: libvirt.virDomain) -> DomainState:
@@ -461,19 +324,6 @@ def _has_job(domain: libvirt.virDomain) -> bool:
 
 def _path(volume: str) -> str:
     return f"{POOL_DIRECTORY}/{volume}"
-
-
-def _refresh(pool: libvirt.virStoragePool) -> None:
-    """Lets libvirt look at the pool's directory, once nobody is uploading into it: it refuses until then."""
-    deadline = time.monotonic() + UPLOAD_LIMIT
-    while True:
-        try:
-            pool.refresh()
-            return
-        except libvirt.libvirtError as error:
-            if "asynchronous jobs" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _description(domain: libvirt.virDomain) -> str:

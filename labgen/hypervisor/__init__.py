@@ -1,0 +1,6 @@
+"""libvirt: what exists on the host. The only importer of libvirt-python."""
+
+from labgen.hypervisor.connection import Domain, DomainState, Hypervisor, LibvirtNetwork
+from labgen.hypervisor.pool import Pool
+
+__all__ = ["Domain", "DomainState", "Hypervisor", "LibvirtNetwork", "Pool"]

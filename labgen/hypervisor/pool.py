@@ -1,0 +1,160 @@
+"""libvirt's pool that all labs' disks lie in, and its volumes."""
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import libvirt
+
+from labgen.hypervisor.explained import explained
+from labgen.paths import POOL, POOL_DIRECTORY
+
+UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
+
+
+class Pool:
+    """Made and started by whatever first needs it. Every method raises HypervisorError when libvirt refuses."""
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self._connection = connection
+
+    def ensure(self) -> None:
+        """Defines and starts it, unless it is."""
+        with explained(f"making the storage pool {POOL}"):
+            self._opened()
+
+    def free_bytes(self) -> int:
+        with explained(f"looking at the storage pool {POOL}"):
+            pool = self._opened()
+            _refresh(pool)
+            return int(pool.info()[3])
+
+    def probe_write(self) -> None:
+        """Makes a small volume and removes it."""
+        xml = "<volume><name>labgen-probe</name><capacity unit='KiB'>64</capacity></volume>"
+        with explained(f"writing to the storage pool {POOL}"):
+            pool = self._opened()
+            if "labgen-probe" in pool.listVolumes():
+                pool.storageVolLookupByName("labgen-probe").delete()
+            pool.createXML(xml).delete()
+
+    def volumes(self, prefix: str) -> list[str]:
+        """The names of the pool's volumes that start so."""
+        with explained(f"listing the volumes of {POOL}"):
+            pool = self._opened()
+            _refresh(pool)
+            return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """What the volumes that start so take on disk, by name."""
+        with explained(f"listing the volumes of {POOL}"):
+            pool = self._opened()
+            _refresh(pool)
+            return {each.name(): each.info()[2] for each in pool.listAllVolumes() if each.name().startswith(prefix)}
+
+    def download(self, volume: str, target: Path, moved: Callable[[int], None]) -> None:
+        """Copies a volume's bytes, as they lie in the pool, to a new file.
+
+        :param moved: told the bytes of each piece.
+        """
+        with explained(f"reading the volume {volume}"), target.open("xb") as file:
+            stream = self._connection.newStream()
+            self._opened().storageVolLookupByName(volume).download(stream, 0, 0)
+
+            def take(_stream: libvirt.virStream, data: bytes, _opaque: None) -> int:
+                moved(len(data))
+                return file.write(data)
+
+            stream.recvAll(take, None)
+            stream.finish()
+
+    def read_start(self, volume: str, length: int) -> bytes:
+        """A volume's first bytes."""
+        pieces: list[bytes] = []
+        with explained(f"reading the volume {volume}"):
+            stream = self._connection.newStream()
+            self._opened().storageVolLookupByName(volume).download(stream, 0, length)
+            stream.recvAll(lambda _stream, data, _opaque: pieces.append(data), None)
+            stream.finish()
+        return b"".join(pieces)
+
+    def write_start(self, volume: str, data: bytes) -> None:
+        """Replaces a volume's first bytes."""
+        rest = io.BytesIO(data)
+        with explained(f"writing the volume {volume}"):
+            stream = self._connection.newStream()
+            self._opened().storageVolLookupByName(volume).upload(stream, 0, len(data))
+            stream.sendAll(lambda _stream, length, _opaque: rest.read(length), None)
+            stream.finish()
+
+    def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
+        """Makes a volume of a disk image's bytes; libvirt then knows its format from them."""
+        size = source.stat().st_size
+        xml = ElementTree.Element("volume")
+        ElementTree.SubElement(xml, "name").text = volume
+        ElementTree.SubElement(xml, "capacity", unit="bytes").text = str(size)
+        ElementTree.SubElement(xml, "allocation", unit="bytes").text = "0"
+        with explained(f"writing the volume {volume}"), source.open("rb") as file:
+            pool = self._opened()
+            stream = self._connection.newStream()
+            pool.createXML(ElementTree.tostring(xml, encoding="unicode")).upload(stream, 0, size)
+
+            def give(_stream: libvirt.virStream, length: int, _opaque: None) -> bytes:
+                data = file.read(length)
+                moved(len(data))
+                return data
+
+            stream.sendAll(give, None)
+            stream.finish()
+            _refresh(pool)
+
+    def backing(self, name: str) -> str:
+        """The name of the volume that one is an overlay of; empty if it stands for itself."""
+        with explained(f"looking at the volume {name}"):
+            xml = self._opened().storageVolLookupByName(name).XMLDesc()
+        path = ElementTree.fromstring(xml).findtext("backingStore/path") or ""  # noqa: S314 - libvirt's own
+        return path.rpartition("/")[2]
+
+    def fingerprint(self, volume: str) -> str:
+        """Another one once the volume's bytes have changed: its size and the time of its last change."""
+        with explained(f"looking at the volume {volume}"):
+            tree = ElementTree.fromstring(self._opened().storageVolLookupByName(volume).XMLDesc())  # noqa: S314 - libvirt's own
+        return f"{tree.findtext('physical')} {tree.findtext('target/timestamps/mtime')}"
+
+    def backings(self) -> set[str]:
+        """The names of the volumes that others are overlays of."""
+        with explained(f"listing the volumes of {POOL}"):
+            xmls = [volume.XMLDesc() for volume in self._opened().listAllVolumes()]
+        paths = [ElementTree.fromstring(xml).findtext("backingStore/path") for xml in xmls]  # noqa: S314 - libvirt's own
+        return {path.rpartition("/")[2] for path in paths if path}
+
+    def remove(self, name: str) -> None:
+        with explained(f"removing the volume {name}"):
+            self._opened().storageVolLookupByName(name).delete()
+
+    def _opened(self) -> libvirt.virStoragePool:
+        known = {pool.name(): pool for pool in self._connection.listAllStoragePools()}
+        pool = known.get(POOL)
+        if pool is None:
+            xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_DIRECTORY}</path></target></pool>"
+            pool = self._connection.storagePoolDefineXML(xml)
+            pool.setAutostart(1)
+        if not pool.isActive():
+            pool.build()  # its directory, if it is not there
+            pool.create()
+        return pool
+
+
+def _refresh(pool: libvirt.virStoragePool) -> None:
+    """Lets libvirt look at the pool's directory, once nobody is uploading into it: it refuses until then."""
+    deadline = time.monotonic() + UPLOAD_LIMIT
+    while True:
+        try:
+            pool.refresh()
+            return
+        except libvirt.libvirtError as error:
+            if "asynchronous jobs" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
