@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from labgen import paths, ssh, vagrant
-from labgen.errors import GuestError, LabgenError
+from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.hypervisor import DomainState, Hypervisor
 from labgen.lab import access
 from labgen.model import Lab, Node
@@ -72,11 +72,25 @@ def remove(hypervisor: Hypervisor, domain: str) -> None:
 
 
 def start(lab: Lab, hypervisor: Hypervisor) -> dict[str, DomainState]:
-    """Starts the machines that are off or suspended. :return: their names, and what they were."""
+    """Starts the machines that are off or suspended.
+
+    :return: their names, and what they were. :raises HypervisorError: libvirt cannot start one.
+    """
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     off = {node.name: states[node.domain] for node in lab.nodes if states.get(node.domain, "running") != "running"}
-    for name in off:
-        hypervisor.start(lab.node(name).domain)
+    for name, was in off.items():
+        domain = lab.node(name).domain
+        try:
+            hypervisor.start(domain)
+        except HypervisorError as error:
+            if was != "suspended":
+                raise
+            raise HypervisorError(
+                f"{name} cannot go on where it was suspended",
+                error.details,
+                "To give its memory up and boot it from its disk:\n"
+                f"virsh -c qemu:///system managedsave-remove {domain}; labgen start {lab.name}",
+            ) from error
     return off
 
 

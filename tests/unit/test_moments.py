@@ -59,6 +59,16 @@ def test_suspended_and_resumed_with_the_right_time(host: Host) -> None:
     assert all(len(host.machine(node).scripts) == 3 for node in NODES)
 
 
+def test_memory_that_cannot_be_used_is_told_with_the_way_out(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    suspend("lab", Silent())
+    failing("start", monkeypatch, 0, HypervisorError("starting failed", "unsupported machine type"))
+    with pytest.raises(HypervisorError) as caught:
+        power.start("lab", Silent())
+    assert "unsupported machine type" in caught.value.details
+    assert f"managedsave-remove {state.load('lab').lab.nodes[0].domain}" in caught.value.resolution
+
+
 def test_a_suspended_lab_is_not_stopped_by_the_way(host: Host) -> None:
     make()
     suspend("lab", Silent())
