@@ -139,12 +139,11 @@ def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bo
 
     def renew(node: Node) -> str:
         variables = {"randomness": secrets.token_hex(64), "owner": owner}
-        if moved:
-            variables |= {"mac": node.mac, "address": node.address}
-            for step in node.steps:
-                if step.script == HOSTS:
-                    _run(hypervisor, node, hosts, step.arguments)
-        return _run(hypervisor, node, identity, variables=variables)
+        if not moved:
+            return _run(hypervisor, node, identity, variables)
+        variables |= {"mac": node.mac, "address": node.address}
+        (names,) = (step.arguments for step in node.steps if step.script == HOSTS)
+        return _run(hypervisor, node, hosts + identity, variables, names)
 
     known = directory / paths.KNOWN_HOSTS
     ssh.forget_hosts(known, {node.address for node in nodes})  # a labgen that is killed now hears no new key
@@ -156,8 +155,8 @@ def _run(
     hypervisor: Hypervisor,
     node: Node,
     script: str,
+    variables: Mapping[str, str],
     arguments: Sequence[str] = (),
-    variables: dict[str, str] | None = None,
 ) -> str:
     result = agent.run(hypervisor, node.domain, script, arguments, variables)
     if result.status:

@@ -5,7 +5,7 @@ repairing it and finding nothing to do are one recipe.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -40,10 +40,15 @@ class Swarm(Orchestrator):
                 progress.step("starting the Swarm", manager.name)
                 _leave_if_in(engines[manager.name], infos[manager.name])
                 engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
+                infos = {**infos, manager.name: engines[manager.name].info()}
             leader = engines[manager.name]
-            changed |= _join_missing(lab, manager, engines, infos, progress)
-            members = _wait_until_ready(lab, engines, leader, progress)
-            return _set_roles_and_labels(lab, leader, members) or changed
+            former = {node.id for node in _with_leader(leader)}
+            missing = _missing(lab, infos, former)
+            if missing:
+                _join(missing, manager, engines, infos, progress)
+            stayed = {name: info.node_id for name, info in infos.items() if name not in missing}
+            members = _wait_until_ready(lab, stayed, former, leader, progress)
+            return _set_roles_and_labels(lab, leader, members) or changed or bool(missing)
 
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
         """The first manager keeps what the Swarm holds; the others leave, and join it again in :meth:`form`."""
@@ -107,31 +112,30 @@ def _leave_if_in(engine: "Engine", info: "EngineInfo") -> None:
         engine.swarm_leave()
 
 
-def _join_missing(
-    lab: Lab,
+def _missing(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: set[str]) -> dict[str, Node]:
+    """The nodes that are not in the Swarm whose entries are listed."""
+    return {
+        node.name: node
+        for node in lab.nodes
+        if infos[node.name].node_id not in listed or infos[node.name].swarm_state != "active"
+    }
+
+
+def _join(
+    nodes: Mapping[str, Node],
     manager: Node,
     engines: "Mapping[str, Engine]",
     infos: "Mapping[str, EngineInfo]",
     progress: Progress,
-) -> bool:
-    leader = engines[manager.name]
-    known = {node.id for node in _with_leader(leader)}
-    missing = {
-        node.name: node
-        for node in lab.nodes
-        if node != manager and (infos[node.name].node_id not in known or infos[node.name].swarm_state != "active")
-    }
-    if not missing:
-        return False
-    tokens = leader.join_tokens()
+) -> None:
+    tokens = engines[manager.name].join_tokens()
 
     def join(node: Node) -> None:
         progress.step(f"joining the Swarm as a {node.role}", node.name)
         _leave_if_in(engines[node.name], infos[node.name])
         engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
 
-    on_each(missing, join)
-    return True
+    on_each(nodes, join)
 
 
 def _with_leader(engine: "Engine") -> "list[SwarmNode]":
@@ -147,18 +151,21 @@ def _with_leader(engine: "Engine") -> "list[SwarmNode]":
 
 
 def _wait_until_ready(
-    lab: Lab, engines: "Mapping[str, Engine]", leader: "Engine", progress: Progress
+    lab: Lab, stayed: Mapping[str, str], former: set[str], leader: "Engine", progress: Progress
 ) -> "dict[str, SwarmNode]":
-    """The Swarm's nodes by name, all ready; entries that no node goes by any more are removed."""
-    ids = {name: info.node_id for name, info in on_each(engines, lambda each: each.info()).items()}
+    """The Swarm's nodes by name, all ready; entries that no node goes by any more are removed.
+
+    :param stayed: the ids of the nodes that did not have to join. :param former: all ids from before the others did.
+    """
     deadline = time.monotonic() + READY_LIMIT
     progress.step("waiting for all nodes to be ready")
     while True:
-        by_id = {node.id: node for node in _with_leader(leader)}
+        listed = _with_leader(leader)
+        members = {node.name: _member(node, stayed, former, listed) for node in lab.nodes}
         waiting = {
-            name: by_id[ids[name]].state if ids[name] in by_id else "not listed"
-            for name in engines
-            if ids[name] not in by_id or by_id[ids[name]].state != "ready"
+            name: member.state if member else "not listed"
+            for name, member in members.items()
+            if member is None or member.state != "ready"
         }
         if not waiting:
             break
@@ -169,10 +176,21 @@ def _wait_until_ready(
                 f"Look at its log: labgen exec {lab.name} --node {next(iter(waiting))} -- journalctl -u docker -n 50",
             )
         time.sleep(POLL)
-    for node in by_id.values():
-        if node.id not in ids.values() and (node.hostname in ids or _has_never_come(node)):
-            _remove_left_over(leader, node, deadline)
-    return {name: by_id[ids[name]] for name in engines}
+    ready = {name: member for name, member in members.items() if member}
+    for entry in listed:
+        if entry not in ready.values() and (entry.hostname in ready or _has_never_come(entry)):
+            _remove_left_over(leader, entry, deadline)
+    return ready
+
+
+def _member(
+    node: Node, stayed: Mapping[str, str], former: set[str], listed: "Sequence[SwarmNode]"
+) -> "SwarmNode | None":
+    """A node's entry; of one that has just joined, the new one that bears its name."""
+    if node.name in stayed:
+        return next((each for each in listed if each.id == stayed[node.name]), None)
+    new = [each for each in listed if each.hostname == node.name and each.id not in former]
+    return next((each for each in new if each.state == "ready"), next(iter(new), None))
 
 
 def _has_never_come(node: "SwarmNode") -> bool:

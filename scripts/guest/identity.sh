@@ -22,26 +22,24 @@ renew_machine_id() {
     echo "$a$b$c$d$e" >/etc/machine-id
 }
 
+# Docker takes a new one at its next start; a restart now would cost more than all the rest.
+forget_identities() {
+    rm -f /etc/ssh/ssh_host_* /var/lib/docker/engine-id
+}
+
 renew_host_key() {
-    rm -f /etc/ssh/ssh_host_*
     ssh-keygen -q -t ed25519 -N "" -C "" -f /etc/ssh/ssh_host_ed25519_key
     read -r listener </run/sshd.pid
     kill -HUP "$listener"
 }
 
-# As /usr/lib/labgen/early does at boot.
-change_owner() (
-    umask 077
+# As /usr/lib/labgen/early does at boot. The files stay whose they are.
+change_owner() {
     keys=/home/vagrant/.ssh/authorized_keys
-    echo "$owner" >"$keys.new"
-    chown vagrant:vagrant "$keys.new"
-    mv "$keys.new" "$keys"
+    read -r former <"$keys" || :
+    [ "$former" != "$owner" ] || return 0
+    echo "$owner" >"$keys"
     echo "$owner" >/etc/labgen-owner
-)
-
-# Docker takes a new one at its next start; a restart now would cost more than all the rest.
-renew_engine_id() {
-    rm -f /var/lib/docker/engine-id
 }
 
 # Those who were logged in are elsewhere.
@@ -71,7 +69,8 @@ renew_randomness
 renew_machine_id
 [ -z "$mac" ] || end_sessions
 change_owner
+forget_identities
 renew_host_key
-renew_engine_id
 [ -z "$mac" ] || move
-cat /etc/ssh/ssh_host_ed25519_key.pub
+read -r key </etc/ssh/ssh_host_ed25519_key.pub
+echo "$key"

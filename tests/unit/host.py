@@ -140,11 +140,11 @@ class Host:
         if self.agent_fails:
             return Result(1, "", "no such agent")
         machine = self.machine(domain.rpartition("_")[2])
-        if variables:
-            machine.identities.append(dict(variables))
-            return Result(0, f"ssh-ed25519 {variables['randomness'][:8]} \n", "")
-        machine.scripts.append(f"agent: {' '.join(arguments)}")
-        return Result(0, "", "")
+        if arguments:
+            machine.scripts.append(f"agent: {' '.join(arguments)}")
+        identity = dict(variables or {})
+        machine.identities.append(identity)
+        return Result(0, f"ssh-ed25519 {identity['randomness'][:8]} \n", "")
 
     def run_all(
         self,
