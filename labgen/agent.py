@@ -16,7 +16,7 @@ from labgen.ssh import Result
 
 ANSWER_LIMIT = 60  # seconds until the agent is there
 LIMIT = 120  # seconds for a script
-POLL = 0.25  # seconds; each look costs an emulated machine some work
+POLL = 0.5  # seconds; each look costs an emulated machine some work
 
 
 def run(

@@ -92,13 +92,14 @@ class Engine:
             managers=tuple(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or []),
         )
 
-    def swarm_init(self, address: str, pool: str) -> None:
+    def swarm_init(self, address: str, pool: str) -> str:
         """Makes this engine the first manager of a new Swarm.
 
         :param address: what the other nodes reach it by. :param pool: CIDR that overlay networks are cut from.
+        :return: the engine's node id.
         """
         with self._explained("starting the Swarm"):
-            self._client.swarm.init(advertise_addr=address, default_addr_pool=[pool], subnet_size=24)
+            return str(self._client.swarm.init(advertise_addr=address, default_addr_pool=[pool], subnet_size=24))
 
     def swarm_take_over(self, address: str) -> None:
         """Makes this engine the only manager of the Swarm it has on its disk, under a new address.

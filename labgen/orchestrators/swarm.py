@@ -7,6 +7,7 @@ repairing it and finding nothing to do are one recipe.
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
@@ -39,8 +40,8 @@ class Swarm(Orchestrator):
                 manager = lab.managers[0]
                 progress.step("starting the Swarm", manager.name)
                 _leave_if_in(engines[manager.name], infos[manager.name])
-                engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
-                infos = {**infos, manager.name: engines[manager.name].info()}
+                own = engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
+                infos[manager.name] = replace(infos[manager.name], node_id=own, swarm_state="active")
             leader = engines[manager.name]
             former = {node.id for node in _with_leader(leader)}
             missing = _missing(lab, infos, former)

@@ -38,9 +38,10 @@ class FakeEngine:
             storage, "26.1.5", "6.12", state, "", "c" if manager else "", self.node_id, manager, self.looks_for
         )
 
-    def swarm_init(self, address: str, pool: str) -> None:
+    def swarm_init(self, address: str, pool: str) -> str:
         self.calls.append(f"init {address} {pool}")
         self.node_id = self.cloud.admit(self.name, "manager")
+        return self.node_id
 
     def swarm_join(self, address: str, manager: str, token: str) -> None:
         self.calls.append(f"join {manager} {token}")

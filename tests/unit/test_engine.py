@@ -121,7 +121,7 @@ def test_a_node_in_no_swarm_has_no_cluster(docker: Docker, connection: Connectio
 
 def test_init_and_join_name_addresses_and_pool(docker: Docker, connection: Connection) -> None:
     with engine.connect(connection) as each:
-        each.swarm_init("10.77.0.11", "10.201.0.0/16")
+        assert each.swarm_init("10.77.0.11", "10.201.0.0/16") == "id1"
         tokens = each.join_tokens()
         each.swarm_join("10.77.0.12", "10.77.0.11", tokens.of("worker"))
         each.swarm_leave()
