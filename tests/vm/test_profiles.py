@@ -2,13 +2,22 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.vm.conftest import LABGEN, labgen, node_output, on_host
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
+
+
+@pytest.fixture(scope="module")
+def alone(lab: str) -> Iterator[None]:
+    """Two cores carry no more machines than these tests have."""
+    labgen("suspend", lab)
+    yield
+    labgen("resume", lab)
 
 
 @pytest.mark.parametrize(
