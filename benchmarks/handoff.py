@@ -63,7 +63,7 @@ def main() -> None:
             file = directory / f"{title}.labgen"
             taken = labgen("export", LAB, "-o", str(file), *options)
             sizes[title] = file.stat().st_size
-            print(f"export, {title}: {taken:.1f} s, {sizes[title] / 2**20:.1f} MiB", flush=True)
+            print(f"export, {title}: {taken:.1f} s, {sizes[title] / 2**20:.2f} MiB", flush=True)
         labgen("stop", LAB)
         raw, compressed = volume_sizes(directory)
         print(f"the disks as they lie in the pool: {raw / 2**20:.1f} MiB, with zstd -3 {compressed / 2**20:.1f} MiB")
