@@ -6,8 +6,11 @@ of this host as the rest of itself (CVE-2024-4467 and its kin).
 
 import hashlib
 import json
+import re
 import struct
 import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +20,36 @@ INSPECT_LIMIT = 30  # seconds, and of memory:
 INSPECT_MEMORY = 2**30  # bytes
 HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")  # up to header_length; QEMU's docs/interop/qcow2.txt
 MAGIC = b"QFI\xfb"
+PERCENT = re.compile(r"\(([0-9.]+)/100%\)")
 ALLOWED_FEATURES = 1 << 3  # incompatible: the compression type alone; not dirty, corrupt, external data, extended L2
 
 
-def delta(overlay: Path, base: Path, target: Path) -> None:
+# Each conversion tells ``moved`` the bytes of its source that are done, piece by piece.
+
+
+def delta(overlay: Path, base: Path, target: Path, moved: Callable[[int], None]) -> None:
     """What an overlay changes of its base, compressed; it names no base of its own.
 
     :param overlay: is made to lie on ``base``, whatever it named before.
     """
     attach(overlay, base)
-    _qemu_img("convert", "-f", "qcow2", *_COMPRESSED, "-B", str(base), "-F", "qcow2", str(overlay), str(target))
+    _convert(overlay, target, moved, "-f", "qcow2", *_COMPRESSED, "-B", str(base), "-F", "qcow2")
     _qemu_img("rebase", "-f", "qcow2", "-u", "-b", "", str(target))
 
 
-def whole(source: Path, target: Path) -> None:
+def whole(source: Path, target: Path, moved: Callable[[int], None]) -> None:
     """A disk that stands for itself, compressed."""
-    _qemu_img("convert", "-f", "qcow2", *_COMPRESSED, str(source), str(target))
+    _convert(source, target, moved, "-f", "qcow2", *_COMPRESSED)
 
 
-def packed(source: Path, target: Path) -> None:
+def packed(source: Path, target: Path, moved: Callable[[int], None]) -> None:
     """A plain file as a compressed image; its length is rounded up to 512 bytes."""
-    _qemu_img("convert", "-f", "raw", *_COMPRESSED, str(source), str(target))
+    _convert(source, target, moved, "-f", "raw", *_COMPRESSED)
 
 
-def unpacked(source: Path, target: Path) -> None:
+def unpacked(source: Path, target: Path, moved: Callable[[int], None]) -> None:
     """The plain file that :func:`packed` made an image of."""
-    _qemu_img("convert", "-f", "qcow2", "-O", "raw", str(source), str(target))
+    _convert(source, target, moved, "-f", "qcow2", "-O", "raw")
 
 
 def attach(overlay: Path, base: Path | str) -> None:
@@ -120,6 +127,32 @@ def _inspect(path: Path) -> Any:
         raise _missing() from error
     except (ValueError, subprocess.TimeoutExpired) as error:
         raise BundleError(f"the disk {path.name} cannot be read", str(error)) from error
+
+
+def _convert(source: Path, target: Path, moved: Callable[[int], None], *options: str) -> None:
+    size, told = source.stat().st_size, 0
+    command = ["qemu-img", "convert", "-p", *options, str(source), str(target)]
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+            )
+        except FileNotFoundError as error:
+            raise _missing() from error
+        with process:
+            try:
+                for line in process.stdout or ():
+                    if percent := PERCENT.search(line):
+                        reached = int(size * float(percent[1]) / 100)
+                        moved(reached - told)
+                        told = reached
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            errors.seek(0)
+            raise BundleError("qemu-img convert failed", errors.read().decode(errors="replace"))
+    moved(size - told)
 
 
 def _qemu_img(*arguments: str) -> None:

@@ -38,9 +38,9 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Origin:
-    """A lab whose disks came from elsewhere, until it has run here once.
+    """A lab that came from elsewhere, until it has run here once.
 
-    :param readdressed: its machines know themselves by other addresses. :param renew: its secrets are the sender's.
+    :param readdressed: its disks know themselves by other addresses. :param renew: its secrets are the sender's.
     :param memory: ``kept``: the machines' memory came along; ``taken``: and they have begun to go on with it.
     """
 

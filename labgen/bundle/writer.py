@@ -32,7 +32,8 @@ def write(
     :param executable: names of those that can be run. :param sign: an OpenSSH private key.
     :raises BundleError: it cannot be written, or not be signed; then nothing is left.
     """
-    parts = tuple(_part(name, source, name in executable) for name, source in sources.items())
+    hashed = Amount("computing the checksums", sum(_size(source) for source in sources.values()), progress)
+    parts = tuple(_part(name, source, name in executable, hashed) for name, source in sources.items())
     full = manifest.model_copy(update={"parts": parts})
     full = Manifest.model_validate(full.model_dump())
     text = full.to_bytes()
@@ -53,23 +54,29 @@ def write(
         raise BundleError(f"{file} cannot be written", str(error), f"Look for space: df -h {file.parent}") from error
 
 
-def _part(name: str, source: Path | bytes, executable: bool) -> Part:
-    if isinstance(source, bytes):
-        return Part(name=name, size=len(source), sha256=hashlib.sha256(source).hexdigest(), executable=executable)
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Part(name=name, size=source.stat().st_size, sha256=digest, executable=executable)
+def _size(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def _part(name: str, source: Path | bytes, executable: bool, amount: Amount) -> Part:
+    digest = hashlib.sha256()
+    for piece in _pieces(source, amount):
+        digest.update(piece)
+    return Part(name=name, size=_size(source), sha256=digest.hexdigest(), executable=executable)
 
 
 def _add(out: BinaryIO, header: bytes, source: Path | bytes, amount: Amount) -> None:
-    size = 0
     out.write(header)
+    for piece in _pieces(source, amount):
+        out.write(piece)
+    out.write(archive.padding(_size(source)))
+
+
+def _pieces(source: Path | bytes, amount: Amount) -> Iterator[bytes]:
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         while piece := file.read(archive.PIECE):
-            out.write(piece)
-            size += len(piece)
+            yield piece
             amount.more(len(piece))
-    out.write(archive.padding(size))
 
 
 @contextlib.contextmanager

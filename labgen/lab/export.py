@@ -1,10 +1,9 @@
 """``export``: a lab as one file, for somebody else's host."""
 
-import hashlib
 import importlib.metadata
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,12 +66,11 @@ def export(
                     paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
                 finally:
                     freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)
-                base = _sha256(work / "base.qcow2")
+                base = disks.digest(work / "base.qcow2")
                 sources = _disk_parts(lab, work, progress, with_box)
                 if with_memory:
                     sources |= _memory_parts(lab, work, progress)
-                digests = {name: _sha256(part) for name, part in sources.items() if isinstance(part, Path)}
-                machines = handoff.node_boxes(lab, digests)
+                machines = handoff.node_boxes(lab, _disk_digests(lab, sources))
             sources = {**_text_parts(lab, machines, with_secrets), **sources}
             manifest = _manifest(lab, depth, base, hypervisor)
             bundle.write(file, manifest, sources, progress, executable={handoff.UP}, sign=sign)
@@ -151,24 +149,24 @@ def _copy_machines(
                 {node.name: node for node in lab.nodes},
                 lambda node: hypervisor.keep_memory(node.domain, freeze.memory_volume(node, freeze.OUTGOING)),
             )
-        volumes = {
-            f"{node.name}.{kind}": volume
-            for node in lab.nodes
-            for kind, volume in (("root", root_volume(node)), ("docker", docker_volume(node)))
-        }
-        sizes = hypervisor.pool.sizes(lab.prefix)
-        amount = Amount("copying the disks", sum(sizes.get(volume, 0) for volume in volumes.values()), progress)
-        for part, volume in volumes.items():
-            hypervisor.pool.download(volume, work / f"{part}.copy", amount.more)
+        roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
+        dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
+        _copy("copying the disks", roots | dockers, hypervisor, progress)
     paused = time.monotonic() - since if running else None
     clocks.adjust(lab, {node.name for node in running})
-    hypervisor.pool.download(_base_volume(lab, hypervisor), work / "base.qcow2", lambda _: None)
+    _copy("copying the box", {_base_volume(lab, hypervisor): work / "base.qcow2"}, hypervisor, progress)
     if with_memory:
-        for node in lab.nodes:
-            hypervisor.pool.download(
-                freeze.memory_volume(node, freeze.OUTGOING), work / f"{node.name}.memory", lambda _: None
-            )
+        memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in lab.nodes}
+        _copy("copying the memory", memory, hypervisor, progress)
     return paused
+
+
+def _copy(text: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progress: Progress) -> None:
+    """Copies volumes to files, one after the other."""
+    sizes = hypervisor.pool.sizes("")
+    amount = Amount(text, sum(sizes.get(volume, 0) for volume in volumes), progress)
+    for volume, target in volumes.items():
+        hypervisor.pool.download(volume, target, amount.more)
 
 
 def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
@@ -191,19 +189,25 @@ def _disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dic
         root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
         for part, copy in ((handoff.root_part(node.name), root), (handoff.docker_part(node.name), docker)):
             parts[part] = copy.with_suffix(".qcow2")
-        progress.step("compressing its disks", node.name)
-        disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"))
-        disks.whole(docker, docker.with_suffix(".qcow2"))
+        size = root.stat().st_size + docker.stat().st_size
+        amount = Amount("compressing its disks", size, progress, node.name)
+        disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"), amount.more)
+        disks.whole(docker, docker.with_suffix(".qcow2"), amount.more)
         root.unlink()
         docker.unlink()
+        progress.done("disks compressed", node.name)
     return parts
+
+
+def _disk_digests(lab: Lab, sources: Mapping[str, Path | bytes]) -> dict[str, str]:
+    names = [part(node.name) for node in lab.nodes for part in (handoff.root_part, handoff.docker_part)]
+    return {name: disks.digest(source) for name in names if isinstance(source := sources[name], Path)}
 
 
 def _memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | bytes]:
     """Without the sender's definitions: who goes on with it makes its own."""
     parts: dict[str, Path | bytes] = {}
     for node in lab.nodes:
-        progress.step("compressing its memory", node.name)
         memory = work / f"{node.name}.memory"
         with memory.open("r+b") as file:
             length = savefile.start_length(file.read(savefile.HEADER.size))
@@ -212,8 +216,10 @@ def _memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | 
             file.seek(0)
             file.write(savefile.redefined(start, ""))
         parts[handoff.memory_part(node.name)] = memory.with_suffix(".qcow2")
-        disks.packed(memory, memory.with_suffix(".qcow2"))
+        amount = Amount("compressing its memory", memory.stat().st_size, progress, node.name)
+        disks.packed(memory, memory.with_suffix(".qcow2"), amount.more)
         memory.unlink()
+        progress.done("memory compressed", node.name)
     return parts
 
 
@@ -271,8 +277,3 @@ def _manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Mani
             packages=dict(found.lock["packages"]) if found else {},
         ),
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

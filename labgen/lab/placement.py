@@ -50,8 +50,8 @@ def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Prog
     """Memory as libvirt restores it. It begins where a definition belongs; the receiver's own is put there."""
     disks.refuse_strange(part, node.memory_mib * 2**20 + LARGEST_DEVICES)
     memory = part.with_suffix(".memory")
-    progress.step("unpacking its memory", node.name)
-    disks.unpacked(part, memory)
+    amount = Amount("unpacking its memory", part.stat().st_size, progress, node.name)
+    disks.unpacked(part, memory, amount.more)
     with memory.open("rb") as file:
         try:
             savefile.start_length(file.read(savefile.HEADER.size))

@@ -79,13 +79,10 @@ def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> 
             with_memory = received.manifest.depth == "running" and not unfit
             placement.place(lab, received, with_memory, hypervisor, progress)
     shutil.rmtree(paths.incoming(name))
-    complete = received.manifest.depth != "recipe"
+    with_disks = received.manifest.depth != "recipe"
     with_key = f"secrets/{paths.KEY}" in received.parts
-    journal = Journal(
-        lab,
-        "verified" if complete else "rendered",
-        origin=Origin(readdressed, not with_key, "kept" if with_memory else "") if complete else None,
-    )
+    origin = Origin(readdressed and with_disks, with_disks and not with_key, "kept" if with_memory else "")
+    journal = Journal(lab, "verified" if with_disks else "rendered", origin=origin)
     state.save(journal)
     return Imported(journal, received.signed_by, readdressed, unfit)
 

@@ -61,7 +61,7 @@ def status(name: str) -> Status:
     lab = journal.lab
     with Hypervisor.connect() as hypervisor:
         domains = {domain.name: domain for domain in hypervisor.domains(lab.prefix)}
-    states = _node_states(lab, domains)
+    states = _node_states(journal, domains)
     members = _members(lab, states) if journal.complete else {}
     return Status(journal, _lab_state(journal, states), states, members)
 
@@ -84,7 +84,7 @@ def _row(name: str, hypervisor: Hypervisor) -> dict[str, object]:
     except LabgenError:
         return {"name": name, "profile": "?", "state": "failed", "nodes": 0, "subnet": "?"}
     lab = journal.lab
-    states = _node_states(lab, {domain.name: domain for domain in hypervisor.domains(lab.prefix)})
+    states = _node_states(journal, {domain.name: domain for domain in hypervisor.domains(lab.prefix)})
     return {
         "name": name,
         "profile": lab.profile,
@@ -94,15 +94,22 @@ def _row(name: str, hypervisor: Hypervisor) -> dict[str, object]:
     }
 
 
-def _node_states(lab: Lab, domains: Mapping[str, Domain]) -> dict[str, str]:
-    """A node without a machine has failed: it was never made, or somebody removed it."""
-    return {node.name: domains[node.domain].state if node.domain in domains else "failed" for node in lab.nodes}
+def _node_states(journal: Journal, domains: Mapping[str, Domain]) -> dict[str, str]:
+    """A node without a machine has failed: it could not be made, or somebody removed it.
+
+    But those of a lab that was imported as a recipe are made by its first start.
+    """
+    to_come = journal.origin and not journal.complete and not journal.failure and not domains
+    absent = "stopped" if to_come else "failed"
+    return {node.name: domains[node.domain].state if node.domain in domains else absent for node in journal.lab.nodes}
 
 
 def _lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
-    if not journal.complete:
-        return "creating" if state.is_locked(journal.lab.name) else "failed"
     present = set(states.values())
+    if not journal.complete:
+        if state.is_locked(journal.lab.name):
+            return "creating"
+        return "stopped" if journal.origin and present == {"stopped"} else "failed"
     # A lab with a node that was switched off, to show what the others do, is running.
     for each in ("running", "suspended", "failed"):
         if each in present:

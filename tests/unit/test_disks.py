@@ -36,7 +36,10 @@ def test_a_delta_and_its_base_make_the_same_disk(overlay: Path, tmp_path: Path) 
     base, delta = tmp_path / "base.qcow2", tmp_path / "delta.qcow2"
     flat = tmp_path / "flat.qcow2"
     image("convert", "-f", "qcow2", "-O", "qcow2", str(overlay), str(flat))
-    disks.delta(overlay, base, delta)
+    moved: list[int] = []
+    size = overlay.stat().st_size
+    disks.delta(overlay, base, delta, moved.append)
+    assert sum(moved) == size
     assert delta.stat().st_size < MIB
     disks.refuse_strange(delta, 64 * MIB)
     disks.attach(delta, base)
@@ -45,10 +48,35 @@ def test_a_delta_and_its_base_make_the_same_disk(overlay: Path, tmp_path: Path) 
 
 def test_a_whole_disk_is_the_same_and_smaller(overlay: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole.qcow2"
-    disks.whole(overlay, whole)
+    disks.whole(overlay, whole, lambda _: None)
     image("compare", "-f", "qcow2", "-F", "qcow2", str(overlay), str(whole))
     assert whole.stat().st_size < MIB
     disks.refuse_strange(whole, 64 * MIB)
+
+
+def test_how_far_a_conversion_is_can_be_heard(tmp_path: Path) -> None:
+    source, target = tmp_path / "memory", tmp_path / "memory.qcow2"
+    source.write_bytes(bytes(range(256)) * 40_960)
+    moved: list[int] = []
+    disks.packed(source, target, moved.append)
+    assert len(moved) > 3
+    assert sum(moved) == source.stat().st_size
+    disks.unpacked(target, tmp_path / "again", moved.append)
+    assert (tmp_path / "again").read_bytes() == source.read_bytes()
+
+
+def test_a_conversion_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        disks.whole(_raw(tmp_path / "noise"), tmp_path / "target", lambda _: None)
+    assert "not in qcow2 format" in caught.value.details
+
+
+def test_a_conversion_that_is_interrupted_ends(overlay: Path, tmp_path: Path) -> None:
+    def interrupt(_count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        disks.whole(overlay, tmp_path / "target", interrupt)
 
 
 def _backing(path: Path) -> None:
@@ -78,8 +106,9 @@ def _old(path: Path) -> None:
     image("create", "-f", "qcow2", "-o", "compat=0.10", str(path), "1M")
 
 
-def _raw(path: Path) -> None:
+def _raw(path: Path) -> Path:
     path.write_bytes(b"x" * MIB)
+    return path
 
 
 def _other(path: Path) -> None:
@@ -101,7 +130,7 @@ HOSTILE = [_backing, _data_file, _encrypted, _snapshot, _bomb, _old, _raw, _othe
 
 
 @pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__.strip("_"))
-def test_what_labgen_does_not_write_is_refused(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_what_labgen_does_not_write_is_refused(make: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
     make(path)
     with pytest.raises(BundleError) as caught:

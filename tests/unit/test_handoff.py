@@ -14,7 +14,7 @@ from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
 from labgen.lab import export as export_module
-from labgen.lab import freeze, power
+from labgen.lab import freeze, power, status
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.receive import receive
@@ -105,7 +105,10 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
     assert imported.signed_by is None
     assert imported.journal.lab.network == before.network
     assert host.domains() == set()
+    assert [row["state"] for row in status.listing()] == ["stopped"]
+    assert set(status.status("lab").states.values()) == {"stopped"}
     assert power.start("lab", Silent()).changed
+    assert status.status("lab").state == "running"
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
 
 
@@ -205,7 +208,9 @@ def test_a_host_that_cannot_take_the_memory_takes_the_disks(
 def test_what_is_no_memory_of_that_machine_is_refused(
     host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
-    monkeypatch.setattr(disks, "packed", lambda _source, target: qemu_img("create", "-f", "qcow2", str(target), size))
+    monkeypatch.setattr(
+        disks, "packed", lambda _source, target, _moved: qemu_img("create", "-f", "qcow2", str(target), size)
+    )
     exported(tmp_path, "running")
     destroy("lab")
     with pytest.raises(BundleError, match=r"the memory of manager1 cannot be used|is larger than"):
@@ -223,7 +228,9 @@ def test_only_a_running_lab_has_memory_to_export(host: Host, pool: Path, tmp_pat
 def test_an_export_of_memory_that_fails_leaves_a_running_lab(
     host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disks, "packed", lambda _source, _target: (_ for _ in ()).throw(HypervisorError("full")))
+    monkeypatch.setattr(
+        disks, "packed", lambda _source, _target, _moved: (_ for _ in ()).throw(HypervisorError("full"))
+    )
     with pytest.raises(HypervisorError):
         exported(tmp_path, "running")
     assert {domain.state for domain in _domains("lab")} == {"running"}
