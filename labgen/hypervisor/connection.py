@@ -1,4 +1,7 @@
-"""An open connection to libvirt: the host, its machines, its networks; the volumes are in :mod:`pool`."""
+"""An open connection to libvirt: the host, its machines, its networks.
+
+The volumes are in :mod:`pool`; how disks stand still under machines that go on, in :mod:`overlays`.
+"""
 
 import contextlib
 import threading
@@ -12,6 +15,7 @@ import libvirt_qemu
 
 from labgen.errors import HostError, HypervisorError
 from labgen.hypervisor.explained import explained
+from labgen.hypervisor.overlays import Overlays
 from labgen.hypervisor.pool import Pool
 from labgen.paths import POOL_DIRECTORY
 
@@ -67,6 +71,7 @@ class Hypervisor:
     def __init__(self, connection: libvirt.virConnect) -> None:
         self._connection = connection
         self.pool = Pool(connection)
+        self.overlays = Overlays(connection, self.pool)
 
     @classmethod
     def connect(cls, limit: float = CONNECT_LIMIT) -> Self:

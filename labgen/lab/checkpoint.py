@@ -85,6 +85,7 @@ def delete(name: str, label: str) -> None:
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = state.load(name).lab
         checkpoints.load(name, label)
+        freeze.release(lab, hypervisor)
         freeze.drop(lab, label, hypervisor)
 
 

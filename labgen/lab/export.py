@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,10 +61,7 @@ def export(
             if depth != "recipe":
                 with_memory = depth == "running"
                 _require_space(lab, hypervisor, work, file.resolve().parent, with_memory)
-                try:
-                    paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
-                finally:
-                    freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)
+                paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
                 base = disks.digest(work / "base.qcow2")
                 sources = _disk_parts(lab, work, progress, with_box)
                 if with_memory:
@@ -140,25 +136,17 @@ def _copy_machines(
     """
     running = freeze.running(lab, hypervisor)
     on_each({node.name: node for node in running}, lambda node: _write_back(lab, node))
-    if with_memory:
-        freeze.drop_memory(lab, freeze.OUTGOING, hypervisor)  # what an export that was cut off left
-    with freeze.standing_still(running, hypervisor) as since:
-        if with_memory:
-            progress.step("saving the machines' memory")
-            on_each(
-                {node.name: node for node in lab.nodes},
-                lambda node: hypervisor.keep_memory(node.domain, freeze.memory_volume(node, freeze.OUTGOING)),
-            )
-        roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
-        dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
+    roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
+    dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
+    progress.step("holding the machines still")
+    with freeze.held(lab, running, hypervisor, with_memory=with_memory) as paused:
+        clocks.adjust(lab, {node.name for node in running})
         _copy("copying the disks", roots | dockers, hypervisor, progress)
-    paused = time.monotonic() - since if running else None
-    clocks.adjust(lab, {node.name for node in running})
+        if with_memory:
+            memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in running}
+            _copy("copying the memory", memory, hypervisor, progress)
     _copy("copying the box", {_base_volume(lab, hypervisor): work / "base.qcow2"}, hypervisor, progress)
-    if with_memory:
-        memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in lab.nodes}
-        _copy("copying the memory", memory, hypervisor, progress)
-    return paused
+    return paused if running else None
 
 
 def _copy(text: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progress: Progress) -> None:

@@ -38,6 +38,36 @@ def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[fl
             hypervisor.start(node.domain)
 
 
+@contextlib.contextmanager
+def held(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, with_memory: bool) -> Iterator[float]:
+    """The volumes of machines' disks as they are at one moment; the machines go on.
+
+    Yields the seconds that they stood still.
+
+    :param with_memory: also their memory of that moment, in the volumes labelled :data:`OUTGOING`.
+    """
+
+    def hold(node: Node) -> None:
+        hypervisor.overlays.begin(node.domain, memory_volume(node, OUTGOING) if with_memory else "")
+
+    try:
+        with standing_still(nodes, hypervisor) as since:
+            on_each({node.name: node for node in nodes}, hold)
+        yield time.monotonic() - since
+    finally:
+        release(lab, hypervisor)
+
+
+def release(lab: Lab, hypervisor: Hypervisor) -> None:
+    """Ends what :func:`held` began, also for a labgen that is gone: its disks and its memory."""
+    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
+    nodes = [node for node in lab.nodes if node.domain in machines]
+    settle(nodes, hypervisor)
+    for node in nodes:
+        hypervisor.overlays.end(node.domain)
+    drop_memory(lab, OUTGOING, hypervisor)
+
+
 def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
     """Waits until libvirt has finished what a labgen that is gone, or interrupted, asked it for."""
     for node in nodes:
@@ -102,10 +132,11 @@ def drop(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
 
 
 def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
-    """Undoes a save, or finishes a restore, that was cut off.
+    """Undoes an export or a save, or finishes a restore, that was cut off.
 
     :return: the nodes whose machines go on from saved memory; their clocks are behind.
     """
+    release(lab, hypervisor)
     touched: set[str] = set()
     for checkpoint in checkpoints.every(lab.name):
         if checkpoint.phase == "saving":

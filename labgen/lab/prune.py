@@ -74,8 +74,8 @@ def remove(orphans: Orphans) -> None:
                     _remove_remains(hypervisor, name)
         for name in orphans.exports:
             with contextlib.suppress(state.BusyError), state.locked(name):
+                freeze.release(state.load(name).lab, hypervisor)
                 shutil.rmtree(paths.outgoing(name), ignore_errors=True)
-                freeze.drop_memory(state.load(name).lab, freeze.OUTGOING, hypervisor)
         for key in orphans.templates:
             with templates.locked(key):
                 warm.remove(key, hypervisor)

@@ -15,7 +15,7 @@ import pytest
 from labgen import accelerator, agent, boxes, doctor, engine, savefile, ssh, state, subnets, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
-from labgen.hypervisor import Hypervisor, Pool
+from labgen.hypervisor import Hypervisor, Overlays, Pool
 from labgen.lab import clocks
 from labgen.model import Step
 from labgen.orchestrators import swarm
@@ -80,6 +80,7 @@ class Host:
     driver: str = "btrfs"
     agent_fails: bool = False
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
+    held: set[str] = field(default_factory=set)  # the domains whose disks stand still
 
     def machine(self, name: str) -> Machine:
         return self.machines.setdefault(name, Machine())
@@ -183,6 +184,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
         yield fake.engine(opened.target.name)
 
     _fake_templates(monkeypatch, fake)
+    _fake_overlays(monkeypatch, fake)
     save_memory = Hypervisor.save_memory
 
     def save(self: Hypervisor, name: str, volume: str) -> None:
@@ -243,6 +245,19 @@ def _fake_templates(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
     monkeypatch.setattr(Pool, "backing", lambda _self, _volume: "base.img")
     monkeypatch.setattr(Pool, "fingerprint", lambda _self, _volume: "as it was")
     monkeypatch.setattr(agent, "run", fake.run_agent)
+
+
+def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
+    """The test driver makes no snapshots of disks alone."""
+
+    def begin(self: Overlays, name: str, memory: str = "") -> None:
+        assert name not in fake.held
+        fake.held.add(name)
+        if memory:
+            Hypervisor(self._connection).keep_memory(name, memory)
+
+    monkeypatch.setattr(Overlays, "begin", begin)
+    monkeypatch.setattr(Overlays, "end", lambda _self, name: fake.held.discard(name))
 
 
 def _clear(connection: Any) -> None:

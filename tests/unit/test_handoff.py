@@ -14,7 +14,7 @@ from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
 from labgen.lab import export as export_module
-from labgen.lab import freeze, power, status
+from labgen.lab import freeze, power, prune, status
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.receive import receive
@@ -126,6 +126,52 @@ def test_disks_arrive_and_boot_without_vagrant(host: Host, pool: Path, tmp_path:
         assert "labgen-base_" in qemu_img("info", str(pool / f"{node.domain}.img"))
     assert imported.journal.complete
     assert not (paths.lab("second") / "incoming").exists()
+
+
+@pytest.mark.parametrize("depth", ["disks", "running"])
+def test_machines_go_on_while_they_are_copied(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: Depth
+) -> None:
+    domains = {domain.name for domain in _domains("lab")}
+    seen = []
+    download = Pool.download
+
+    def watched(self: Pool, volume: str, target: Path, moved: Callable[[int], None]) -> None:
+        if volume.startswith(tuple(domains)):
+            seen.append((set(host.held), {domain.state for domain in _domains("lab")}))
+        download(self, volume, target, moved)
+
+    monkeypatch.setattr(Pool, "download", watched)
+    exported(tmp_path, depth)
+    assert seen == [(domains, {"running"})] * (9 if depth == "running" else 6)
+    assert not host.held
+
+
+@pytest.mark.parametrize("error", [HypervisorError("no"), KeyboardInterrupt()])
+def test_an_export_that_is_cut_off_lets_the_machines_go(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Pool, "download", fail)
+    with pytest.raises(type(error)):
+        exported(tmp_path, "running")
+    assert not host.held
+    assert not memory_volumes(host)
+    assert {domain.state for domain in _domains("lab")} == {"running"}
+
+
+@pytest.mark.parametrize("next_command", [lambda: power.start("lab", Silent()), lambda: prune.remove(prune.find())])
+def test_what_an_export_that_was_killed_holds_is_let_go(
+    host: Host, pool: Path, next_command: Callable[[], object]
+) -> None:
+    host.held = {domain.name for domain in _domains("lab")}
+    host.add_volume(freeze.memory_volume(state.load("lab").lab.nodes[0], freeze.OUTGOING))
+    paths.outgoing("lab").mkdir()
+    next_command()
+    assert not host.held
+    assert not memory_volumes(host)
 
 
 def memory_volumes(host: Host) -> set[str]:

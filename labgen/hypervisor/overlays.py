@@ -1,0 +1,95 @@
+"""Disks that stand still under a machine that goes on: what it writes meanwhile is kept beside them, and put back.
+
+The way of libvirt's own "Efficient live full disk backup" (libvirt.org/kbase/live_full_disk_backup.html).
+"""
+
+import time
+from xml.etree import ElementTree
+
+import libvirt
+
+from labgen.errors import HypervisorError
+from labgen.hypervisor.explained import explained
+from labgen.hypervisor.pool import Pool
+from labgen.paths import POOL_DIRECTORY
+
+SUFFIX = ".overlay"  # of the volumes that take what a machine writes meanwhile; their names begin with the domain's
+MERGE_LIMIT = 600  # seconds for one disk
+POLL = 0.1  # seconds
+
+
+class Overlays:
+    """Every method raises HypervisorError when libvirt refuses."""
+
+    def __init__(self, connection: libvirt.virConnect, pool: Pool) -> None:
+        self._connection = connection
+        self._pool = pool
+
+    def begin(self, name: str, memory: str = "") -> None:
+        """From now on the volumes of a running machine's disks do not change, until :meth:`end`.
+
+        :param memory: a new volume, for the machine's memory at the same moment; empty for none.
+        """
+        xml = ElementTree.Element("domainsnapshot")
+        if memory:
+            ElementTree.SubElement(xml, "memory", snapshot="external", file=f"{POOL_DIRECTORY}/{memory}")
+        disks = ElementTree.SubElement(xml, "disks")
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+        flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE if memory else libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+        with explained(f"holding the disks of {name}"):
+            domain = self._connection.lookupByName(name)
+            for device in _sources(domain):
+                disk = ElementTree.SubElement(disks, "disk", name=device, snapshot="external")
+                ElementTree.SubElement(disk, "source", file=f"{POOL_DIRECTORY}/{name}.{device}{SUFFIX}")
+            domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
+
+    def end(self, name: str) -> None:
+        """Puts what the machine wrote since :meth:`begin` into its disks; does nothing if it never began.
+
+        QEMU does it, so a machine that went off meanwhile is started for it, without running.
+        """
+        with explained(f"merging what {name} wrote into its disks"):
+            domain = self._connection.lookupByName(name)
+            held = [device for device, source in _sources(domain).items() if source.endswith(SUFFIX)]
+            was_off = bool(held) and not domain.isActive()
+            if was_off:
+                domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+            try:
+                for device in held:
+                    _merge(domain, device)
+            finally:
+                if was_off:
+                    domain.destroy()
+        for volume in self._pool.volumes(f"{name}."):
+            if volume.endswith(SUFFIX):
+                self._pool.remove(volume)
+
+
+def _merge(domain: libvirt.virDomain, device: str) -> None:
+    disk = _disk(domain, device)
+    if disk.find("mirror") is None:  # else a labgen that is gone has begun it
+        below = disk.find("backingStore/source")
+        base = below.get("file") if below is not None else None
+        domain.blockCommit(device, base, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
+    deadline = time.monotonic() + MERGE_LIMIT
+    while (mirror := _disk(domain, device).find("mirror")) is not None and mirror.get("ready") != "yes":
+        if time.monotonic() > deadline:
+            raise HypervisorError(f"{domain.name()}: the disk {device} is not merged after {MERGE_LIMIT} s")
+        time.sleep(POLL)
+    domain.blockJobAbort(device, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+
+
+def _sources(domain: libvirt.virDomain) -> dict[str, str]:
+    """The files of a machine's disks, by device."""
+    devices = ElementTree.fromstring(domain.XMLDesc()).findall("devices/disk[@device='disk']")  # noqa: S314 - libvirt's own
+    return {_attribute(disk, "target", "dev"): _attribute(disk, "source", "file") for disk in devices}
+
+
+def _disk(domain: libvirt.virDomain, device: str) -> ElementTree.Element:
+    tree = ElementTree.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own
+    return next(disk for disk in tree.iter("disk") if _attribute(disk, "target", "dev") == device)
+
+
+def _attribute(disk: ElementTree.Element, child: str, name: str) -> str:
+    found = disk.find(child)
+    return found.get(name, "") if found is not None else ""
