@@ -46,19 +46,20 @@ class Overlays:
     def end(self, name: str) -> None:
         """Puts what the machine wrote since :meth:`begin` into its disks; does nothing if it never began.
 
-        QEMU does it, so a machine that went off meanwhile is started for it, without running.
+        QEMU does it, so a machine that went off meanwhile is started for it, without running. One whose memory
+        somebody saved meanwhile stays paused, with that memory.
         """
         with explained(f"merging what {name} wrote into its disks"):
             domain = self._connection.lookupByName(name)
             held = [device for device, source in _sources(domain).items() if source.endswith(SUFFIX)]
-            was_off = bool(held) and not domain.isActive()
-            if was_off:
+            is_off, is_saved = not domain.isActive(), domain.hasManagedSaveImage()
+            if held and is_off:
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
             try:
                 for device in held:
                     _merge(domain, device)
             finally:
-                if was_off:
+                if held and is_off and not is_saved:
                     domain.destroy()
         for volume in self._pool.volumes(f"{name}."):
             if volume.endswith(SUFFIX):

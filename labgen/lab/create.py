@@ -111,8 +111,11 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: boo
     ssh.forget_hosts(paths.lab(lab.name) / paths.KNOWN_HOSTS, {lab.node(name).address for name in new})
     afresh = not cold and not journal.complete and len(new) == len(lab.nodes)
     awake = afresh and warm.awaken(lab, hypervisor, progress)
-    started = machines.start(lab, hypervisor)
-    clocks.adjust(lab, behind | {name for name, was in started.items() if was == "suspended"})
+    started = machines.start(lab, hypervisor, progress)
+    behind |= {name for name, was in started.items() if was == "suspended"}
+    if behind:
+        progress.step("setting the clocks")
+        clocks.adjust(lab, behind)
     boot = machines.Boot(lab, progress) if new and not awake else None
     prepared = {node.name for node in lab.nodes if awake or (journal.complete and node.name not in new)}
     preparation = _Preparation(lab, prepared, boot, progress)

@@ -71,7 +71,7 @@ def remove(hypervisor: Hypervisor, domain: str) -> None:
             hypervisor.pool.remove(volume)
 
 
-def start(lab: Lab, hypervisor: Hypervisor) -> dict[str, DomainState]:
+def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, DomainState]:
     """Starts the machines that are off or suspended.
 
     :return: their names, and what they were. :raises HypervisorError: libvirt cannot start one.
@@ -80,6 +80,7 @@ def start(lab: Lab, hypervisor: Hypervisor) -> dict[str, DomainState]:
     off = {node.name: states[node.domain] for node in lab.nodes if states.get(node.domain, "running") != "running"}
     for name, was in off.items():
         domain = lab.node(name).domain
+        progress.step("going on where it was suspended" if was == "suspended" else "switching on", name)
         try:
             hypervisor.start(domain)
         except HypervisorError as error:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.vm.conftest import (
     make_responder,
     node_output,
     on_host,
+    volumes,
 )
 
 REPLICAS = "2"
@@ -77,6 +79,27 @@ def has_arrived(lab: str) -> None:
     assert node_output(lab, "worker1", "sudo", "cat", "/var/lib/docker/volumes/box/_data/file") == "treasure"
     assert "responder" in node_output(lab, "worker2", "docker", "image", "ls", "--format", "{{.Repository}}")
     eventually("the service runs", lambda: replicas(lab) == "2/2")
+
+
+def test_machines_work_on_while_they_are_exported(furnished: str, tmp_path: Path) -> None:
+    """They stand still for a moment only, and what they write meanwhile is kept."""
+    write = (
+        "dd if=/dev/urandom of=/var/lib/docker/meanwhile bs=1M count=40 2>/dev/null; md5sum /var/lib/docker/meanwhile"
+    )
+    read = "echo 3 >/proc/sys/vm/drop_caches; md5sum /var/lib/docker/meanwhile; rm /var/lib/docker/meanwhile"
+    begun = time.monotonic()
+    with subprocess.Popen(
+        [*LABGEN, "export", furnished, "-o", str(tmp_path / "file")], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = iter(process.stderr)
+        assert any("copying the disks" in line for line in said)
+        written = node_output(furnished, "worker1", "sudo", "sh", "-c", write)
+        (pause,) = [match[1] for line in said if (match := re.search(r"stood still for ([0-9.]+) s", line))]
+    assert process.returncode == 0
+    assert float(pause) < (time.monotonic() - begun) / 4
+    assert node_output(furnished, "worker1", "sudo", "sh", "-c", read) == written
+    assert not any(name.endswith(".overlay") for name in volumes())
 
 
 def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
