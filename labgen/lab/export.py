@@ -1,6 +1,7 @@
 """``export``: a lab as one file, for somebody else's host."""
 
 import importlib.metadata
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,8 +52,7 @@ def export(
     :raises UsageError: there is no such lab, it is not in a state to be exported, or the file exists.
     :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
     """
-    if file.exists():
-        raise UsageError(f"{file} exists already", resolution="Choose another name, or remove it.")
+    _refuse_bad_place(file)
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = _exportable(name, depth, hypervisor, progress)
         with _workshop(name) as work:
@@ -71,6 +71,17 @@ def export(
             manifest = _manifest(lab, depth, base, hypervisor)
             bundle.write(file, manifest, sources, progress, executable={handoff.UP}, sign=sign)
         return Exported(file.stat().st_size, paused)
+
+
+def _refuse_bad_place(file: Path) -> None:
+    """Before the work, not after it."""
+    if os.path.lexists(file):
+        raise UsageError(f"{file} exists already", resolution="Choose another name, or remove it.")
+    directory = file.resolve().parent
+    if not directory.is_dir():
+        raise UsageError(f"there is no directory {directory}", resolution="Make it, or choose another one.")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(f"{directory} cannot be written", resolution="Choose another directory with -o.")
 
 
 @contextmanager

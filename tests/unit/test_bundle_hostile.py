@@ -19,6 +19,11 @@ from labgen import bundle
 from labgen.bundle import reader as reading
 from labgen.errors import BundleError
 from labgen.progress import Silent
+from tests.unit.host import Host, host
+from tests.unit.test_cli import Run, run
+from tests.unit.test_lab import NOTHING, traces
+
+__all__ = ["host", "run"]  # fixtures
 
 PROFILE = b"name: lab\n"
 MANIFEST: dict[str, Any] = {
@@ -202,6 +207,18 @@ def test_refused_with_a_sentence(case: str, tmp_path: Path) -> None:
     assert caught.value.brief
     assert caught.value.brief.isprintable()
     assert around(tmp_path) == {tmp_path / "file"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_command_refuses_it(case: str, host: Host, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(CASES[case])
+    ran = run("import", str(file))
+    assert ran.status == BundleError.exit_code == 70
+    assert "error: " in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
+    assert traces(host) == NOTHING
 
 
 @pytest.mark.parametrize("length", [1, 100, 511, 512, 513, 1500, len(GOOD) - 1024, len(GOOD) - 1030])

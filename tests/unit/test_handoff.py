@@ -410,6 +410,8 @@ def test_names_and_files_that_are_taken(host: Host, tmp_path: Path) -> None:
     exported(tmp_path, "recipe")
     with pytest.raises(UsageError, match="exists already"):
         exported(tmp_path, "recipe")
+    with pytest.raises(UsageError, match="no directory"):
+        exported(tmp_path / "absent", "recipe")
     with pytest.raises(UsageError, match="already"):
         receive(tmp_path / "lab.labgen", None, None, Silent())
     assert state.load("lab").complete
