@@ -80,6 +80,7 @@ class Host:
     driver: str = "btrfs"
     agent_fails: bool = False
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
+    awake: set[str] = field(default_factory=set)  # UUIDs of the machines that the guest agent has given an identity
     held: set[str] = field(default_factory=set)  # the domains whose disks stand still
 
     def machine(self, name: str) -> Machine:
@@ -145,6 +146,7 @@ class Host:
             machine.scripts.append(f"agent: {' '.join(arguments)}")
         identity = dict(variables or {})
         machine.identities.append(identity)
+        self.awake.add(self.libvirt.lookupByName(domain).UUIDString())
         return Result(0, f"ssh-ed25519 {identity['randomness'][:8]} \n", "")
 
     def run_all(
@@ -164,13 +166,17 @@ class Host:
 
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
         record = target.key.parent / ".vagrant" / "machines" / target.name / "libvirt" / "ready"
-        while not record.exists() and not self.machine(target.name).identities:
+        domain = state.load(target.key.parent.name).lab.node(target.name).domain
+        while not record.exists() and not self._is_awake(domain):
             if reason := give_up():
                 raise ssh.Unreachable(f"{target.name} will not answer", reason)
             time.sleep(0.01)
         if target.name == self.unreachable:
             raise ssh.Unreachable(f"{target.name} did not answer", "port 22 is closed")
         return FakeConnection(target, self)
+
+    def _is_awake(self, domain: str) -> bool:
+        return any(each.UUIDString() in self.awake for each in self.libvirt.listAllDomains() if each.name() == domain)
 
 
 @pytest.fixture
