@@ -31,12 +31,12 @@ class Silent:
 
 
 class Amount:
-    """Bytes on their way: says how many there are and how long the rest will take, twice a second at most.
+    """Bytes on their way: says how many there are and how long the rest will take, once a second at most.
 
     :param total: in bytes.
     """
 
-    INTERVAL = 0.5  # seconds
+    INTERVAL = 1.0  # seconds
 
     def __init__(self, text: str, total: int, progress: Progress, node: str | None = None) -> None:
         self._text, self._total, self._progress, self._node = text, total, progress, node

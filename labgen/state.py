@@ -102,6 +102,21 @@ def load(name: str) -> Journal:
         ) from error
 
 
+def load_finished(name: str) -> Journal:
+    """The journal of a lab that has run here, so that its machines are what it says.
+
+    :raises UsageError: there is no such lab, or it has not. :raises LabgenError: as :func:`load`.
+    """
+    journal = load(name)
+    if journal.origin:
+        raise UsageError(f"{name!r} was imported, and has not run here yet", resolution=f"First: labgen start {name}")
+    if not journal.complete:
+        raise UsageError(
+            f"{name!r} was never finished", journal.failure, f"labgen create {journal.lab.profile} --name {name}"
+        )
+    return journal
+
+
 def _unknown(name: str) -> UsageError:
     hint = "'labgen list' shows all labs, 'labgen create' makes one."
     return UsageError(f"there is no lab called {name!r}", near(name, names(), "labs"), hint)

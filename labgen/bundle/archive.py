@@ -19,9 +19,12 @@ END = b"\0" * BLOCK
 
 
 def header(name: str, size: int, modified: int, executable: bool) -> bytes:
-    """:param modified: seconds since 1970."""
+    """What is unpacked by hand is its owner's alone: disks hold what the Swarm keeps secret.
+
+    :param modified: seconds since 1970.
+    """
     member = tarfile.TarInfo(name)
-    member.size, member.mtime, member.mode = size, modified, 0o755 if executable else 0o644
+    member.size, member.mtime, member.mode = size, modified, 0o700 if executable else 0o600
     return member.tobuf(tarfile.USTAR_FORMAT if size < 8 * 2**30 else tarfile.GNU_FORMAT, "ascii", "strict")
 
 

@@ -44,7 +44,7 @@ def read(file: Path, staging: Path, progress: Progress, allowed: Path | None = N
     :raises BundleError: the file is not exactly what its manifest says, or none of those allowed signed it;
         the directory is removed then.
     """
-    staging.mkdir(parents=True)
+    staging.mkdir(mode=0o700, parents=True)
     try:
         with _opened(file) as stream:
             return _read(archive.Reader(stream), staging, progress, allowed)

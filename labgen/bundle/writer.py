@@ -86,10 +86,10 @@ def _complete_or_absent(file: Path) -> Iterator[BinaryIO]:
     partial = file.with_name(f"{file.name}.partial")
     try:
         try:
-            handle = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o644, dir_fd=directory)
+            handle = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o600, dir_fd=directory)
             nameless = True
         except OSError:
-            handle = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o644)
+            handle = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
             nameless = False
         with os.fdopen(handle, "wb") as out:
             yield out

@@ -126,11 +126,7 @@ def _keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Pr
 
 def _settled(name: str, hypervisor: Hypervisor, progress: Progress) -> Journal:
     """:raises UsageError: the lab is half-made or suspended."""
-    journal = state.load(name)
-    if not journal.complete:
-        raise UsageError(
-            f"{name!r} was never finished", resolution=f"labgen create {journal.lab.profile} --name {name}"
-        )
+    journal = state.load_finished(name)
     freeze.recover(journal.lab, hypervisor, progress)
     if any(domain.state == "suspended" for domain in hypervisor.domains(journal.lab.prefix)):
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")

@@ -97,22 +97,18 @@ def _workshop(name: str) -> Iterator[Path]:
 
 
 def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progress) -> Lab:
-    journal = state.load(name)
-    if depth != "recipe" and not journal.complete:
-        raise UsageError(
-            f"{name!r} was never finished: it has no disks worth exporting",
-            resolution=f"labgen create {journal.lab.profile} --name {name}, or: --depth recipe",
-        )
-    if depth != "recipe":
-        freeze.recover(journal.lab, hypervisor, progress)
-        states = {domain.name: domain.state for domain in hypervisor.domains(journal.lab.prefix)}
-        if missing := [node.name for node in journal.lab.nodes if node.domain not in states]:
-            raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"'labgen start {name}' repairs it.")
-        if "suspended" in states.values():
-            raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
-        if depth == "running" and set(states.values()) != {"running"}:
-            raise UsageError(f"{name!r} is not running, or not all of it", resolution=f"First: labgen start {name}")
-    return journal.lab
+    if depth == "recipe":
+        return state.load(name).lab
+    lab = state.load_finished(name).lab
+    freeze.recover(lab, hypervisor, progress)
+    states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    if missing := [node.name for node in lab.nodes if node.domain not in states]:
+        raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"'labgen start {name}' repairs it.")
+    if "suspended" in states.values():
+        raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
+    if depth == "running" and set(states.values()) != {"running"}:
+        raise UsageError(f"{name!r} is not running, or not all of it", resolution=f"First: labgen start {name}")
+    return lab
 
 
 def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:

@@ -1,5 +1,6 @@
 """Bundles that are as they should be: written, read, signed, and never left half-written."""
 
+import os
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -71,6 +72,22 @@ def test_tar_unpacks_it_into_one_directory(tmp_path: Path) -> None:
     assert (tmp_path / "lab" / "up").stat().st_mode & 0o111
     with tarfile.open(file) as tar:
         assert tar.getnames()[0] == "lab/manifest.json"
+
+
+def test_what_a_lab_keeps_secret_is_its_owners_alone(tmp_path: Path) -> None:
+    """Also once it is unpacked, by labgen or by hand, and whatever the umask."""
+    former = os.umask(0)
+    try:
+        file = written(tmp_path)
+        subprocess.run(["tar", "-xf", str(file)], cwd=tmp_path, check=True)
+        received = bundle.read(file, tmp_path / "staging", Silent())
+    finally:
+        os.umask(former)
+    by_hand = [path for path in (tmp_path / "lab").rglob("*") if path.is_file()]
+    assert len(by_hand) == len(PARTS) + 1
+    assert not any(
+        path.stat().st_mode & 0o077 for path in [file, tmp_path / "staging", *by_hand, *received.parts.values()]
+    )
 
 
 def test_the_same_lab_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from labgen import bundle, disks, paths, registry, savefile, state, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
+from labgen.lab import checkpoint, freeze, power, prune, status
 from labgen.lab import export as export_module
-from labgen.lab import freeze, power, prune, status
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.receive import receive
@@ -424,6 +424,17 @@ def test_a_half_made_lab_has_no_disks_to_export(host: Host, tmp_path: Path) -> N
     with pytest.raises(UsageError, match="never finished"):
         exported(tmp_path)
     exported(tmp_path, "recipe")
+
+
+def test_a_lab_that_has_not_run_here_is_no_lab_to_keep(host: Host, pool: Path, tmp_path: Path) -> None:
+    """Its disks know themselves by other addresses than its journal does."""
+    exported(tmp_path)
+    receive(tmp_path / "lab.labgen", "second", None, Silent())
+    with pytest.raises(UsageError, match="has not run here") as caught:
+        export("second", tmp_path / "again.labgen", "disks", Silent())
+    assert "labgen start second" in caught.value.resolution
+    with pytest.raises(UsageError, match="has not run here"):
+        checkpoint.save("second", "one", Silent())
 
 
 def test_the_machines_go_on_when_an_export_fails(
