@@ -29,9 +29,18 @@ def run(
     """Runs a shell script as root in a machine.
 
     :param variables: set before the script begins; unlike the arguments no process list ever shows them.
-    :raises GuestError: it does not end. :raises HypervisorError: there is no agent.
+    :raises GuestError: it does not end, or the agent answers nonsense. :raises HypervisorError: there is no agent.
     """
-    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in (variables or {}).items())
+    try:
+        return _run(hypervisor, domain, script, arguments, variables or {})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise GuestError(f"{domain}: what its guest agent answers makes no sense", str(error)) from error
+
+
+def _run(
+    hypervisor: Hypervisor, domain: str, script: str, arguments: Sequence[str], variables: Mapping[str, str]
+) -> Result:
+    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     text = base64.b64encode((assignments + script).encode()).decode()
     _wait_until_there(hypervisor, domain)
     process = _ask(

@@ -14,7 +14,7 @@ from labgen.errors import LabgenError, UsageError
 from labgen.files import write_atomically
 from labgen.suggestions import near
 
-Phase = Literal["saving", "complete", "restoring"]
+Phase = Literal["saving", "complete", "restoring", "dropping"]
 
 
 @dataclass(frozen=True)

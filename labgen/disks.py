@@ -63,10 +63,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_strange(path: Path, largest: int) -> None:
+def refuse_strange(path: Path, largest: int) -> int:
     """Refuses an image that is anything but a plain qcow2 that stands for itself.
 
-    :param largest: bytes that the disk in it may have. :raises BundleError: it is something else.
+    :param largest: bytes that the disk in it may have. :return: those that it has.
+    :raises BundleError: it is something else.
     """
     _check_header(path)
     info = _inspect(path)
@@ -82,11 +83,13 @@ def refuse_strange(path: Path, largest: int) -> None:
     }
     if found := [what for what, there in strange.items() if there]:
         raise BundleError(f"the disk {path.name} has {', '.join(found)}", "A bundle's disks stand for themselves.")
-    if info["virtual-size"] > largest:
+    size = int(info["virtual-size"])
+    if size > largest:
         raise BundleError(
             f"the disk {path.name} is larger than its profile says",
-            f"{info['virtual-size'] / 2**30:.1f} GiB instead of at most {largest / 2**30:.1f} GiB",
+            f"{size / 2**30:.1f} GiB instead of at most {largest / 2**30:.1f} GiB",
         )
+    return size
 
 
 _COMPRESSED = ("-O", "qcow2", "-c", "-o", "compression_type=zstd")

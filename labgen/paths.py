@@ -149,6 +149,11 @@ def vagrant_lock() -> Path:
     return data_home() / "locks" / ".vagrant.lock"
 
 
+def base_lock(sha256: str) -> Path:
+    """Held while an import stores that box, until a disk lies on it."""
+    return data_home() / "locks" / f".base-{sha256}.lock"
+
+
 # libvirt's storage pool for all disks. Below /var/lib/libvirt, because QEMU's own user may not enter homes.
 POOL = "labgen"
 POOL_DIRECTORY = "/var/lib/libvirt/labgen"

@@ -11,9 +11,21 @@ import importlib.metadata
 
 from labgen.bundle.manifest import BoxFacts, Depth, Machine, Manifest, Part
 from labgen.bundle.reader import Received, peek, read
-from labgen.bundle.writer import write
+from labgen.bundle.writer import unfit_names, write
 
-__all__ = ["BoxFacts", "Depth", "Machine", "Manifest", "Part", "Received", "labgen_version", "peek", "read", "write"]
+__all__ = [
+    "BoxFacts",
+    "Depth",
+    "Machine",
+    "Manifest",
+    "Part",
+    "Received",
+    "labgen_version",
+    "peek",
+    "read",
+    "unfit_names",
+    "write",
+]
 
 
 def labgen_version() -> str:

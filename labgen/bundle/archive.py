@@ -28,6 +28,15 @@ def header(name: str, size: int, modified: int, executable: bool) -> bytes:
     return member.tobuf(tarfile.USTAR_FORMAT if size < 8 * 2**30 else tarfile.GNU_FORMAT, "ascii", "strict")
 
 
+def can_hold(name: str) -> bool:
+    """Whether a name fits into a header."""
+    try:
+        header(name, 0, 0, False)
+    except ValueError:
+        return False
+    return True
+
+
 def padding(size: int) -> bytes:
     return b"\0" * (-size % BLOCK)
 
@@ -78,13 +87,13 @@ class Reader:
             raise BundleError("the bundle holds bytes between its parts")
         return digest.hexdigest()
 
-    def bytes(self, size: int, largest: int) -> bytes:
+    def bytes(self, what: str, size: int, largest: int) -> bytes:
         """A small member's content.
 
         :raises BundleError: it is not small.
         """
         if size > largest:
-            raise BundleError(f"the bundle's manifest is too large: {size} bytes")
+            raise BundleError(f"the bundle's {what} is too large: {size} bytes")
         buffer = io.BytesIO()
         self.copy(size, lambda piece: void(buffer.write(piece)))
         return buffer.getvalue()

@@ -76,7 +76,7 @@ class Manifest(_Part):
     """:param subnet: the lab's addresses, CIDR. :param created: UTC. :param tools: versions, by name."""
 
     schema_version: Literal[1] = 1
-    lab: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    lab: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
     depth: Depth
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
     subnet: Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.0/24$")]
@@ -102,7 +102,9 @@ class Manifest(_Part):
 def parse(data: bytes) -> Manifest:
     """:raises BundleError: it is no manifest, or one from the future."""
     try:
-        content = json.loads(data, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+        content = json.loads(
+            data.decode("ascii"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError) as error:
         raise BundleError("the bundle's manifest is not valid JSON", str(error)[:300]) from error
     schema = content.get("schema_version") if isinstance(content, dict) else None
@@ -132,5 +134,4 @@ def _refuse_constant(name: str) -> Any:
 def _in_words(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)[:300]
-    lines = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}"[:200] for each in error.errors()[:5]]
-    return "\n".join(line.encode("ascii", "backslashreplace").decode() for line in lines)
+    return "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}"[:200] for each in error.errors()[:5])

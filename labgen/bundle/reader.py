@@ -67,7 +67,7 @@ def _head(reader: archive.Reader) -> tuple[Manifest, bytes]:
     member = reader.next()
     if member is None or not member.name.endswith(f"/{MANIFEST}"):
         raise BundleError("this is no bundle: it does not begin with a manifest")
-    text = reader.bytes(member.size, manifest.LARGEST)
+    text = reader.bytes("manifest", member.size, manifest.LARGEST)
     found = manifest.parse(text)
     if member.name != f"{found.lab}/{MANIFEST}":
         raise BundleError("the bundle's directory is not called as its lab")
@@ -80,7 +80,7 @@ def _read(reader: archive.Reader, staging: Path, progress: Progress, allowed: Pa
     member = reader.next()
     signed = None
     if member and member.name == f"{found.lab}/{SIGNATURE}":
-        signed = reader.bytes(member.size, signature.LARGEST)
+        signed = reader.bytes("signature", member.size, signature.LARGEST)
         member = reader.next()
     signed_by = signature.verify(text, signed, allowed)
     total = sum(part.size for part in found.parts)

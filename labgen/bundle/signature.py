@@ -5,6 +5,7 @@ ssh-keygen(1), section "-Y": the format is that of its ALLOWED SIGNERS.
 
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from labgen.errors import BundleError, HostError
@@ -22,7 +23,7 @@ def sign(manifest: bytes, key: Path) -> bytes:
         file = Path(scratch) / "manifest.json"
         file.write_bytes(manifest)
         result = _keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), str(file))
-        if result.returncode:
+        if result.status:
             raise BundleError(f"{key} cannot sign the bundle", result.stderr, "It must be a key of OpenSSH.")
         return file.with_suffix(".json.sig").read_bytes()
 
@@ -44,28 +45,29 @@ def verify(manifest: bytes, signature: bytes | None, allowed: Path | None) -> st
         file = Path(scratch) / "signature"
         file.write_bytes(signature)
         checked = _keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(file), stdin=manifest)
-        if checked.returncode:
+        if checked.status:
             raise BundleError("the bundle's signature does not belong to it", checked.stderr)
         fingerprint = checked.stdout.strip().rpartition(" key ")[2]
         if allowed is None:
             return f"{fingerprint}, which nobody has checked (--verify does)"
         found = _keygen("-Y", "find-principals", "-s", str(file), "-f", str(allowed))
-        for principal in found.stdout.splitlines() if found.returncode == 0 else []:
+        for principal in found.stdout.splitlines() if found.status == 0 else []:
             options = ("-n", NAMESPACE, "-I", principal, "-f", str(allowed), "-s", str(file))
-            if _keygen("-Y", "verify", *options, stdin=manifest).returncode == 0:
+            if _keygen("-Y", "verify", *options, stdin=manifest).status == 0:
                 return f"{principal} ({fingerprint})"
         raise BundleError(f"none of those in {allowed} signed the bundle", f"signed by {fingerprint}")
 
 
-def _keygen(*arguments: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[str]":
+@dataclass(frozen=True)
+class _Said:
+    status: int
+    stdout: str
+    stderr: str
+
+
+def _keygen(*arguments: str, stdin: bytes | None = None) -> _Said:
     try:
-        return subprocess.run(
-            ["ssh-keygen", *arguments],
-            input=stdin.decode() if stdin is not None else None,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        result = subprocess.run(["ssh-keygen", *arguments], input=stdin, capture_output=True, check=False)
     except FileNotFoundError as error:
         raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
+    return _Said(result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace"))

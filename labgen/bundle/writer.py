@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labgen.bundle import archive, signature
-from labgen.bundle.manifest import Manifest, Part
+from labgen.bundle.manifest import PART, Manifest, Part
 from labgen.errors import BundleError
 from labgen.progress import Amount, Progress
 
@@ -54,6 +54,16 @@ def write(
         raise BundleError(f"{file} cannot be written", str(error), f"Look for space: df -h {file.parent}") from error
 
 
+def unfit_names(lab: str, names: Collection[str]) -> list[str]:
+    """Those that a bundle of that lab cannot have parts of."""
+    folded = [name.casefold() for name in names]
+    return [
+        name
+        for name in names
+        if not PART.fullmatch(name) or not archive.can_hold(f"{lab}/{name}") or folded.count(name.casefold()) > 1
+    ]
+
+
 def _size(source: Path | bytes) -> int:
     return len(source) if isinstance(source, bytes) else source.stat().st_size
 
@@ -83,23 +93,22 @@ def _pieces(source: Path | bytes, amount: Amount) -> Iterator[bytes]:
 def _complete_or_absent(file: Path) -> Iterator[BinaryIO]:
     """A file without a name, which gets one at the end; on a file system that has no such, a named one beside it."""
     directory = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
-    partial = file.with_name(f"{file.name}.partial")
+    partial = None
     try:
         try:
             handle = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o600, dir_fd=directory)
-            nameless = True
         except OSError:
+            partial = file.with_name(f"{file.name}.partial")
             handle = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
-            nameless = False
         with os.fdopen(handle, "wb") as out:
             yield out
             out.flush()
             os.fsync(handle)
-            if nameless:
-                link = f"/proc/self/fd/{handle}"
-                os.link(link, file.name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=True)
-        if not nameless:
+            if partial is None:
+                os.link(f"/proc/self/fd/{handle}", file.name, dst_dir_fd=directory, follow_symlinks=True)
+        if partial:
             partial.rename(file)
     finally:
         os.close(directory)
-        partial.unlink(missing_ok=True)
+        if partial:
+            partial.unlink(missing_ok=True)

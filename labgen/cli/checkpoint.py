@@ -87,5 +87,6 @@ def delete(lab: str, label: str) -> None:
     """
     from labgen.lab import checkpoint as recipe
 
-    recipe.delete(lab, label)
+    with console.progress() as shown:
+        recipe.delete(lab, label, shown)
     click.echo(f"{lab}: checkpoint {label} is gone")

@@ -37,18 +37,23 @@ def emit(rows: Sequence[Mapping[str, object]], form: str, columns: Sequence[str]
         click.secho(text, bold=number == 0)
 
 
+def printable(text: str) -> str:
+    """What machines and strangers' files say must not steer the terminal: control characters are written out."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+
+
 def note(text: str) -> None:
     """A line on stderr that the user should see."""
-    click.secho(text, err=True, fg="yellow")
+    click.secho(printable(text), err=True, fg="yellow")
 
 
 def fail(error: LabgenError) -> None:
     """The three parts of an error on stderr."""
-    click.secho(f"error: {error.brief}", err=True, fg="red")
+    click.secho(f"error: {printable(error.brief)}", err=True, fg="red")
     for line in error.details.splitlines():
-        click.echo(f"  {line}", err=True)
+        click.echo(f"  {printable(line)}", err=True)
     if error.resolution:
-        click.echo(error.resolution, err=True)
+        click.echo(printable(error.resolution), err=True)
 
 
 @contextlib.contextmanager
@@ -82,7 +87,7 @@ class PlainProgress:
     def _say(self, text: str, node: str | None) -> None:
         seconds = time.monotonic() - self._start
         with self._lock:
-            click.echo(f"{seconds:6.1f}s  {f'{node}: ' if node else ''}{text}", err=True)
+            click.echo(f"{seconds:6.1f}s  {f'{node}: ' if node else ''}{printable(text)}", err=True)
 
 
 def _cell(value: object) -> str:

@@ -66,5 +66,7 @@ def prune(cache: bool, yes: bool, form: str) -> None:
         return
     if not yes:
         click.confirm("Remove all of it?", abort=True, err=True)
-    recipe.remove(orphans)
+    with console.progress() as shown:
+        shown.step("removing what is left over")
+        recipe.remove(orphans, shown)
     click.echo("removed", err=True)

@@ -77,11 +77,14 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
         imported = receive(file, name, verify, shown)
     lab = imported.journal.lab
     console.note(f"Signed by {imported.signed_by}." if imported.signed_by else "Nobody signed this file.")
+    if imported.with_key:
+        console.note("Its private key came along: whoever has the file can enter its machines.")
     if imported.readdressed:
-        console.note(
-            f"Its addresses are taken here: the lab gets {lab.network.subnet}, and at its first start\n"
-            "its Swarm is formed again around the first manager, with the services it has."
-        )
+        console.note(f"Its addresses are taken here: the lab gets {lab.network.subnet}.")
+        if imported.journal.complete and lab.orchestrator == "swarm":
+            console.note(
+                "At its first start its Swarm is formed again around the first manager, with the services it has."
+            )
     if imported.without_memory:
         console.note(f"Its machines cannot go on with their memory here: {imported.without_memory}.")
         console.note("They will boot from their disks.")

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from labgen.cli.console import printable
+
 LAB = ""
 
 
@@ -16,8 +18,8 @@ class LiveProgress:
     def __init__(self) -> None:
         self._display = RichProgress(
             SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.fields[node]}", style="bold"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.fields[node]}", style="bold", markup=False),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
@@ -32,13 +34,13 @@ class LiveProgress:
         self._display.stop()
 
     def step(self, text: str, node: str | None = None) -> None:
-        self._display.update(self._task(node), description=text, total=None)
+        self._display.update(self._task(node), description=printable(text), total=None)
 
     def done(self, text: str, node: str | None = None) -> None:
-        self._display.update(self._task(node), description=text, total=1, completed=1)
+        self._display.update(self._task(node), description=printable(text), total=1, completed=1)
 
     def note(self, text: str) -> None:
-        self._display.console.print(text, markup=False, highlight=False)
+        self._display.console.print(printable(text), markup=False, highlight=False)
 
     def _task(self, node: str | None) -> TaskID:
         name = node or LAB

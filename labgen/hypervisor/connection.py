@@ -179,6 +179,15 @@ class Hypervisor:
             elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
                 domain.resume()
 
+    def go_on(self, name: str) -> bool:
+        """Lets a machine go on that is paused, with its memory in place. :return: whether it was."""
+        with explained(f"letting {name} go on"):
+            domain = self._connection.lookupByName(name)
+            if domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+                return False
+            domain.resume()
+            return True
+
     def press_power_button(self, name: str) -> None:
         """Asks the machine to shut down; see :meth:`wait_until_off`."""
         with explained(f"shutting {name} down"):

@@ -43,6 +43,12 @@ class Overlays:
                 ElementTree.SubElement(disk, "source", file=f"{POOL_DIRECTORY}/{name}.{device}{SUFFIX}")
             domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
 
+    def are_there(self, name: str) -> bool:
+        """Whether a machine writes to overlays, or has left some."""
+        with explained(f"looking at the disks of {name}"):
+            sources = _sources(self._connection.lookupByName(name)).values()
+        return any(source.endswith(SUFFIX) for source in sources) or bool(self._left_over(name))
+
     def end(self, name: str) -> None:
         """Puts what the machine wrote since :meth:`begin` into its disks; does nothing if it never began.
 
@@ -61,9 +67,11 @@ class Overlays:
             finally:
                 if held and is_off and not is_saved:
                     domain.destroy()
-        for volume in self._pool.volumes(f"{name}."):
-            if volume.endswith(SUFFIX):
-                self._pool.remove(volume)
+        for volume in self._left_over(name):
+            self._pool.remove(volume)
+
+    def _left_over(self, name: str) -> list[str]:
+        return [volume for volume in self._pool.volumes(f"{name}.") if volume.endswith(SUFFIX)]
 
 
 def _merge(domain: libvirt.virDomain, device: str) -> None:

@@ -1,5 +1,6 @@
 """libvirt's pool that all labs' disks lie in, and its volumes."""
 
+import hashlib
 import io
 import time
 from collections.abc import Callable
@@ -60,24 +61,34 @@ class Pool:
         :param moved: told the bytes of each piece.
         """
         with explained(f"reading the volume {volume}"), target.open("xb") as file:
-            stream = self._connection.newStream()
-            self._opened().storageVolLookupByName(volume).download(stream, 0, 0)
 
             def take(_stream: libvirt.virStream, data: bytes, _opaque: None) -> int:
                 moved(len(data))
                 return file.write(data)
 
-            stream.recvAll(take, None)
-            stream.finish()
+            self._receive(volume, 0, take)
+
+    def digest(self, volume: str, moved: Callable[[int], None]) -> str:
+        """The sha256 of a volume's bytes, as they lie in the pool.
+
+        :param moved: told the bytes of each piece.
+        """
+        sha256 = hashlib.sha256()
+
+        def take(_stream: libvirt.virStream, data: bytes, _opaque: None) -> int:
+            moved(len(data))
+            sha256.update(data)
+            return len(data)
+
+        with explained(f"reading the volume {volume}"):
+            self._receive(volume, 0, take)
+        return sha256.hexdigest()
 
     def read_start(self, volume: str, length: int) -> bytes:
         """A volume's first bytes."""
         pieces: list[bytes] = []
         with explained(f"reading the volume {volume}"):
-            stream = self._connection.newStream()
-            self._opened().storageVolLookupByName(volume).download(stream, 0, length)
-            stream.recvAll(lambda _stream, data, _opaque: pieces.append(data), None)
-            stream.finish()
+            self._receive(volume, length, lambda _stream, data, _opaque: pieces.append(data))
         return b"".join(pieces)
 
     def write_start(self, volume: str, data: bytes) -> None:
@@ -133,6 +144,13 @@ class Pool:
     def remove(self, name: str) -> None:
         with explained(f"removing the volume {name}"):
             self._opened().storageVolLookupByName(name).delete()
+
+    def _receive(self, volume: str, length: int, take: Callable[[libvirt.virStream, bytes, None], object]) -> None:
+        """:param length: bytes from the beginning; 0 for all."""
+        stream = self._connection.newStream()
+        self._opened().storageVolLookupByName(volume).download(stream, 0, length)
+        stream.recvAll(take, None)
+        stream.finish()
 
     def _opened(self) -> libvirt.virStoragePool:
         known = {pool.name(): pool for pool in self._connection.listAllStoragePools()}

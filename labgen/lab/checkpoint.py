@@ -43,10 +43,8 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
         except BaseException:
             clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
             raise
-        checkpoint = replace(checkpoint, phase="complete")
-        checkpoints.save(name, checkpoint)
         _whole_again(journal, checkpoint, progress)
-    return checkpoint
+    return replace(checkpoint, phase="complete")
 
 
 def restore(name: str, label: str, progress: Progress) -> Checkpoint:
@@ -56,7 +54,7 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
     """
     with state.locked(name), Hypervisor.connect() as hypervisor:
         journal = state.load(name)
-        freeze.recover(journal.lab, hypervisor, progress)
+        clocks.adjust(journal.lab, freeze.recover(journal.lab, hypervisor, progress))
         checkpoint = checkpoints.load(name, label)
         if lacking := freeze.lacks(journal.lab, checkpoint, hypervisor):
             raise UsageError(
@@ -68,25 +66,30 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
         progress.step(f"restoring {label}")
         try:
             freeze.revert(journal.lab, checkpoint, hypervisor)
-        except HypervisorError as error:
+        except freeze.MemoryRefused as error:
             raise HypervisorError(
                 error.brief,
                 error.details,
                 f"The disks are those of {label!r} again; 'labgen start {name}' boots the machines from them.",
             ) from error
-        finally:
-            checkpoints.save(name, checkpoint)
+        except HypervisorError as error:
+            raise HypervisorError(
+                error.brief, error.details, f"The restore is not finished; 'labgen start {name}' goes on with it."
+            ) from error
         _whole_again(journal, checkpoint, progress)
     return checkpoint
 
 
-def delete(name: str, label: str) -> None:
-    """:raises UsageError: there is no such lab or checkpoint."""
+def delete(name: str, label: str, progress: Progress) -> None:
+    """:raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do."""
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = state.load(name).lab
         checkpoints.load(name, label)
-        freeze.release(lab, hypervisor)
-        freeze.drop(lab, label, hypervisor)
+        clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
+        for checkpoint in checkpoints.every(name):
+            if checkpoint.label == label:  # unless it was cut off, and so is gone already
+                progress.step(f"deleting {label}")
+                freeze.drop(lab, checkpoint, hypervisor)
 
 
 def listing(name: str) -> list[dict[str, object]]:
@@ -105,7 +108,7 @@ def listing(name: str) -> list[dict[str, object]]:
             "memory_bytes": sum(sizes.get(freeze.memory_volume(node, each.label), 0) for node in lab.nodes),
         }
         for each in checkpoints.every(name)
-        if each.phase != "saving"
+        if each.phase in {"complete", "restoring"}
     ]
 
 
@@ -119,15 +122,13 @@ def _keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Pr
     progress.step("keeping the disks")
     on_each(everyone, lambda node: hypervisor.snapshot_disks(node.domain, checkpoint.label))
     progress.step("going on")
-    on_each(running, lambda node: hypervisor.restore_memory(freeze.memory_volume(node, checkpoint.label)))
-    for node in running.values():
-        hypervisor.start(node.domain)
+    freeze.go_on_from_memory(lab, checkpoint, hypervisor)
 
 
 def _settled(name: str, hypervisor: Hypervisor, progress: Progress) -> Journal:
     """:raises UsageError: the lab is half-made or suspended."""
     journal = state.load_finished(name)
-    freeze.recover(journal.lab, hypervisor, progress)
+    clocks.adjust(journal.lab, freeze.recover(journal.lab, hypervisor, progress))
     if any(domain.state == "suspended" for domain in hypervisor.domains(journal.lab.prefix)):
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
     return journal

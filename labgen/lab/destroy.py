@@ -21,10 +21,20 @@ def destroy(name: str) -> None:
 
 
 def destroy_locked(name: str) -> None:
-    """The same for a caller that holds the lab's lock."""
-    prefix = f"{paths.owner()}_{name}_"
+    """The same for a caller that holds the lab's lock, which is gone afterwards."""
+    clear(name)
+    paths.lab_lock(name).unlink(missing_ok=True)
+
+
+def clear(name: str) -> None:
+    """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
     with Hypervisor.connect() as hypervisor:
-        sweep(hypervisor, prefix)
+        sweep(hypervisor, f"{paths.owner()}_{name}_")
+    remove_files(name)
+
+
+def remove_files(name: str) -> None:
+    """Removes a lab's directory and what registry and Vagrant know of it; libvirt is not asked."""
     directory = paths.lab(name)
     vagrant.forget(directory)
     # The journal goes last: until then the lab can be seen, and destroyed again.
@@ -35,7 +45,6 @@ def destroy_locked(name: str) -> None:
         shutil.rmtree(directory)
     with registry.locked():
         registry.save(registry.load().without_lab(name))
-    paths.lab_lock(name).unlink(missing_ok=True)
 
 
 def sweep(hypervisor: Hypervisor, prefix: str) -> None:

@@ -1,6 +1,5 @@
 """``export``: a lab as one file, for somebody else's host."""
 
-import importlib.metadata
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -53,6 +52,7 @@ def export(
     :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
     """
     _refuse_bad_place(file)
+    _refuse_bad_names(state.load(name).lab)
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = _exportable(name, depth, hypervisor, progress)
         with _workshop(name) as work:
@@ -84,6 +84,16 @@ def _refuse_bad_place(file: Path) -> None:
         raise UsageError(f"{directory} cannot be written", resolution="Choose another directory with -o.")
 
 
+def _refuse_bad_names(lab: Lab) -> None:
+    """A bundle's names are stricter than a profile's."""
+    if unfit := bundle.unfit_names(lab.name, _script_parts(lab)):
+        raise UsageError(
+            "a bundle cannot hold the lab's scripts under their names",
+            "\n".join(unfit),
+            "Each part of a path: at most 100 characters, and no dot in front; no two that differ in case alone.",
+        )
+
+
 @contextmanager
 def _workshop(name: str) -> Iterator[Path]:
     """Where the parts are made; also gone if an earlier export was killed."""
@@ -100,7 +110,7 @@ def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progr
     if depth == "recipe":
         return state.load(name).lab
     lab = state.load_finished(name).lab
-    freeze.recover(lab, hypervisor, progress)
+    clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     if missing := [node.name for node in lab.nodes if node.domain not in states]:
         raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"'labgen start {name}' repairs it.")
@@ -145,8 +155,7 @@ def _copy_machines(
     on_each({node.name: node for node in running}, lambda node: _write_back(lab, node))
     roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
     dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
-    progress.step("holding the machines still")
-    with freeze.held(lab, running, hypervisor, with_memory=with_memory) as paused:
+    with freeze.held(lab, running, hypervisor, progress, with_memory=with_memory) as paused:
         clocks.adjust(lab, {node.name for node in running})
         _copy("copying the disks", roots | dockers, hypervisor, progress)
         if with_memory:
@@ -222,12 +231,17 @@ def _text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> d
     directory = paths.lab(lab.name)
     profile = (directory / paths.PROFILE).read_text()
     parts: dict[str, Path | bytes] = {paths.PROFILE: profile.encode()}
-    for script in sorted({step.script for node in lab.nodes for step in node.steps}):
-        parts[f"{paths.GUEST_DIR}/{script}"] = (directory / paths.GUEST_DIR / script).read_bytes()
+    parts |= {name: (directory / name).read_bytes() for name in _script_parts(lab)}
     parts |= {name: text.encode() for name, text in handoff.files(_neutral(lab, profile), machines).items()}
     if with_secrets:
         parts[f"secrets/{paths.KEY}"] = (directory / paths.KEY).read_bytes()
     return parts
+
+
+def _script_parts(lab: Lab) -> list[str]:
+    return [
+        f"{paths.GUEST_DIR}/{script}" for script in sorted({step.script for node in lab.nodes for step in node.steps})
+    ]
 
 
 def _neutral(lab: Lab, profile: str) -> Lab:
@@ -260,7 +274,7 @@ def _manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Mani
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         subnet=lab.network.subnet,
         tools={
-            "labgen": importlib.metadata.version("labgen"),
+            "labgen": bundle.labgen_version(),
             "qemu": hypervisor.qemu_version(),
             "libvirt": hypervisor.version(),
         },

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from labgen import checkpoints
+from labgen import checkpoints, paths
 from labgen.checkpoints import Checkpoint
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
@@ -17,6 +17,10 @@ from labgen.progress import Progress
 OUTGOING = "_outgoing"  # on its way into a bundle
 RECEIVED = "_received"  # out of one, until its machine has gone on with it
 BUSY_LIMIT = 300  # seconds that saving a machine's memory may go on without us
+
+
+class MemoryRefused(HypervisorError):
+    """QEMU does not take a checkpoint's memory; the disks are those of the checkpoint, and the machines are off."""
 
 
 def running(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
@@ -39,7 +43,9 @@ def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[fl
 
 
 @contextlib.contextmanager
-def held(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, with_memory: bool) -> Iterator[float]:
+def held(
+    lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, progress: Progress, *, with_memory: bool
+) -> Iterator[float]:
     """The volumes of machines' disks as they are at one moment; the machines go on.
 
     Yields the seconds that they stood still.
@@ -50,22 +56,13 @@ def held(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, with_memory
     def hold(node: Node) -> None:
         hypervisor.overlays.begin(node.domain, memory_volume(node, OUTGOING) if with_memory else "")
 
+    progress.step("holding the machines still")
     try:
         with standing_still(nodes, hypervisor) as since:
             on_each({node.name: node for node in nodes}, hold)
         yield time.monotonic() - since
     finally:
-        release(lab, hypervisor)
-
-
-def release(lab: Lab, hypervisor: Hypervisor) -> None:
-    """Ends what :func:`held` began, also for a labgen that is gone: its disks and its memory."""
-    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
-    nodes = [node for node in lab.nodes if node.domain in machines]
-    settle(nodes, hypervisor)
-    for node in nodes:
-        hypervisor.overlays.end(node.domain)
-    drop_memory(lab, OUTGOING, hypervisor)
+        _let_go(lab, hypervisor, progress)
 
 
 def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
@@ -86,24 +83,36 @@ def drop_memory(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
         hypervisor.pool.remove(volume)
 
 
+def go_on_from_memory(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
+    """Restores the memory of all machines that had some, and lets them go on; the checkpoint is complete then.
+
+    :raises HypervisorError: libvirt refuses; none of the machines has run.
+    """
+    nodes = {name: lab.node(name) for name in checkpoint.memory}
+    on_each(nodes, lambda node: hypervisor.restore_memory(memory_volume(node, checkpoint.label)))
+    # Once a machine runs, its memory is older than its disk: nobody may undo or redo anything with it any more.
+    checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
+    for node in nodes.values():
+        hypervisor.start(node.domain)
+
+
 def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     """Makes all machines what they were, and lets them go on.
 
-    :raises HypervisorError: libvirt refuses; where it was the memory, the disks are those of the checkpoint.
+    :raises MemoryRefused: as it says; the checkpoint is complete.
+    :raises HypervisorError: libvirt refuses, perhaps half-way: it has to be done again before any machine runs.
     """
-    by_name = {node.name: node for node in lab.nodes}
-    with_memory = {name: by_name[name] for name in checkpoint.memory}
+    everyone = {node.name: node for node in lab.nodes}
     settle(list(lab.nodes), hypervisor)
-    on_each(by_name, lambda node: hypervisor.cut_power(node.domain))
-    on_each(by_name, lambda node: hypervisor.revert_disks(node.domain, checkpoint.label))
+    on_each(everyone, lambda node: hypervisor.cut_power(node.domain))
+    on_each(everyone, lambda node: hypervisor.revert_disks(node.domain, checkpoint.label))
     try:
-        on_each(with_memory, lambda node: hypervisor.restore_memory(memory_volume(node, checkpoint.label)))
-    except HypervisorError:
+        go_on_from_memory(lab, checkpoint, hypervisor)
+    except HypervisorError as error:
         # One from its memory and one from its disk would not fit together.
-        on_each(by_name, lambda node: hypervisor.cut_power(node.domain))
-        raise
-    for node in with_memory.values():
-        hypervisor.start(node.domain)
+        on_each(everyone, lambda node: hypervisor.cut_power(node.domain))
+        checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
+        raise MemoryRefused(error.brief, error.details) from error
 
 
 def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]:
@@ -119,38 +128,58 @@ def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]
     ]
 
 
-def drop(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
+def drop(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     """Removes a checkpoint: memory, disks' snapshots, record; also what there is of one that was cut off."""
+    checkpoints.save(lab.name, replace(checkpoint, phase="dropping"))
+    drop_memory(lab, checkpoint.label, hypervisor)
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
     for node in lab.nodes:
         if node.domain in machines:
-            hypervisor.forget_disks(node.domain, label)
-        volume = memory_volume(node, label)
-        if volume in hypervisor.pool.volumes(volume):
-            hypervisor.pool.remove(volume)
-    checkpoints.remove(lab.name, label)
+            hypervisor.forget_disks(node.domain, checkpoint.label)
+    checkpoints.remove(lab.name, checkpoint.label)
 
 
 def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
-    """Undoes an export or a save, or finishes a restore, that was cut off.
+    """Undoes an export or a save, or finishes a restore, that was cut off; machines that stand still go on.
 
-    :return: the nodes whose machines go on from saved memory; their clocks are behind.
+    :return: the nodes whose machines went on; their clocks are behind.
+    :raises HypervisorError: libvirt refuses; the next call tries again.
     """
-    release(lab, hypervisor)
+    _let_go(lab, hypervisor, progress)
     touched: set[str] = set()
     for checkpoint in checkpoints.every(lab.name):
         if checkpoint.phase == "saving":
             progress.note(f"saving the checkpoint {checkpoint.label} was cut off: undone")
             _wake(lab, checkpoint, hypervisor)
-            drop(lab, checkpoint.label, hypervisor)
+            drop(lab, checkpoint, hypervisor)
             touched |= set(checkpoint.memory)
+        elif checkpoint.phase == "dropping":
+            drop(lab, checkpoint, hypervisor)
         elif checkpoint.phase == "restoring" and not lacks(lab, checkpoint, hypervisor):
             progress.note(f"restoring the checkpoint {checkpoint.label} was cut off: done again")
-            with contextlib.suppress(HypervisorError):  # the disks are back; the machines boot from them
+            with contextlib.suppress(MemoryRefused):  # the machines boot from their disks
                 revert(lab, checkpoint, hypervisor)
-            checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
             touched |= set(checkpoint.memory)
+    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
+    for node in lab.nodes:
+        if node.domain in machines and hypervisor.go_on(node.domain):
+            progress.note(f"{node.name} stood still: it goes on")
+            touched.add(node.name)
     return touched
+
+
+def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
+    """Ends what :func:`held` began, also for a labgen that is gone: overlays and memory."""
+    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
+    nodes = [node for node in lab.nodes if node.domain in machines]
+    settle(nodes, hypervisor)
+    for node in nodes:
+        if hypervisor.overlays.are_there(node.domain):
+            progress.step("putting what it wrote meanwhile into its disks", node.name)
+            # A machine that is off meanwhile is started for it.
+            hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
+            hypervisor.overlays.end(node.domain)
+    drop_memory(lab, OUTGOING, hypervisor)
 
 
 def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
@@ -159,10 +188,12 @@ def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     nodes = [lab.node(name) for name in checkpoint.memory if lab.node(name).domain in states]
     settle(nodes, hypervisor)
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    volumes = hypervisor.pool.volumes(lab.prefix)
     for node in nodes:
         volume = memory_volume(node, checkpoint.label)
-        if states.get(node.domain) == "stopped" and volume in hypervisor.pool.volumes(volume):
+        if states.get(node.domain) == "stopped" and volume in volumes:
             with contextlib.suppress(HypervisorError):  # half-written: it boots from its disk
                 hypervisor.restore_memory(volume)
+    checkpoints.save(lab.name, replace(checkpoint, phase="dropping"))  # as above: from here on it is worthless
     for node in nodes:
         hypervisor.start(node.domain)

@@ -1,54 +1,101 @@
 """What came in a bundle takes its place on this host: disks and memory as volumes, and machines of them."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from labgen import boxes, disks, handoff, paths, savefile, vagrant
-from labgen.bundle import Manifest, Received
+from labgen import disks, handoff, paths, savefile, vagrant
+from labgen.bundle import Received
 from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
 from labgen.errors import BundleError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import freeze
+from labgen.lab import bases, freeze
 from labgen.lab.export import BOX_PART
 from labgen.model import Lab, Node
 from labgen.progress import Amount, Progress
 
-LARGEST_BOX = 64 * 2**30  # bytes that a box's disk may have
 LARGEST_DEVICES = 128 * 2**20  # bytes that a machine's devices may have beside its memory
 
 
 def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hypervisor, progress: Progress) -> None:
     """The received disks and perhaps memory as volumes, and machines that are off and have them.
 
-    :raises BundleError: a disk, a memory or the box is not what it should be. :raises LabgenError: as libvirt does.
+    :raises BundleError: a disk, a memory or the box is not what it should be, or there is too little space.
+    :raises LabgenError: as libvirt does.
     """
+    box = bases.image(received.manifest, received.parts.get(BOX_PART))
+    memory = _checked(lab, received, with_memory)
     hypervisor.pool.ensure()
+    _require_room(received, memory, hypervisor)
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
-    base = _place_base(received, hypervisor, progress)
-    public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
+    with bases.locked(received.manifest.box.sha256, progress):
+        base = bases.place(box, received.manifest.box.sha256, hypervisor, progress)
+        # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
+        for node in lab.nodes:
+            _place_machine(
+                lab, node, received, base, with_memory=with_memory, hypervisor=hypervisor, progress=progress
+            )
 
+
+def _checked(lab: Lab, received: Received, with_memory: bool) -> dict[str, int]:
+    """Refuses what is strange. :return: the bytes that each machine's memory unpacks to."""
+    for node in lab.nodes:
+        disks.refuse_strange(received.parts[handoff.root_part(node.name)], node.disk_gib * 2**30)
+        disks.refuse_strange(received.parts[handoff.docker_part(node.name)], node.storage_gib * 2**30)
+    if not with_memory:
+        return {}
+    return {
+        node.name: disks.refuse_strange(
+            received.parts[handoff.memory_part(node.name)], node.memory_mib * 2**20 + LARGEST_DEVICES
+        )
+        for node in lab.nodes
+    }
+
+
+def _require_room(received: Received, memory: Mapping[str, int], hypervisor: Hypervisor) -> None:
+    """Room in libvirt's pool for everything, and where the bundle is unpacked for one memory after the other."""
+    stored = sum(path.stat().st_size for name, path in received.parts.items() if name.startswith(("box/", "disks/")))
+    unpacked = max(memory.values(), default=0)
+    staging = next(iter(received.parts.values())).parent
+    for place, free, needed in (
+        (paths.POOL_DIRECTORY, hypervisor.pool.free_bytes(), stored + sum(memory.values())),
+        (str(staging), shutil.disk_usage(staging).free, unpacked),
+    ):
+        if free < needed:
+            raise BundleError(
+                "there is too little disk space for the lab",
+                f"{place} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB.",
+                "Free some, and import it again.",
+            )
+
+
+def _place_machine(
+    lab: Lab,
+    node: Node,
+    received: Received,
+    base: str,
+    *,
+    with_memory: bool,
+    hypervisor: Hypervisor,
+    progress: Progress,
+) -> None:
+    root, docker = (received.parts[name] for name in (handoff.root_part(node.name), handoff.docker_part(node.name)))
+    disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
+    amount = Amount("storing its disks", root.stat().st_size + docker.stat().st_size, progress, node.name)
+    hypervisor.pool.upload(root, root_volume(node), amount.more)
+    hypervisor.pool.upload(docker, docker_volume(node), amount.more)
+    if with_memory:
+        _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
     machine = received.manifest.machine
     built = Hardware(machine.type, machine.slots) if with_memory else Hardware()
-    # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
-    for node in lab.nodes:
-        root, docker = (
-            received.parts[name] for name in (handoff.root_part(node.name), handoff.docker_part(node.name))
-        )
-        disks.refuse_strange(root, node.disk_gib * 2**30)
-        disks.refuse_strange(docker, node.storage_gib * 2**30)
-        disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
-        amount = Amount("storing its disks", root.stat().st_size + docker.stat().st_size, progress, node.name)
-        hypervisor.pool.upload(root, root_volume(node), amount.more)
-        hypervisor.pool.upload(docker, docker_volume(node), amount.more)
-        if with_memory:
-            _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
-        uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
-        vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
-        progress.done("ready to start", node.name)
+    public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
+    uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
+    vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
+    progress.done("ready to start", node.name)
 
 
 def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Progress) -> None:
     """Memory as libvirt restores it. It begins where a definition belongs; the receiver's own is put there."""
-    disks.refuse_strange(part, node.memory_mib * 2**20 + LARGEST_DEVICES)
     memory = part.with_suffix(".memory")
     amount = Amount("unpacking its memory", part.stat().st_size, progress, node.name)
     disks.unpacked(part, memory, amount.more)
@@ -60,30 +107,3 @@ def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Prog
     amount = Amount("storing its memory", memory.stat().st_size, progress, node.name)
     hypervisor.pool.upload(memory, freeze.memory_volume(node, freeze.RECEIVED), amount.more)
     memory.unlink()
-
-
-def _place_base(received: Received, hypervisor: Hypervisor, progress: Progress) -> str:
-    """The volume that the root disks are overlays of: by its digest, so that no other box can take its place."""
-    box = received.manifest.box
-    volume = f"{paths.RECEIVED_BOXES}{box.sha256}.img"
-    if volume in hypervisor.pool.volumes(volume):
-        return volume
-    image = received.parts.get(BOX_PART) or _own_image(received.manifest)
-    if disks.digest(image) != box.sha256:
-        raise BundleError("the bundle's box is not the one that its disks belong to")
-    disks.refuse_strange(image, LARGEST_BOX)
-    amount = Amount("storing the box", image.stat().st_size, progress)
-    hypervisor.pool.upload(image, volume, amount.more)
-    return volume
-
-
-def _own_image(manifest: Manifest) -> Path:
-    """This host's own copy of a box that the bundle was made without."""
-    for box in boxes.built(manifest.box.name):
-        if box.version == manifest.box.version and disks.digest(box.image) == manifest.box.sha256:
-            return box.image
-    raise BundleError(
-        f"the bundle was made without its box, {manifest.box.name} {manifest.box.version}, and this host has no such",
-        f"sha256 of the image: {manifest.box.sha256}",
-        "Ask the sender for the box's directory, or for a bundle with the box in it.",
-    )

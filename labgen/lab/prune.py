@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from labgen import boxes, paths, registry, state, templates, vagrant
 from labgen.hypervisor import Hypervisor
-from labgen.lab import freeze, warm
+from labgen.lab import bases, clocks, freeze, warm
 from labgen.lab.destroy import sweep
-from labgen.paths import BOX_VOLUMES, RECEIVED_BOXES
+from labgen.paths import BOX_VOLUMES
+from labgen.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def find(*, cache: bool = False) -> Orphans:
                 if each.name.startswith(prefix) and _lab_of(each.name) not in living
             ],
             volumes=[name for name in hypervisor.pool.volumes(prefix) if _lab_of(name) not in living]
-            + _unused_box_volumes(hypervisor),
+            + _unused_box_volumes(hypervisor)
+            + bases.unused(hypervisor),
             directories=[name for name in state.names() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
             exports=[name for name in living if paths.outgoing(name).exists() and not state.is_locked(name)],
@@ -63,7 +65,7 @@ def find(*, cache: bool = False) -> Orphans:
         )
 
 
-def remove(orphans: Orphans) -> None:
+def remove(orphans: Orphans, progress: Progress) -> None:
     """:raises LabgenError: libvirt refuses."""
     gone = {_lab_of(name) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
     with Hypervisor.connect() as hypervisor:
@@ -74,15 +76,18 @@ def remove(orphans: Orphans) -> None:
                     _remove_remains(hypervisor, name)
         for name in orphans.exports:
             with contextlib.suppress(state.BusyError), state.locked(name):
-                freeze.release(state.load(name).lab, hypervisor)
+                lab = state.load(name).lab
+                behind = freeze.recover(lab, hypervisor, progress)
                 shutil.rmtree(paths.outgoing(name), ignore_errors=True)
+                clocks.adjust(lab, behind)
         for key in orphans.templates:
             with templates.locked(key):
                 warm.remove(key, hypervisor)
                 paths.template_lock(key).unlink(missing_ok=True)
         for volume in orphans.volumes:
-            if volume.startswith((BOX_VOLUMES, RECEIVED_BOXES)):
+            if volume.startswith(BOX_VOLUMES):
                 hypervisor.pool.remove(volume)
+        bases.remove_unused(hypervisor)
 
 
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
@@ -120,13 +125,12 @@ def _is_needed(key: str) -> bool:
 
 
 def _unused_box_volumes(hypervisor: Hypervisor) -> list[str]:
-    """Volumes of boxes that no disk lies on; of those that Vagrant uploaded the newest of their kind stay."""
+    """Volumes of boxes that Vagrant uploaded and no disk lies on; the newest of their kind stay."""
     newest = [box for name in boxes.known() if (box := boxes.find(name))]
     current = {f"{BOX_VOLUMES}{box.name}_vagrant_box_image_{box.version}" for box in newest}
     used = hypervisor.pool.backings()
-    replaced = [
+    return [
         volume
         for volume in hypervisor.pool.volumes(BOX_VOLUMES)
-        if re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current
+        if re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current and volume not in used
     ]
-    return [volume for volume in [*replaced, *hypervisor.pool.volumes(RECEIVED_BOXES)] if volume not in used]

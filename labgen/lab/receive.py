@@ -13,7 +13,7 @@ from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import placement
-from labgen.lab.destroy import destroy_locked
+from labgen.lab.destroy import clear, destroy_locked, remove_files
 from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
@@ -30,13 +30,14 @@ LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 class Imported:
     """:param signed_by: who vouches for the file; None: nobody.
 
-    :param readdressed: the sender's addresses are taken here.
+    :param readdressed: the sender's addresses are taken here. :param with_key: the lab's private key came along.
     :param without_memory: why the machines' memory, which came along, cannot be used here; empty if it can.
     """
 
     journal: Journal
     signed_by: str | None
     readdressed: bool
+    with_key: bool
     without_memory: str = ""
 
 
@@ -54,21 +55,31 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
                 f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
             )
         if called in state.names():
-            destroy_locked(called)  # what an import that was cut off left
+            clear(called)  # what an import that was cut off left
         try:
-            return _receive(file, called, verify, progress)
+            received, profile = _checked(file, called, verify, progress)
+        except BaseException:
+            remove_files(called)
+            paths.lab_lock(called).unlink()
+            raise
+        try:
+            return _made(called, received, profile, progress)
         except BaseException:
             destroy_locked(called)
             raise
 
 
-def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> Imported:
-    directory = paths.lab(name)
-    directory.mkdir(parents=True)
+def _checked(file: Path, name: str, verify: Path | None, progress: Progress) -> tuple[Received, Profile]:
+    """The bundle, unpacked, and its profile; nothing on the host depends on them yet."""
+    paths.lab(name).mkdir(parents=True)
     received = bundle.read(file, paths.incoming(name), progress, verify)
     profile = _profile(received)
     _refuse_incomplete(received.manifest, profile)
     _refuse_code(received, profile)
+    return received, profile
+
+
+def _made(name: str, received: Received, profile: Profile, progress: Progress) -> Imported:
     with Hypervisor.connect() as hypervisor:
         lab, readdressed = _planned(name, received.manifest, profile, hypervisor, progress)
         _write_files(lab, profile, received)
@@ -84,7 +95,7 @@ def _receive(file: Path, name: str, verify: Path | None, progress: Progress) -> 
     origin = Origin(readdressed and with_disks, with_disks and not with_key, "kept" if with_memory else "")
     journal = Journal(lab, "verified" if with_disks else "rendered", origin=origin)
     state.save(journal)
-    return Imported(journal, received.signed_by, readdressed, unfit)
+    return Imported(journal, received.signed_by, readdressed, with_key, unfit)
 
 
 def _profile(received: Received) -> Profile:
@@ -103,6 +114,8 @@ def _profile(received: Received) -> Profile:
 def _refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
     if manifest.box.name != profile.box:
         raise BundleError(f"the bundle's box is {manifest.box.name}, and its profile asks for {profile.box}")
+    if profile.network.subnet and str(profile.network.subnet) != manifest.subnet:
+        raise BundleError(f"the bundle's addresses are {manifest.subnet}, and its profile asks for others")
     wanted = {f"{paths.GUEST_DIR}/{script}" for script in _extra_scripts(profile)}
     if manifest.depth != "recipe":
         for spec in profile.node_specs():

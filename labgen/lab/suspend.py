@@ -16,7 +16,7 @@ def suspend(name: str, progress: Progress) -> bool:
     """
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = state.load(name).lab
-        freeze.recover(lab, hypervisor, progress)
+        clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
         running = freeze.running(lab, hypervisor)
         try:
             for node in running:

@@ -1,5 +1,6 @@
 """The lab's own key, and the host keys of its machines."""
 
+import base64
 import subprocess
 import threading
 from collections.abc import Collection, Mapping
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import paramiko
 
-from labgen.errors import HostError
+from labgen.errors import GuestError, HostError
 from labgen.files import write_atomically
 
 _writing = threading.Lock()
@@ -53,10 +54,18 @@ def take_key(private: str, path: Path) -> None:
 
 
 def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
-    """Makes the client accept the host keys in the file, and learn into it those of hosts it does not name."""
+    """Makes the client accept the host keys in the file, and learn into it those of hosts it does not name.
+
+    :raises GuestError: the file is damaged.
+    """
     with _writing:
         file.touch(mode=0o600)
-        client.load_host_keys(str(file))
+        try:
+            client.load_host_keys(str(file))
+        except (paramiko.hostkeys.InvalidHostKey, UnicodeDecodeError) as error:
+            raise GuestError(
+                "the record of the machines' host keys is damaged", f"{file}: {error}", "Remove that file."
+            ) from error
     client.set_missing_host_key_policy(_Learn(file))
 
 
@@ -69,12 +78,25 @@ def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
     """Replaces the host keys that are known of some addresses.
 
     :param keys: by address, each as in a file ``ssh_host_*_key.pub``; empty for none.
+    :raises GuestError: one is no key.
     """
+    for address, key in keys.items():
+        if key and not _is_host_key(key):
+            raise GuestError(f"the machine at {address} shows a host key that is none", key[:200])
     with _writing:
         known = file.read_text().splitlines() if file.exists() else []
         others = [line for line in known if line.split()[0] not in keys]
         new = [f"{address} {' '.join(key.split()[:2])}" for address, key in keys.items() if key]
         write_atomically(file, "".join(f"{line}\n" for line in [*others, *new]), 0o600)
+
+
+def _is_host_key(text: str) -> bool:
+    kind, _, rest = text.strip().partition(" ")
+    try:
+        paramiko.Ed25519Key(data=base64.b64decode(rest.partition(" ")[0], validate=True))
+    except (ValueError, paramiko.SSHException):
+        return False
+    return kind == "ssh-ed25519"
 
 
 class _Learn(paramiko.MissingHostKeyPolicy):

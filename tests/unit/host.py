@@ -1,5 +1,6 @@
 """A host without machines: libvirt's own test driver, a Vagrant that only defines, engines that live in memory."""
 
+import base64
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,7 +148,8 @@ class Host:
         identity = dict(variables or {})
         machine.identities.append(identity)
         self.awake.add(self.libvirt.lookupByName(domain).UUIDString())
-        return Result(0, f"ssh-ed25519 {identity['randomness'][:8]} \n", "")
+        key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes.fromhex(identity["randomness"])[:32]
+        return Result(0, f"ssh-ed25519 {base64.b64encode(key).decode()} \n", "")
 
     def run_all(
         self,
@@ -263,6 +265,7 @@ def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
             Hypervisor(self._connection).keep_memory(name, memory)
 
     monkeypatch.setattr(Overlays, "begin", begin)
+    monkeypatch.setattr(Overlays, "are_there", lambda _self, name: name in fake.held)
     monkeypatch.setattr(Overlays, "end", lambda _self, name: fake.held.discard(name))
 
 

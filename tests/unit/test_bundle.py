@@ -130,6 +130,38 @@ def test_what_cannot_be_finished_is_not_there(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_on_a_file_system_without_nameless_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refuse(path: str, flags: int, *arguments: int, **options: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(95, "Operation not supported")
+        return opened(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert bundle.peek(written(tmp_path)).lab == "lab"
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.labgen"]
+
+
+def test_what_else_lies_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "lab.labgen.partial").write_text("mine")
+    written(tmp_path)
+    assert (tmp_path / "lab.labgen.partial").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["guest/provision/.hidden.sh"],
+        ["guest/a.sh", "guest/A.sh"],
+        [f"guest/{'x' * 101}"],
+        [f"guest/{'/'.join(['x' * 60] * 3)}"],
+    ],
+)
+def test_names_that_no_bundle_can_have(names: list[str]) -> None:
+    assert bundle.unfit_names("l" * 40, ["guest/hosts.sh", *names]) == names
+
+
 def test_a_signature_is_checked_against_those_allowed(tmp_path: Path, keys: Keys) -> None:
     file = written(tmp_path, sign=keys.mine)
     received = bundle.read(file, tmp_path / "one", Silent(), keys.allowed)

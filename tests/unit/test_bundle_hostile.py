@@ -182,6 +182,13 @@ CASES: dict[str, bytes] = {
         member("lab/manifest.json.sig", b"garbage"), member("lab/profile.yaml", PROFILE)
     ),
     "a huge signature": made(member("lab/manifest.json.sig", b"x" * 2**17), member("lab/profile.yaml", PROFILE)),
+    "a manifest in another encoding, signed": made(
+        member("lab/manifest.json.sig", b"garbage"), manifest=json.dumps(MANIFEST).encode("utf-16")
+    ),
+    "a key that steers the terminal": made(manifest={**MANIFEST, "\x1b]0;owned\x07\x1b[2J": 1}),
+    "a lab's name that is too long": member(
+        f"{'x' * 41}/manifest.json", json.dumps({**MANIFEST, "lab": "x" * 41}).encode()
+    ),
     "a signature at the end": made(member("lab/profile.yaml", PROFILE), member("lab/manifest.json.sig", b"x")),
 }
 
@@ -217,6 +224,7 @@ def test_the_command_refuses_it(case: str, host: Host, run: Run, tmp_path: Path)
     assert ran.status == BundleError.exit_code == 70
     assert "error: " in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert all(each.isprintable() or each == "\n" for each in ran.stderr)
     assert ran.stdout == ""
     assert traces(host) == NOTHING
 

@@ -296,6 +296,20 @@ def test_progress_on_a_terminal_keeps_its_notes(capsys: pytest.CaptureFixture[st
     assert "[this] stays as it is" in capsys.readouterr().err
 
 
+def test_what_machines_say_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
+    with LiveProgress() as live:
+        live.note(hostile)
+    console.fail(HostError(hostile, hostile, hostile))
+    console.note(hostile)
+    with console.progress() as plain:
+        plain.step(hostile, "node")
+        plain.note(hostile)
+    said = capsys.readouterr().err
+    assert said.count("owned") == 7
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_printed(run: Run, shell: str) -> None:
     assert "_LABGEN_COMPLETE" in run("completion", shell).stdout

@@ -1,19 +1,21 @@
 """Export and import on libvirt's test driver, with real small disk images in place of its pool's."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labgen import bundle, disks, paths, registry, savefile, state, vagrant
 from labgen.bundle import Depth, Machine
-from labgen.errors import BundleError, HypervisorError, UsageError
+from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
-from labgen.lab import checkpoint, freeze, power, prune, status
+from labgen.lab import bases, checkpoint, freeze, power, prune, status
 from labgen.lab import export as export_module
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
@@ -48,6 +50,12 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         host.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
         moved(source.stat().st_size)
 
+    def digest(_self: Pool, volume: str, _moved: Callable[[int], None]) -> str:
+        return hashlib.sha256((directory / volume).read_bytes()).hexdigest()
+
+    def sizes(_self: Pool, prefix: str) -> dict[str, int]:
+        return {path.name: path.stat().st_size for path in directory.iterdir() if path.name.startswith(prefix)}
+
     def backing(_self: Pool, volume: str) -> str:
         named = json.loads(qemu_img("info", "-U", "--output=json", "-f", "qcow2", str(directory / volume)))
         return str(named.get("backing-filename", "")).rpartition("/")[2]
@@ -72,8 +80,9 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Hypervisor, "machine_types", lambda _self: {"pc-i440fx-7.2"})
     monkeypatch.setattr(Pool, "download", download)
     monkeypatch.setattr(Pool, "upload", upload)
+    monkeypatch.setattr(Pool, "digest", digest)
     monkeypatch.setattr(Pool, "backing", backing)
-    monkeypatch.setattr(Pool, "sizes", lambda _self, _prefix: {})
+    monkeypatch.setattr(Pool, "sizes", sizes)
     monkeypatch.setattr(paths, "POOL_DIRECTORY", str(directory))
     make()
     base = directory / "base.img"
@@ -162,7 +171,9 @@ def test_an_export_that_is_cut_off_lets_the_machines_go(
     assert {domain.state for domain in _domains("lab")} == {"running"}
 
 
-@pytest.mark.parametrize("next_command", [lambda: power.start("lab", Silent()), lambda: prune.remove(prune.find())])
+@pytest.mark.parametrize(
+    "next_command", [lambda: power.start("lab", Silent()), lambda: prune.remove(prune.find(), Silent())]
+)
 def test_what_an_export_that_was_killed_holds_is_let_go(
     host: Host, pool: Path, next_command: Callable[[], object]
 ) -> None:
@@ -304,6 +315,110 @@ def test_two_imports_live_side_by_side(host: Host, pool: Path, tmp_path: Path) -
     assert len(set(registry.load().subnets.values())) == 3
     macs = {node.mac for name in ("lab", "first", "second") for node in state.load(name).lab.nodes}
     assert len(macs) == 9
+
+
+def test_a_base_that_is_half_written_is_written_again(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path)
+    sha256 = bundle.peek(tmp_path / "lab.labgen").box.sha256
+    volume = f"labgen-base_{sha256}.img"
+    (pool / volume).write_bytes(b"half")
+    host.add_volume(volume)
+    receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert hashlib.sha256((pool / volume).read_bytes()).hexdigest() == sha256
+
+
+def test_a_base_whose_writing_is_interrupted_is_gone(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(tmp_path)
+
+    def begin(_self: Pool, _source: Path, volume: str, _moved: Callable[[int], None]) -> None:
+        host.add_volume(volume)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pool, "upload", begin)
+    with pytest.raises(KeyboardInterrupt):
+        receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert not any(name.startswith("labgen-base_") for name in host.volumes())
+    assert state.names() == ["lab"]
+
+
+def test_a_base_that_an_import_is_about_to_use_is_not_pruned(host: Host, pool: Path, tmp_path: Path) -> None:
+    exported(tmp_path)
+    receive(tmp_path / "lab.labgen", "second", None, Silent())
+    destroy("second")
+    for path in pool.glob("*_second_*"):
+        path.unlink()
+    found = prune.find()
+    sha256 = bundle.peek(tmp_path / "lab.labgen").box.sha256
+    assert found.volumes == [f"labgen-base_{sha256}.img"]
+    with bases.locked(sha256, Silent()):
+        prune.remove(found, Silent())
+        assert set(found.volumes) <= host.volumes()
+    prune.remove(found, Silent())
+    assert not set(found.volumes) & host.volumes()
+
+
+def test_an_import_keeps_its_lock_whatever_an_earlier_one_left(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    (paths.lab("second") / "incoming").mkdir(parents=True)
+    read = bundle.read
+    held: list[bool] = []
+
+    def watched(*arguments: Any) -> bundle.Received:
+        held.append(state.is_locked("second"))
+        return read(*arguments)
+
+    monkeypatch.setattr(bundle, "read", watched)
+    receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert held == [True]
+
+
+def test_a_damaged_bundle_is_told_also_where_libvirt_is_not(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise HostError("libvirt does not answer")
+
+    make()
+    exported(tmp_path, "recipe")
+    data = (tmp_path / "lab.labgen").read_bytes()
+    (tmp_path / "lab.labgen").write_bytes(data[:-1500])
+    monkeypatch.setattr(Hypervisor, "connect", refuse)
+    with pytest.raises(BundleError):
+        receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert state.names() == ["lab"]
+    assert not paths.lab_lock("second").exists()
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_stored(
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(tmp_path, "running")
+    monkeypatch.setattr(Pool, "free_bytes", lambda _self: 1000)
+    before = host.volumes()
+    with pytest.raises(BundleError, match="too little disk space") as caught:
+        receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert "GiB free" in caught.value.details
+    assert host.volumes() == before
+
+
+def test_scripts_that_no_bundle_can_hold_are_told_before_the_work(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".setup.sh").write_text("#!/bin/sh\n")
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(
+        "name: mine\nstorage: {driver: btrfs}\nnodes: {manager: {count: 1, role: manager, provision: [.setup.sh]}}\n"
+    )
+    make("lab", str(profile))
+    monkeypatch.setattr(freeze, "held", lambda *_, **__: pytest.fail("too late"))
+    with pytest.raises(UsageError, match="cannot hold") as caught:
+        exported(tmp_path)
+    assert ".setup.sh" in caught.value.details
 
 
 def test_without_the_box_this_host_has_to_have_it(host: Host, pool: Path, tmp_path: Path) -> None:

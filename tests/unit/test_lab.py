@@ -207,7 +207,7 @@ def test_prune_finds_what_belongs_to_no_lab(host: Host) -> None:
     orphans = prune.find()
     assert {name.split("_")[1] for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} == {"lost"}
     assert len(orphans.rows()) == 3 + 1 + 6 + 1 + 1
-    prune.remove(orphans)
+    prune.remove(orphans, Silent())
     assert prune.find().rows() == []
     assert make("kept").changed is False
 
@@ -220,7 +220,7 @@ def test_prune_takes_replaced_boxes_and_leaves_the_newest(host: Host) -> None:
         pool.createXML(f"<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>")
     orphans = prune.find()
     assert orphans.volumes == ["labgen-VAGRANTSLASH-debian13_vagrant_box_image_13.0.7_box.img"]
-    prune.remove(orphans)
+    prune.remove(orphans, Silent())
     assert prune.find().rows() == []
 
 

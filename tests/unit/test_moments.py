@@ -103,7 +103,7 @@ def test_a_checkpoint_is_saved_listed_restored_and_deleted(host: Host) -> None:
     assert states() == {"running"}
     assert host.machine("worker1").clock_is_set
 
-    checkpoint.delete("lab", "before")
+    checkpoint.delete("lab", "before", Silent())
     assert checkpoint.listing("lab") == []
     assert snapshots(host) == set()
     with pytest.raises(UsageError, match="no checkpoint"):
@@ -145,6 +145,100 @@ def test_a_save_that_fails_leaves_a_running_lab_and_no_checkpoint(
     assert snapshots(host) == set()
 
 
+def calls_of(method: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Fills itself with the first argument of each call of a method of Hypervisor from now on."""
+    original: Callable[..., None] = getattr(Hypervisor, method)
+    calls: list[str] = []
+
+    def call(self: Hypervisor, *arguments: str) -> None:
+        calls.append(arguments[0])
+        original(self, *arguments)
+
+    monkeypatch.setattr(Hypervisor, method, call)
+    return calls
+
+
+@pytest.mark.parametrize("error", [HypervisorError("no space"), KeyboardInterrupt()])
+def test_a_restore_that_is_cut_off_is_done_again_whole(
+    host: Host, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    make()
+    checkpoint.save("lab", "old", Silent())
+    with monkeypatch.context() as patch:
+        failing("revert_disks", patch, 1, error)
+        with pytest.raises(type(error)):
+            checkpoint.restore("lab", "old", Silent())
+    assert checkpoints.load("lab", "old").phase == "restoring"
+    reverted, remembered = calls_of("revert_disks", monkeypatch), calls_of("restore_memory", monkeypatch)
+    power.start("lab", Silent())
+    assert len(reverted) == len(remembered) == 3
+    assert states() == {"running"}
+    assert checkpoints.load("lab", "old").phase == "complete"
+
+
+def test_machines_that_have_run_are_not_given_the_memory_of_before(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C once they go on: the checkpoint is complete, and nobody undoes it with memory older than the disks."""
+    make()
+    with monkeypatch.context() as patch:
+        failing("start", patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save("lab", "kept", Silent())
+    assert checkpoints.load("lab", "kept").phase == "complete"
+    assert states() == {"running"}
+    remembered = calls_of("restore_memory", monkeypatch)
+    power.stop("lab", Silent())
+    power.start("lab", Silent())
+    assert not remembered
+
+
+def test_an_undo_that_was_cut_off_uses_no_memory_twice(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    with monkeypatch.context() as patch:
+        failing("snapshot_disks", patch, 1, KeyboardInterrupt())
+        failing("forget_disks", patch, 0, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save("lab", "half", Silent())
+    assert checkpoints.load("lab", "half").phase == "dropping"
+    assert checkpoint.listing("lab") == []
+    remembered = calls_of("restore_memory", monkeypatch)
+    power.stop("lab", Silent())
+    power.start("lab", Silent())
+    assert not remembered
+    assert states() == {"running"}
+    assert not list(state.paths.checkpoints("lab").glob("*"))
+    assert not any(name.endswith(".memory") for name in host.volumes())
+
+
+def test_what_was_cut_off_is_undone_before_it_is_deleted(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    checkpoint.save("lab", "cut", Silent())
+    checkpoints.save("lab", replace(checkpoints.load("lab", "cut"), phase="saving"))
+    with Hypervisor.connect() as hypervisor:
+        for node in state.load("lab").lab.nodes:
+            hypervisor.cut_power(node.domain)
+    remembered = calls_of("restore_memory", monkeypatch)
+    checkpoint.delete("lab", "cut", Silent())
+    assert len(remembered) == 3
+    assert states() == {"running"}
+    assert checkpoint.listing("lab") == []
+    assert snapshots(host) == set()
+
+
+def test_machines_that_a_killed_labgen_left_standing_still_go_on(host: Host) -> None:
+    make()
+    for node in state.load("lab").lab.nodes:
+        with Hypervisor.connect() as hypervisor:
+            hypervisor.pause(node.domain)
+    heard = Heard()
+    assert suspend("lab", heard)
+    assert sum("stood still" in note for note in heard.notes) == 3
+    assert all(host.machine(node).clock_is_set for node in NODES)
+    with Hypervisor.connect() as hypervisor:
+        assert not any(hypervisor.go_on(domain.name) for domain in hypervisor.domains(state.load("lab").lab.prefix))
+
+
 @pytest.mark.parametrize("phase", ["saving", "restoring"])
 def test_what_a_killed_labgen_left_is_finished_by_the_next(host: Host, phase: checkpoints.Phase) -> None:
     make()
@@ -183,7 +277,7 @@ def test_a_node_that_was_made_anew_has_no_checkpoint(host: Host) -> None:
         checkpoint.restore("lab", "old", Silent())
     assert "worker1" in caught.value.details
     assert states() == {"running"}
-    checkpoint.delete("lab", "old")
+    checkpoint.delete("lab", "old", Silent())
     assert checkpoint.listing("lab") == []
     assert not any(name.endswith(".memory") for name in host.volumes())
 

@@ -182,7 +182,7 @@ def test_prune_takes_templates_only_when_asked_or_useless(host: Host) -> None:
     everything = prune.find(cache=True)
     assert everything.templates == templates.keys()
     assert {"kind": "template", "name": templates.keys()[0]} in everything.rows()
-    prune.remove(everything)
+    prune.remove(everything, Silent())
     assert not template_volumes(host)
     assert not list(paths.templates().iterdir())
 
@@ -193,7 +193,7 @@ def test_prune_takes_what_a_killed_create_left_of_a_template(host: Host) -> None
     (paths.template(templates.keys()[0]) / templates.RECORD).unlink()
     found = prune.find()
     assert found.templates == templates.keys()
-    prune.remove(found)
+    prune.remove(found, Silent())
     assert not template_volumes(host)
     destroy("first")
     host.libvirt.storagePoolLookupByName("labgen").storageVolLookupByName("base.img").delete()
@@ -281,10 +281,36 @@ def test_a_script_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch)
         agent.run(fake, "domain", "sleep 1000")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["{}"],
+        ["no JSON"],
+        ['{"return": {}}', '{"return": []}'],
+        ['{"return": {}}', '{"return": {"pid": 7}}', '{"return": {}}'],
+        ['{"return": {}}', '{"return": {"pid": 7}}', '{"return": {"exited": true, "out-data": "YQ"}}'],
+        ['{"return": {}}', '{"return": {"pid": 7}}', '{"return": {"exited": true, "out-data": 5}}'],
+    ],
+)
+def test_an_agent_that_answers_nonsense_is_told(answers: list[str]) -> None:
+    with pytest.raises(GuestError, match="makes no sense"):
+        agent.run(Agent(answers), "domain", "echo")  # type: ignore[arg-type]
+
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBA"
+
+
 def test_host_keys_are_replaced_and_others_stay(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text("10.0.0.1 ssh-ed25519 old\n10.0.0.2 ssh-ed25519 other\n")
-    ssh.know_hosts(file, {"10.0.0.1": "ssh-ed25519 new comment\n"})
-    assert file.read_text().splitlines() == ["10.0.0.2 ssh-ed25519 other", "10.0.0.1 ssh-ed25519 new"]
+    ssh.know_hosts(file, {"10.0.0.1": f"{HOST_KEY} comment\n"})
+    assert file.read_text().splitlines() == ["10.0.0.2 ssh-ed25519 other", f"10.0.0.1 {HOST_KEY}"]
     ssh.forget_hosts(file, {"10.0.0.2"})
-    assert file.read_text().splitlines() == ["10.0.0.1 ssh-ed25519 new"]
+    assert file.read_text().splitlines() == [f"10.0.0.1 {HOST_KEY}"]
+
+
+@pytest.mark.parametrize("key", ["ssh-ed25519 AAA", "x y", "ssh-rsa " + HOST_KEY.split()[1], "ssh-ed25519", "@"])
+def test_what_is_no_host_key_is_not_learned(tmp_path: Path, key: str) -> None:
+    with pytest.raises(GuestError, match="that is none"):
+        ssh.know_hosts(tmp_path / "known_hosts", {"10.0.0.1": key})
+    assert not (tmp_path / "known_hosts").exists()
