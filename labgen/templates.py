@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from labgen import paths
 from labgen.errors import LabgenError
 from labgen.files import write_atomically
+from labgen.progress import Progress
 
 RECORD = "template.json"
 TURN_LIMIT = 300  # seconds
@@ -88,7 +89,7 @@ def memory_volume(key: str, node: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(key: str) -> Iterator[None]:
+def locked(key: str, progress: Progress) -> Iterator[None]:
     """Held by whoever makes, uses or removes the template; waits for its turn.
 
     :raises LabgenError: somebody else holds it for long.
@@ -96,13 +97,17 @@ def locked(key: str) -> Iterator[None]:
     paths.templates().mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(paths.template_lock(key))
     try:
-        lock.acquire(timeout=TURN_LIMIT)
-    except Timeout as error:
-        raise LabgenError(
-            "another labgen is busy with the template of this profile",
-            f"for more than {TURN_LIMIT} s; the lock is {paths.template_lock(key)}",
-            "End it, or create the lab with --cold.",
-        ) from error
+        lock.acquire(timeout=1)
+    except Timeout:
+        progress.step("waiting: another labgen is busy with the template of this profile")
+        try:
+            lock.acquire(timeout=TURN_LIMIT)
+        except Timeout as error:
+            raise LabgenError(
+                "another labgen is busy with the template of this profile",
+                f"for more than {TURN_LIMIT} s; the lock is {paths.template_lock(key)}",
+                "End it, or create the lab with --cold.",
+            ) from error
     try:
         yield
     finally:

@@ -145,8 +145,7 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     :return: the nodes whose machines went on; their clocks are behind.
     :raises HypervisorError: libvirt refuses; the next call tries again.
     """
-    _let_go(lab, hypervisor, progress)
-    touched: set[str] = set()
+    touched = _let_go(lab, hypervisor, progress)
     for checkpoint in checkpoints.every(lab.name):
         if checkpoint.phase == "saving":
             progress.note(f"saving the checkpoint {checkpoint.label} was cut off: undone")
@@ -168,18 +167,24 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     return touched
 
 
-def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Ends what :func:`held` began, also for a labgen that is gone: overlays and memory."""
+def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
+    """Ends what :func:`held` began, also for a labgen that is gone: overlays and memory.
+
+    :return: the nodes whose machines stood still, and went on.
+    """
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
     nodes = [node for node in lab.nodes if node.domain in machines]
     settle(nodes, hypervisor)
-    for node in nodes:
-        if hypervisor.overlays.are_there(node.domain):
-            progress.step("putting what it wrote meanwhile into its disks", node.name)
-            # A machine that is off meanwhile is started for it.
-            hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
-            hypervisor.overlays.end(node.domain)
+    overlaid = [node for node in nodes if hypervisor.overlays.are_there(node.domain)]
+    # QEMU lets nobody write to the disks of a machine whose memory it has saved, until it goes on.
+    touched = {node.name for node in overlaid if hypervisor.go_on(node.domain)}
+    for node in overlaid:
+        progress.step("putting what it wrote meanwhile into its disks", node.name)
+        # A machine that went off meanwhile is started for it.
+        hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
+        hypervisor.overlays.end(node.domain)
     drop_memory(lab, OUTGOING, hypervisor)
+    return touched
 
 
 def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:

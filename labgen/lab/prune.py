@@ -81,7 +81,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
                 shutil.rmtree(paths.outgoing(name), ignore_errors=True)
                 clocks.adjust(lab, behind)
         for key in orphans.templates:
-            with templates.locked(key):
+            with templates.locked(key, progress):
                 warm.remove(key, hypervisor)
                 paths.template_lock(key).unlink(missing_ok=True)
         for volume in orphans.volumes:

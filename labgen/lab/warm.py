@@ -33,7 +33,7 @@ def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
     :return: whether there was one; if it failed, it and what was made of it are gone, which is said.
     """
     key = _key(lab, hypervisor)
-    with templates.locked(key):
+    with templates.locked(key, progress):
         template = _usable(key, lab, hypervisor)
         if template is None:
             return False
@@ -56,7 +56,7 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
     The machines stand still for some seconds. What fails is said, and there is no template then.
     """
     key = _key(lab, hypervisor)
-    with templates.locked(key):
+    with templates.locked(key, progress):
         if templates.find(key) or not _has_room(lab, hypervisor):
             return
         progress.step("keeping the machines for the next create")
@@ -71,7 +71,7 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
         except BaseException:
             remove(key, hypervisor)
             raise
-    _limit_size(hypervisor)
+    _limit_size(hypervisor, progress)
 
 
 def remove(key: str, hypervisor: Hypervisor) -> None:
@@ -236,10 +236,10 @@ def _has_room(lab: Lab, hypervisor: Hypervisor) -> bool:
     return memory * 2 < hypervisor.pool.free_bytes()
 
 
-def _limit_size(hypervisor: Hypervisor) -> None:
+def _limit_size(hypervisor: Hypervisor, progress: Progress) -> None:
     """Removes templates, the one longest unused first, until the rest is small enough."""
     kept = templates.every()
     while sum(each.size for each in kept) > LARGEST:
         oldest = kept.pop(0)
-        with templates.locked(oldest.key):
+        with templates.locked(oldest.key, progress):
             remove(oldest.key, hypervisor)

@@ -205,13 +205,17 @@ def test_prune_leaves_a_template_that_is_being_made(host: Host) -> None:
     make("first", cold=False)
     key = templates.keys()[0]
     (paths.template(key) / templates.RECORD).unlink()
-    with templates.locked(key):
+    with templates.locked(key, Silent()):
         assert not prune.find().templates
 
 
 def test_a_template_that_somebody_holds_for_ever_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(templates, "TURN_LIMIT", 0.1)
-    with templates.locked("key"), pytest.raises(LabgenError, match="busy with the template"), templates.locked("key"):
+    with (
+        templates.locked("key", Silent()),
+        pytest.raises(LabgenError, match="busy with"),
+        templates.locked("key", Silent()),
+    ):
         pass
 
 
