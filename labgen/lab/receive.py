@@ -114,8 +114,6 @@ def _profile(received: Received) -> Profile:
 def _refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
     if manifest.box.name != profile.box:
         raise BundleError(f"the bundle's box is {manifest.box.name}, and its profile asks for {profile.box}")
-    if profile.network.subnet and str(profile.network.subnet) != manifest.subnet:
-        raise BundleError(f"the bundle's addresses are {manifest.subnet}, and its profile asks for others")
     wanted = {f"{paths.GUEST_DIR}/{script}" for script in _extra_scripts(profile)}
     if manifest.depth != "recipe":
         for spec in profile.node_specs():
@@ -158,7 +156,7 @@ def _box(manifest: Manifest) -> Box:
 def _planned(
     name: str, manifest: Manifest, profile: Profile, hypervisor: Hypervisor, progress: Progress
 ) -> tuple[Lab, bool]:
-    """The lab with the sender's addresses, if these are free here."""
+    """The lab with the sender's addresses, if these are free here; else with others, whatever the profile says."""
     host = accelerator.probe(progress)
     with registry.locked():
         known = registry.load()
@@ -170,11 +168,6 @@ def _planned(
         # A stranger's file decides only about addresses that lead nowhere else.
         wanted = IPv4Network(manifest.subnet)
         free = any(map(wanted.subnet_of, PRIVATE)) and subnets.is_free(manifest.subnet, used)
-        if not free and profile.network.subnet:
-            raise UsageError(
-                f"the lab's profile asks for {manifest.subnet}, which is taken here",
-                resolution="Remove what uses it: virsh net-list --all; labgen list",
-            )
         subnet = manifest.subnet if free else subnets.choose(None, used, subnets.pool())
         registry.save(known.with_lab(name, subnet))
     lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=paths.owner())

@@ -421,6 +421,23 @@ def test_scripts_that_no_bundle_can_hold_are_told_before_the_work(
     assert ".setup.sh" in caught.value.details
 
 
+def test_addresses_that_are_taken_are_not_insisted_on(host: Host, tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(
+        "name: mine\nstorage: {driver: btrfs}\nnetwork: {subnet: 10.99.1.0/24}\n"
+        "nodes: {manager: {count: 1, role: manager}}\n"
+    )
+    make("lab", str(profile))
+    exported(tmp_path, "recipe")
+    imported = receive(tmp_path / "lab.labgen", "second", None, Silent())
+    assert imported.readdressed
+    assert power.start("second", Silent()).changed
+    export("second", tmp_path / "again.labgen", "recipe", Silent())
+    destroy("lab")
+    assert not receive(tmp_path / "lab.labgen", "third", None, Silent()).readdressed
+    assert receive(tmp_path / "again.labgen", "fourth", None, Silent()).readdressed
+
+
 def test_without_the_box_this_host_has_to_have_it(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path, with_box=False)
     destroy("lab")
