@@ -4,11 +4,11 @@ A template is its record and its disks' copies in the cache, and its machines' m
 written last: without it the rest is a remainder.
 """
 
-import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from labgen import paths
-from labgen.errors import LabgenError
 from labgen.files import write_atomically
 from labgen.progress import Progress
+from labgen.turns import turn
 
 RECORD = "template.json"
 TURN_LIMIT = 300  # seconds
@@ -88,30 +88,14 @@ def memory_volume(key: str, node: str) -> str:
     return f"{paths.template_volumes()}{key}.{node}.memory"
 
 
-@contextlib.contextmanager
-def locked(key: str, progress: Progress) -> Iterator[None]:
-    """Held by whoever makes, uses or removes the template; waits for its turn.
+def locked(key: str, progress: Progress) -> AbstractContextManager[None]:
+    """Held by whoever makes, uses or removes the template.
 
     :raises LabgenError: somebody else holds it for long.
     """
-    paths.templates().mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(paths.template_lock(key))
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        progress.step("waiting: another labgen is busy with the template of this profile")
-        try:
-            lock.acquire(timeout=TURN_LIMIT)
-        except Timeout as error:
-            raise LabgenError(
-                "another labgen is busy with the template of this profile",
-                f"for more than {TURN_LIMIT} s; the lock is {paths.template_lock(key)}",
-                "End it, or create the lab with --cold.",
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    why = "another labgen is busy with the template of this profile"
+    resolution = "End it, or create the lab with --cold."
+    return turn(paths.template_lock(key), TURN_LIMIT, why, resolution, progress)
 
 
 def is_locked(key: str) -> bool:

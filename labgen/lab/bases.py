@@ -1,7 +1,7 @@
 """Boxes that came in bundles: volumes that imported disks lie on, called after their digest, of all labs alike."""
 
 import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,36 +12,19 @@ from labgen.errors import BundleError, LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.paths import RECEIVED_BOXES
 from labgen.progress import Amount, Progress
+from labgen.turns import turn
 
 LARGEST = 64 * 2**30  # bytes that a box's disk may have
 TURN_LIMIT = 900  # seconds
 
 
-@contextlib.contextmanager
-def locked(sha256: str, progress: Progress) -> Iterator[None]:
+def locked(sha256: str, progress: Progress) -> AbstractContextManager[None]:
     """Held until the first disk lies on the box: two imports do not store it at once, and no prune removes it.
 
     :raises LabgenError: another import holds it for long.
     """
-    path = paths.base_lock(sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        progress.step("waiting: another lab with the same box is being imported")
-        try:
-            lock.acquire(timeout=TURN_LIMIT)
-        except Timeout as error:
-            raise LabgenError(
-                "another import is busy with the same box",
-                f"for more than {TURN_LIMIT} s; the lock is {path}",
-                "Wait for it, or end it.",
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    why = "another lab with the same box is being imported"
+    return turn(paths.base_lock(sha256), TURN_LIMIT, why, "Wait for that import, or end it.", progress)
 
 
 def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) -> str:

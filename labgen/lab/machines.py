@@ -2,10 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from labgen import paths, ssh, vagrant
 from labgen.errors import GuestError, HypervisorError, LabgenError
@@ -13,10 +10,12 @@ from labgen.hypervisor import DomainState, Hypervisor
 from labgen.lab import access
 from labgen.model import Lab, Node
 from labgen.progress import Progress
+from labgen.turns import turn
 
 # Seconds until a machine lets us in. The machines of a lab share the host's processors: each slows the others.
 BOOT_LIMIT = 300
 BOOT_LIMIT_PER_NODE = {"kvm": 20, "tcg": 180}
+TURN_LIMIT = 3600  # seconds that another lab's boot may take before ours begins
 
 
 class Boot:
@@ -38,7 +37,8 @@ class Boot:
     def _run(self) -> None:
         directory = paths.lab(self._lab.name)
         try:
-            with _one_at_a_time(self._progress):
+            why = "another lab is being booted"
+            with turn(paths.vagrant_lock(), TURN_LIMIT, why, "Wait until it is up.", self._progress):
                 vagrant.up(directory, directory / paths.LOGS / "vagrant.log")
         except LabgenError as error:
             self.failure = error
@@ -136,18 +136,3 @@ def _evidence(lab: Lab, node: Node) -> str:
         console = console_log(lab, node).read_text(errors="replace").splitlines()
         lines += ["last lines of its console:", *(f"  {line}" for line in console[-8:])]
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(progress: Progress) -> Iterator[None]:
-    lock = FileLock(paths.vagrant_lock())
-    paths.vagrant_lock().parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        progress.step("waiting: another lab is being booted")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

@@ -19,6 +19,7 @@ LAYERS = [
         "checkpoints",
         "savefile",
         "templates",
+        "turns",
         "bundle",
         "disks",
         "hypervisor",
