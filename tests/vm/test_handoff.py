@@ -199,7 +199,8 @@ def test_two_imports_side_by_side(lab: str, tmp_path: Path) -> None:
     node_output("sent", "manager1", "sh", "-c", "echo treasure | sudo tee /var/lib/docker/volumes/box/_data/file")
     going, home = node_output("sent", "manager1", "sh", "-c", GOING), addresses("sent")
     file = tmp_path / "sent.labgen"
-    labgen("export", "sent", "--depth", "running", "-o", str(file))
+    labgen("export", "sent", "--depth", "running", "--exclude-box", "-o", str(file))
+    assert "/box/" not in subprocess.run(["tar", "-tf", str(file)], capture_output=True, text=True, check=True).stdout
     labgen("destroy", "sent", "--yes")
     other = on_other_hardware(file, tmp_path)
 
