@@ -104,10 +104,10 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: boo
     lab = journal.lab
     hypervisor.pool.ensure()
     hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
-    behind = freeze.recover(lab, hypervisor, progress)
+    new = {node.name for node in machines.missing(lab, hypervisor)}
+    behind = freeze.recover(lab, hypervisor, progress) - new
     if journal.origin and journal.origin.memory:
         journal = _gone_on(journal, journal.origin, hypervisor, progress)
-    new = {node.name for node in machines.missing(lab, hypervisor)}
     ssh.forget_hosts(paths.lab(lab.name) / paths.KNOWN_HOSTS, {lab.node(name).address for name in new})
     afresh = not cold and not journal.complete and len(new) == len(lab.nodes)
     awake = afresh and warm.awaken(lab, hypervisor, progress)

@@ -188,6 +188,23 @@ def test_prune_takes_templates_only_when_asked_or_useless(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("base")
+def test_a_machine_that_a_killed_warm_create_left_paused_is_made_anew(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("first", cold=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(warm, "_renew", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            make("second", cold=False)
+    with Hypervisor.connect() as hypervisor:
+        for node in state.load("second").lab.nodes:
+            hypervisor.pause(node.domain)
+    make("second")  # a cold one: nobody waits for the machines that are gone
+    assert host.ups == 2
+    assert state.load("second").complete
+
+
+@pytest.mark.usefixtures("base")
 def test_prune_takes_what_a_killed_create_left_of_a_template(host: Host) -> None:
     make("first", cold=False)
     (paths.template(templates.keys()[0]) / templates.RECORD).unlink()
