@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from labgen import paths
 from labgen.errors import HostError, HypervisorError
 
 PROVIDER = "libvirt"
+RUBY_FRAME = re.compile(r"\s*(from )?/\S+\.rb:\d+:in ")  # of the backtrace that Vagrant prints behind the reason
 
 
 class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
@@ -136,7 +138,8 @@ def _explained(doing: str, log: Path) -> Iterator[None]:
     try:
         yield
     except subprocess.CalledProcessError as error:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        said = log.read_text(errors="replace").splitlines()
+        lines = [line for line in said if line.strip() and not RUBY_FRAME.match(line)]
         raise HypervisorError(f"{doing} failed", "\n".join(lines[-15:]), f"All that Vagrant said: {log}") from error
     except (RuntimeError, FileNotFoundError) as error:
         raise HostError("Vagrant is missing", str(error), "Run 'make install' or 'labgen doctor'.") from error
