@@ -3,7 +3,7 @@
 from labgen import state
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze
+from labgen.lab import freeze
 from labgen.lab.create import Outcome, go_on, note_failure, repair
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -20,7 +20,7 @@ def stop(name: str, progress: Progress) -> bool:
     """
     with state.locked(name), Hypervisor.connect() as hypervisor:
         lab = state.load(name).lab
-        clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
+        freeze.recover(lab, hypervisor, progress)  # the clocks do not matter any more
         states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
         if "suspended" in states.values():
             raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")

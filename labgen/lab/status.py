@@ -28,7 +28,7 @@ class Status:
     members: Mapping[str, Membership]
 
     def to_json(self) -> dict[str, Any]:
-        """The stable form that scripts read; see docs/status.md."""
+        """The stable form that scripts read; see docs/labs.md."""
         lab = self.journal.lab
         return {
             "lab": lab.name,
