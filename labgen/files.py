@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old or the new one."""
+"""Writing files so that a crash or a power cut leaves the old or the new one."""
 
 import os
 import tempfile
@@ -22,3 +22,13 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    """A name is on the disk only once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

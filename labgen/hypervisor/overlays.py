@@ -77,9 +77,10 @@ class Overlays:
 def _merge(domain: libvirt.virDomain, device: str) -> None:
     disk = _disk(domain, device)
     if disk.find("mirror") is None:  # else a labgen that is gone has begun it
-        below = disk.find("backingStore/source")
-        base = below.get("file") if below is not None else None
-        domain.blockCommit(device, base, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
+        # Shallow: into the volume right below, whatever libvirt shows of the chain. Without a base it would be the
+        # lowest, the box that all labs share.
+        flags = libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | libvirt.VIR_DOMAIN_BLOCK_COMMIT_SHALLOW
+        domain.blockCommit(device, None, None, 0, flags)
     deadline = time.monotonic() + MERGE_LIMIT
     while (mirror := _disk(domain, device).find("mirror")) is not None and mirror.get("ready") != "yes":
         if time.monotonic() > deadline:
