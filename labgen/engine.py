@@ -123,6 +123,10 @@ class Engine:
         with self._explained(f"joining the Swarm of {manager}"):
             self._client.swarm.join([f"{manager}:2377"], token, advertise_addr=address)
 
+    def swarm_unlock(self, key: str) -> None:
+        with self._explained("unlocking its Swarm"):
+            self._client.swarm.unlock(key)
+
     def swarm_leave(self) -> None:
         with self._explained("leaving its Swarm"):
             self._client.swarm.leave(force=True)

@@ -46,7 +46,7 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
         profile=profile.name,
         description=profile.description,
         prefix=prefix,
-        identity=f"labgen lab {name} of {owner}",
+        identity=identity_of(name, owner),
         accelerator=accelerator,
         box=box,
         network=Network(prefix.rstrip("_"), f"lg{_digest(prefix)[:8]}", subnet, addresses[0]),
@@ -55,6 +55,11 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
         swarm_pool=SWARM_POOL,
         nodes=nodes,
     )
+
+
+def identity_of(name: str, owner: str) -> str:
+    """What is written into every object of a lab in libvirt."""
+    return f"labgen lab {name} of {owner}"
 
 
 def guest_file(script: str) -> str:

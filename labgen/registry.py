@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from filelock import FileLock
 
-from labgen import paths
+from labgen import paths, state
+from labgen.errors import LabgenError
 from labgen.files import write_atomically
 
 
@@ -25,11 +26,17 @@ class Registry:
 
 
 def load() -> Registry:
-    """What is written; nothing yet is an empty registry."""
+    """What is written; if that is lost or damaged, what the labs' journals say."""
     try:
-        return Registry(json.loads(paths.registry().read_text())["subnets"])
-    except FileNotFoundError:
-        return Registry()
+        return Registry(dict(json.loads(paths.registry().read_text())["subnets"]))
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return Registry(dict(_in_journals()))
+
+
+def _in_journals() -> Iterator[tuple[str, str]]:
+    for name in state.names():
+        with contextlib.suppress(LabgenError):
+            yield name, state.load(name).lab.network.subnet
 
 
 def save(registry: Registry) -> None:

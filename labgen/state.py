@@ -26,6 +26,10 @@ class BusyError(LabgenError):
     """Somebody else is changing the lab."""
 
 
+class JournalLost(LabgenError):
+    """A lab's journal is not there, or cannot be read."""
+
+
 @dataclass(frozen=True)
 class NodeFacts:
     """What was found in a machine when it was verified."""
@@ -51,13 +55,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class Journal:
-    """:param failure: one sentence; empty while nothing has failed. :param facts: by node name."""
+    """:param failure: one sentence; empty while nothing has failed. :param facts: by node name.
+
+    :param rebuilding: the nodes whose rebuild has begun: they hold nothing yet.
+    """
 
     lab: Lab
     stage: Stage = "planned"
     failure: str = ""
     facts: Mapping[str, NodeFacts] = field(default_factory=dict)
     origin: Origin | None = None
+    rebuilding: frozenset[str] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -77,13 +85,17 @@ def save(journal: Journal) -> None:
         "failure": journal.failure,
         "facts": {name: asdict(facts) for name, facts in journal.facts.items()},
         "origin": asdict(journal.origin) if journal.origin else None,
+        "rebuilding": sorted(journal.rebuilding),
         "lab": journal.lab.to_json(),
     }
     write_atomically(paths.lab(journal.lab.name) / paths.STATE, json.dumps(content, indent=2) + "\n")
 
 
 def load(name: str) -> Journal:
-    """:raises UsageError: there is no such lab. :raises LabgenError: its journal cannot be read."""
+    """:raises UsageError: there is no such lab. :raises JournalLost: its journal cannot be read.
+
+    :raises LabgenError: a newer labgen wrote it.
+    """
     if name not in names():  # also whatever would lead out of the labs' directory
         raise _unknown(name)
     path = paths.lab(name) / paths.STATE
@@ -93,12 +105,23 @@ def load(name: str) -> Journal:
             raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
         facts = {node: NodeFacts(**each) for node, each in content["facts"].items()}
         origin = Origin(**content["origin"]) if content.get("origin") else None
-        return Journal(Lab.from_json(content["lab"]), content["stage"], content["failure"], facts, origin)
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        return Journal(
+            lab=Lab.from_json(content["lab"]),
+            stage=content["stage"],
+            failure=content["failure"],
+            facts=facts,
+            origin=origin,
+            rebuilding=frozenset(content.get("rebuilding", ())),
+        )
+    except PermissionError as error:
         raise LabgenError(
-            f"the journal of {name!r} is damaged",
+            f"the journal of {name!r} cannot be read", str(error), "Use labgen as its owner."
+        ) from error
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise JournalLost(
+            f"the journal of {name!r} is lost or damaged",
             f"{path}: {error}",
-            f"'labgen destroy {name}' removes what is left of the lab.",
+            f"'labgen start {name}' writes it again, if its machines are there; 'labgen destroy {name}' removes all.",
         ) from error
 
 

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,29 +17,59 @@ import vagrant
 
 from labgen import paths
 from labgen.errors import HostError, HypervisorError
+from labgen.files import write_atomically
 
 PROVIDER = "libvirt"
+POLL = 0.2  # seconds between two looks at a vagrant that runs
 RUBY_FRAME = re.compile(r"\s*(from )?/\S+\.rb:\d+:in ")  # of the backtrace that Vagrant prints behind the reason
 
 
 class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
-    """python-vagrant, with a vagrant that ends when labgen does: none is left behind to make machines.
+    """python-vagrant, with a vagrant that ends when labgen does, or says so: none is left behind to make machines.
 
-    Not by a gentler signal: it would begin to clean up, while the next labgen already repairs.
+    Not by a gentler signal: it would begin to clean up, while labgen already repairs or removes.
     """
+
+    cancelled: threading.Event | None = None
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
         return ["setpriv", "--pdeathsig", "KILL", *super()._make_vagrant_command(args)]
 
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        """In a session of its own: Ctrl-C on the terminal is labgen's to answer."""
+        command, cancelled = self._make_vagrant_command(args), self.cancelled or threading.Event()
+        with (
+            self.out_cm() as out,
+            self.err_cm() as err,
+            subprocess.Popen(
+                command,
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=self.env,
+                start_new_session=True,
+            ) as process,
+        ):
+            while process.poll() is None:
+                if cancelled.wait(POLL):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
 
-def up(directory: Path, log: Path) -> None:
+
+def up(directory: Path, log: Path, cancelled: threading.Event) -> None:
     """``vagrant up`` of all machines in parallel, without provisioning; returns when all are up.
 
-    :param log: what Vagrant says is added to this file.
-    :raises HypervisorError: Vagrant failed.
+    :param log: what Vagrant says is added to this file. :param cancelled: once it is set, Vagrant is killed.
+    :raises HypervisorError: Vagrant failed, or was killed.
     """
     with log.open("a") as file, _explained("booting the machines", log):
-        _vagrant(directory, file.fileno()).up(provider=PROVIDER, provision=False)
+        runner = _vagrant(directory, file.fileno())
+        runner.cancelled = cancelled
+        runner.up(provider=PROVIDER, provision=False)
 
 
 def validate(directory: Path) -> None:
@@ -76,37 +108,36 @@ def remove_box(name: str) -> None:
 def forget(directory: Path) -> None:
     """Removes a project's machines from Vagrant's machine index (``vagrant global-status``).
 
-    The format and the lock are those of Vagrant's machine_index.rb.
+    The format and the lock are those of Vagrant's machine_index.rb. An index that cannot be read is left as it is:
+    Vagrant itself says so, and nothing of the project depends on it.
     """
     index = paths.vagrant_home() / "data" / "machine-index" / "index"
     if not index.is_file():
         return
     with index.with_name("index.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        content = json.loads(index.read_text())
-        machines = content["machines"]
-        kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]) != directory}
-        if kept != machines:
-            temporary = index.with_name("index.labgen")
-            temporary.write_text(json.dumps({**content, "machines": kept}))
-            temporary.replace(index)
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+            content = json.loads(index.read_text())
+            machines = content["machines"]
+            kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]) != directory}
+            if kept != machines:
+                write_atomically(index, json.dumps({**content, "machines": kept}))
 
 
-def known_machines(directory: Path) -> set[str]:
-    """The names of the machines that Vagrant has a record of in a project."""
-    records = directory / ".vagrant" / "machines"
-    return {record.parent.parent.name for record in records.glob(f"*/{PROVIDER}/id") if record.stat().st_size}
+def known_machines(directory: Path) -> dict[str, str]:
+    """The machines that Vagrant has a record of in a project: their domains' UUIDs by their names."""
+    records = (directory / ".vagrant" / "machines").glob(f"*/{PROVIDER}/id")
+    return {record.parent.parent.name: uuid for record in records if (uuid := record.read_text().strip())}
 
 
 def know_machine(directory: Path, name: str, uuid: str) -> None:
-    """Makes a machine that libvirt has, and Vagrant did not make, one that Vagrant knows: its data files for it.
+    """Makes a machine that libvirt has one that Vagrant knows: writes its data files for it.
 
-    :param uuid: of its domain. The files are those that Vagrant's machine.rb reads.
+    :param uuid: of its domain. The files are those that Vagrant's machine.rb reads; ``id`` is the one that counts.
     """
     record = directory / ".vagrant" / "machines" / name / PROVIDER
-    record.mkdir(parents=True, exist_ok=True)
     for file, text in {"creator_uid": str(os.getuid()), "vagrant_cwd": str(directory), "id": uuid}.items():
-        (record / file).write_text(text)
+        write_atomically(record / file, text)
 
 
 def forget_machine(directory: Path, name: str) -> None:

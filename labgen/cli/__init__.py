@@ -28,6 +28,7 @@ COMMANDS = {
     "checkpoint": "checkpoint",
     "export": "handoff",
     "import": "handoff",
+    "rebuild": "rebuild",
     "destroy": "destroy",
     "prune": "destroy",
     "profile": "profile",

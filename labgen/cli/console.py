@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from labgen.errors import LabgenError
+from labgen.errors import LabgenError, UsageError
 from labgen.progress import Progress
 
 format_option = click.option(
@@ -54,6 +54,25 @@ def fail(error: LabgenError) -> None:
         click.echo(f"  {printable(line)}", err=True)
     if error.resolution:
         click.echo(printable(error.resolution), err=True)
+
+
+def is_interactive() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks before something is lost.
+
+    :param yes: the user has said so already. :raises UsageError: nobody is there to ask.
+    """
+    if yes:
+        return
+    if not is_interactive():
+        raise UsageError(
+            f"{question} There is no terminal to ask on", resolution="Say --yes to do it without a question."
+        )
+    click.confirm(question, abort=True, err=True)
 
 
 @contextlib.contextmanager

@@ -61,6 +61,10 @@ def prune(cache: bool, yes: bool, form: str) -> None:
     rows = orphans.rows()
     if rows or form == "json":
         console.emit(rows, form, ["kind", "name"])
+    for name in orphans.lost:
+        console.note(
+            f"{name} has lost its journal. 'labgen start {name}' writes it again, 'labgen destroy {name}' removes it."
+        )
     if not rows:
         click.echo("nothing is left over", err=True)
         return

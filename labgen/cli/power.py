@@ -1,8 +1,13 @@
 """``labgen stop``, ``start``, ``suspend`` and ``resume``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from labgen.cli import complete, console
+
+if TYPE_CHECKING:
+    from labgen.lab.create import Outcome
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
 
@@ -64,8 +69,27 @@ def resume(lab: str) -> None:
 
 
 def _start(lab: str) -> None:
-    from labgen.lab import power
-
-    with console.progress() as shown:
-        outcome = power.start(lab, shown)
+    outcome = _started(lab)
     click.echo(f"{lab} is running" if outcome.changed else f"{lab} is running as it should: nothing to do")
+
+
+def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
+    """Starts the lab; on a terminal, asks for what its cluster needs from the user."""
+    from labgen.lab import power
+    from labgen.orchestrators import ClusterGone, ClusterLocked
+
+    try:
+        with console.progress() as shown:
+            return power.start(lab, shown, new_cluster=new_cluster)
+    except ClusterLocked as error:
+        if not console.is_interactive():
+            raise
+        console.fail(error)
+        power.unlock(lab, click.prompt("Key (Ctrl-C leaves it locked)", hide_input=True, err=True))
+        return _started(lab)
+    except ClusterGone as error:
+        if not console.is_interactive():
+            raise
+        console.fail(error)
+        click.confirm("Form a new one, without what the old one held?", abort=True, err=True)
+        return _started(lab, new_cluster=True)

@@ -50,6 +50,7 @@ class Domain:
     name: str
     state: DomainState
     identity: str
+    uuid: str
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Hypervisor:
         """The domains whose names start so."""
         with explained("listing the domains"):
             return [
-                Domain(each.name(), _state(each), _description(each))
+                Domain(each.name(), _state(each), _description(each), each.UUIDString())
                 for each in self._connection.listAllDomains()
                 if each.name().startswith(prefix)
             ]
@@ -279,10 +280,10 @@ class Hypervisor:
         with explained(f"keeping the disks of {name}"):
             self._connection.lookupByName(name).snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"))
 
-    def has_kept_disks(self, name: str, label: str) -> bool:
-        """Whether :meth:`snapshot_disks` was called with that label."""
+    def kept_disks(self, name: str) -> list[str]:
+        """The labels that :meth:`snapshot_disks` was called with."""
         with explained(f"listing the snapshots of {name}"):
-            return label in self._connection.lookupByName(name).snapshotListNames()
+            return sorted(self._connection.lookupByName(name).snapshotListNames())
 
     def revert_disks(self, name: str, label: str) -> None:
         """Makes the disks of a machine that is off what they were."""

@@ -100,6 +100,22 @@ class Pool:
             stream.sendAll(lambda _stream, length, _opaque: rest.read(length), None)
             stream.finish()
 
+    def create(self, volume: str, gib: int, backing: str = "") -> None:
+        """Makes an empty disk, or one that begins as another volume is.
+
+        :param gib: its size, in GiB. :param backing: the volume that it is an overlay of; empty for none.
+        """
+        xml = ElementTree.Element("volume")
+        ElementTree.SubElement(xml, "name").text = volume
+        ElementTree.SubElement(xml, "capacity", unit="GiB").text = str(gib)
+        ElementTree.SubElement(ElementTree.SubElement(xml, "target"), "format", type="qcow2")
+        if backing:
+            below = ElementTree.SubElement(xml, "backingStore")
+            ElementTree.SubElement(below, "path").text = f"{POOL_DIRECTORY}/{backing}"
+            ElementTree.SubElement(below, "format", type="qcow2")
+        with explained(f"making the volume {volume}"):
+            self._opened().createXML(ElementTree.tostring(xml, encoding="unicode"))
+
     def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
         """Makes a volume of a disk image's bytes; libvirt then knows its format from them."""
         size = source.stat().st_size

@@ -1,6 +1,7 @@
 """``create``: from a profile to a running lab, or from a half-made or damaged one to a running one."""
 
 import contextlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -8,17 +9,17 @@ from pathlib import Path
 from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, subnets, vagrant
 from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze, machines, warm
+from labgen.lab import clocks, freeze, machines, parts, recovery, warm
 from labgen.lab.access import entered
 from labgen.lab.destroy import destroy_locked
-from labgen.lab.provision import inspect, provision
+from labgen.lab.provision import inspect, provision, start_docker
 from labgen.model import Accelerator, Box, Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
 from labgen.plan import HOSTS, guest_file, plan
 from labgen.profile import Loaded, dump, parse, read_script
 from labgen.progress import Progress
-from labgen.render import render, vagrantfile, write
+from labgen.render import network_xml, render, vagrantfile, write
 from labgen.state import Journal, NodeFacts, Origin
 
 
@@ -40,6 +41,8 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
     with state.locked(name):
         _refuse_another_profile(loaded, name)
         new = not state.exists(name)
+        if new:
+            recovery.refuse_lost(name)
         try:
             if not new and state.load(name).complete:
                 return repair(state.load(name), progress)
@@ -52,10 +55,14 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
             raise
 
 
-def repair(journal: Journal, progress: Progress) -> Outcome:
-    """Starts what is off in a lab that was complete before, and sees that the cluster is whole again."""
+def repair(journal: Journal, progress: Progress, *, new_cluster: bool = False) -> Outcome:
+    """Starts what is off in a lab that was complete before, and sees that the cluster is whole again.
+
+    :param new_cluster: the user has given up what the cluster holds.
+    :raises HypervisorError: part of a machine is gone. :raises ClusterError: the cluster is not as it should be.
+    """
     with Hypervisor.connect() as hypervisor:
-        return _run(journal, hypervisor, progress)
+        return _run(journal, hypervisor, progress, new_cluster=new_cluster)
 
 
 def go_on(journal: Journal, progress: Progress) -> Outcome:
@@ -96,15 +103,22 @@ def _make(loaded: Loaded, name: str, progress: Progress, cold: bool) -> Outcome:
         journal = _planned(loaded, name, box, hypervisor, progress)
         journal = _rendered(journal, loaded)
         _add_box(box, progress)
-        return _run(journal, hypervisor, progress, cold)
+        return _run(journal, hypervisor, progress, cold=cold)
 
 
-def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: bool = False) -> Outcome:
+def _run(
+    journal: Journal, hypervisor: Hypervisor, progress: Progress, *, cold: bool = False, new_cluster: bool = False
+) -> Outcome:
     """From files on disk to a checked cluster; what is there already is only looked at."""
     lab = journal.lab
     hypervisor.pool.ensure()
-    hypervisor.ensure_network(lab.network.name, (paths.lab(lab.name) / paths.NETWORK_XML).read_text())
-    new = {node.name for node in machines.missing(lab, hypervisor)}
+    hypervisor.ensure_network(lab.network.name, network_xml(lab))
+    if journal.complete:
+        parts.require_whole(lab, hypervisor)
+        parts.rewrite_records(lab, hypervisor, progress)
+        new = set(journal.rebuilding)
+    else:
+        new = {node.name for node in machines.clear_half_made(lab, hypervisor)}
     behind = freeze.recover(lab, hypervisor, progress) - new
     if journal.origin and journal.origin.memory:
         journal = _gone_on(journal, journal.origin, hypervisor, progress)
@@ -116,29 +130,52 @@ def _run(journal: Journal, hypervisor: Hypervisor, progress: Progress, cold: boo
     if behind:
         progress.step("setting the clocks")
         clocks.adjust(lab, behind)
-    boot = machines.Boot(lab, progress) if new and not awake else None
-    prepared = {node.name for node in lab.nodes if awake or (journal.complete and node.name not in new)}
-    preparation = _Preparation(lab, prepared, boot, progress)
-    with entered({node.name: partial(preparation.ready, node) for node in lab.nodes}) as connections:
+    lived_in = {node.name for node in lab.nodes if journal.complete} - new
+    prepared = {node.name for node in lab.nodes if awake}
+    with contextlib.ExitStack() as stack:
+        boots = bool(new) and not awake and not journal.complete
+        boot = stack.enter_context(machines.Boot(lab, progress)) if boots else None
+        preparation = _Preparation(lab, lived_in, prepared, boot, progress)
+        connect = {node.name: partial(preparation.ready, node) for node in lab.nodes}
+        connections = stack.enter_context(entered(connect))
         journal = _saved(journal.reached("provisioned") if not journal.complete else journal)
         if afresh and not awake:
             warm.keep(lab, hypervisor, progress)
-        orchestrator = ORCHESTRATORS[lab.orchestrator]
-        if journal.origin and journal.origin.readdressed:
-            on_each(connections, partial(_tell_addresses, lab, progress))
-            orchestrator.move(lab, connections, progress)
-        progress.step("forming the cluster" if new else "checking the cluster")
-        changed = orchestrator.form(lab, connections, progress)
-        if journal.origin and journal.origin.renew:
-            progress.step("renewing the join tokens")
-            orchestrator.renew_secrets(lab, connections)
-        journal = replace(journal, origin=None)
-        journal = _saved(journal.reached("clustered") if not journal.complete else journal)
+        empty = {node.name for node in lab.nodes} if new_cluster or _holds_nothing(journal) else new
+        journal, changed = _clustered(journal, connections, empty, progress)
         if boot:
             progress.step("waiting for Vagrant to finish")
             boot.wait()
-    journal = _saved(replace(journal.reached("verified"), facts=preparation.facts))
+    journal = _saved(replace(journal.reached("verified"), facts=preparation.facts, rebuilding=frozenset()))
     return Outcome(journal, changed or bool(started) or bool(new))
+
+
+def _holds_nothing(journal: Journal) -> bool:
+    """Whether the lab's cluster is to be formed of all nodes, whatever they are part of now."""
+    moved = journal.origin is not None and journal.origin.readdressed
+    managers = {node.name for node in journal.lab.managers}
+    return not journal.complete or moved or (bool(managers) and managers <= journal.rebuilding)
+
+
+def _clustered(
+    journal: Journal, connections: Mapping[str, ssh.Connection], empty: Collection[str], progress: Progress
+) -> tuple[Journal, bool]:
+    """Forms or checks the cluster. :return: also whether anything had to be done.
+
+    :param empty: the nodes that have nothing to lose in a cluster.
+    """
+    lab, origin = journal.lab, journal.origin
+    orchestrator = ORCHESTRATORS[lab.orchestrator]
+    if origin and origin.readdressed:
+        on_each(connections, partial(_tell_addresses, lab, progress))
+        orchestrator.move(lab, connections, progress)
+    progress.step("checking the cluster" if journal.complete else "forming the cluster")
+    changed = orchestrator.form(lab, connections, progress, empty=empty)
+    if origin and origin.renew:
+        progress.step("renewing the join tokens")
+        orchestrator.renew_secrets(lab, connections)
+    journal = replace(journal, origin=None)
+    return _saved(journal.reached("clustered") if not journal.complete else journal), changed
 
 
 def _gone_on(journal: Journal, origin: Origin, hypervisor: Hypervisor, progress: Progress) -> Journal:
@@ -167,10 +204,12 @@ def _gone_on(journal: Journal, origin: Origin, hypervisor: Hypervisor, progress:
 class _Preparation:
     """Enters nodes and prepares them, unless Docker already runs there as it should.
 
+    :param lived_in: the nodes that a user may have changed: nothing is set up there again.
     :param prepared: the nodes that have been prepared, as far as is known. :param facts: what was found, by node.
     """
 
     lab: Lab
+    lived_in: set[str]
     prepared: set[str]
     boot: machines.Boot | None
     progress: Progress
@@ -178,9 +217,13 @@ class _Preparation:
 
     def ready(self, node: Node) -> ssh.Connection:
         connection = machines.enter(self.lab, node, self.progress, self.boot)
-        found = _inspected(self.lab, node, connection) if node.name in self.prepared else None
+        looked_at = self.lived_in | self.prepared
+        found = _inspected(self.lab, node, connection) if node.name in looked_at else None
         if found is None:
-            provision(self.lab, node, connection, self.progress)
+            if node.name in self.lived_in:
+                start_docker(node, connection, self.progress)
+            else:
+                provision(self.lab, node, connection, self.progress)
             found = inspect(self.lab, node, connection)
         self.facts[node.name] = found
         self.progress.done("ready", node.name)

@@ -7,17 +7,28 @@ nor an intact journal is needed.
 import shutil
 
 from labgen import paths, registry, state, vagrant
-from labgen.errors import UsageError
-from labgen.hypervisor import Hypervisor
+from labgen.errors import HypervisorError, UsageError
+from labgen.hypervisor import URI, Hypervisor
+from labgen.plan import identity_of
 from labgen.suggestions import near
 
 
 def destroy(name: str) -> None:
-    """:raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses."""
-    if name not in state.names() and name not in registry.load().subnets:
+    """Removes a lab, and looks whether it is gone.
+
+    :raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses.
+    :raises HypervisorError: something of it is still there.
+    """
+    if name not in state.names() and name not in registry.load().subnets and not _is_in_libvirt(name):
         raise UsageError(f"there is no lab called {name!r}", near(name, state.names(), "labs"))
     with state.locked(name):
         destroy_locked(name)
+
+
+def _is_in_libvirt(name: str) -> bool:
+    prefix = f"{paths.owner()}_{name}_"
+    with Hypervisor.connect() as hypervisor:
+        return bool(hypervisor.domains(prefix) or hypervisor.pool.volumes(prefix))
 
 
 def destroy_locked(name: str) -> None:
@@ -28,9 +39,30 @@ def destroy_locked(name: str) -> None:
 
 def clear(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
+    prefix = f"{paths.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:
-        sweep(hypervisor, f"{paths.owner()}_{name}_")
+        sweep(hypervisor, prefix)
+        _require_gone(name, prefix, hypervisor)
     remove_files(name)
+
+
+def _require_gone(name: str, prefix: str, hypervisor: Hypervisor) -> None:
+    """By the lab's identity too: a machine that somebody renamed is still the lab's."""
+    identity = identity_of(name, paths.owner())
+    left = {
+        "machine": [
+            each.name for each in hypervisor.domains("") if each.name.startswith(prefix) or each.identity == identity
+        ],
+        "volume": hypervisor.pool.volumes(prefix),
+        "network": [each.name for each in hypervisor.networks() if each.name == prefix.rstrip("_")],
+    }
+    if lines := [f"{kind} {each}" for kind, names in left.items() for each in names]:
+        raise HypervisorError(
+            f"{name!r} is not gone: libvirt still has something of it",
+            "\n".join(lines),
+            f"Its directory was kept. Remove these yourself (virsh -c {URI} undefine, vol-delete, net-undefine), "
+            "then run the same command again.",
+        )
 
 
 def remove_files(name: str) -> None:

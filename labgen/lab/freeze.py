@@ -37,9 +37,10 @@ def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[fl
             hypervisor.pause(node.domain)
         yield since
     finally:
-        settle(nodes, hypervisor)  # after Ctrl-C libvirt may still be saving
-        for node in nodes:
-            hypervisor.start(node.domain)
+        try:
+            settle(nodes, hypervisor)  # after Ctrl-C libvirt may still be saving
+        finally:
+            wake(nodes, hypervisor)
 
 
 @contextlib.contextmanager
@@ -65,10 +66,17 @@ def held(
         _let_go(lab, hypervisor, progress)
 
 
+def wake(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
+    """Lets machines go on, or starts them; each of them, whatever becomes of the others.
+
+    :raises HypervisorError: some did not; it names them.
+    """
+    on_each({node.name: node for node in nodes}, lambda node: hypervisor.start(node.domain))
+
+
 def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
     """Waits until libvirt has finished what a labgen that is gone, or interrupted, asked it for."""
-    for node in nodes:
-        hypervisor.wait_until_idle(node.domain, BUSY_LIMIT)
+    on_each({node.name: node for node in nodes}, lambda node: hypervisor.wait_until_idle(node.domain, BUSY_LIMIT))
 
 
 def memory_volume(node: Node, label: str) -> str:
@@ -92,8 +100,7 @@ def go_on_from_memory(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) 
     on_each(nodes, lambda node: hypervisor.restore_memory(memory_volume(node, checkpoint.label)))
     # Once a machine runs, its memory is older than its disk: nobody may undo or redo anything with it any more.
     checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
-    for node in nodes.values():
-        hypervisor.start(node.domain)
+    wake(list(nodes.values()), hypervisor)
 
 
 def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
@@ -123,7 +130,7 @@ def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]
         node.name
         for node in lab.nodes
         if node.domain not in machines
-        or not hypervisor.has_kept_disks(node.domain, checkpoint.label)
+        or checkpoint.label not in hypervisor.kept_disks(node.domain)
         or (node.name in checkpoint.memory and memory_volume(node, checkpoint.label) not in volumes)
     ]
 
@@ -160,11 +167,10 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
                 revert(lab, checkpoint, hypervisor)
             touched |= set(checkpoint.memory)
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
-    for node in lab.nodes:
-        if node.domain in machines and hypervisor.go_on(node.domain):
-            progress.note(f"{node.name} stood still: it goes on")
-            touched.add(node.name)
-    return touched
+    paused = _resume_paused([node for node in lab.nodes if node.domain in machines], hypervisor)
+    for name in sorted(paused):
+        progress.note(f"{name} was paused: resumed")
+    return touched | paused
 
 
 def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
@@ -177,7 +183,7 @@ def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     settle(nodes, hypervisor)
     overlaid = [node for node in nodes if hypervisor.overlays.are_there(node.domain)]
     # QEMU lets nobody write to the disks of a machine whose memory it has saved, until it goes on.
-    touched = {node.name for node in overlaid if hypervisor.go_on(node.domain)}
+    touched = _resume_paused(overlaid, hypervisor)
     for node in overlaid:
         progress.step("putting what it wrote meanwhile into its disks", node.name)
         # A machine that went off meanwhile is started for it.
@@ -185,6 +191,12 @@ def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
         hypervisor.overlays.end(node.domain)
     drop_memory(lab, OUTGOING, hypervisor)
     return touched
+
+
+def _resume_paused(nodes: Sequence[Node], hypervisor: Hypervisor) -> set[str]:
+    """Resumes machines that are paused, each whatever becomes of the others. :return: their names."""
+    resumed = on_each({node.name: node for node in nodes}, lambda node: hypervisor.go_on(node.domain))
+    return {name for name, was_paused in resumed.items() if was_paused}
 
 
 def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
@@ -200,5 +212,4 @@ def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
             with contextlib.suppress(HypervisorError):  # half-written: it boots from its disk
                 hypervisor.restore_memory(volume)
     checkpoints.save(lab.name, replace(checkpoint, phase="dropping"))  # as above: from here on it is worthless
-    for node in nodes:
-        hypervisor.start(node.domain)
+    wake(nodes, hypervisor)

@@ -3,12 +3,14 @@
 import contextlib
 import threading
 from pathlib import Path
+from typing import Self
 
 from labgen import paths, ssh, vagrant
 from labgen.errors import GuestError, HypervisorError, LabgenError
-from labgen.hypervisor import DomainState, Hypervisor
+from labgen.hypervisor import URI, DomainState, Hypervisor
 from labgen.lab import access
 from labgen.model import Lab, Node
+from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.turns import turn
 
@@ -16,17 +18,29 @@ from labgen.turns import turn
 BOOT_LIMIT = 300
 BOOT_LIMIT_PER_NODE = {"kvm": 20, "tcg": 180}
 TURN_LIMIT = 3600  # seconds that another lab's boot may take before ours begins
+CANCEL_LIMIT = 10  # seconds for a killed Vagrant to be gone
 
 
 class Boot:
-    """``vagrant up`` in the background, so that each node can be prepared as soon as it answers."""
+    """``vagrant up`` in the background, so that each node can be prepared as soon as it answers.
+
+    A context manager: after it no Vagrant makes machines any more.
+    """
 
     def __init__(self, lab: Lab, progress: Progress) -> None:
         self.failure: LabgenError | None = None
         self._lab = lab
         self._progress = progress
+        self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cancelled.set()
+        self._thread.join(CANCEL_LIMIT)  # one that still waits for its turn makes nothing either
 
     def wait(self) -> None:
         """:raises LabgenError: Vagrant failed."""
@@ -39,17 +53,18 @@ class Boot:
         try:
             why = "another lab is being booted"
             with turn(paths.vagrant_lock(), TURN_LIMIT, why, "Wait until it is up.", self._progress):
-                vagrant.up(directory, directory / paths.LOGS / "vagrant.log")
+                if not self._cancelled.is_set():
+                    vagrant.up(directory, directory / paths.LOGS / "vagrant.log", self._cancelled)
         except LabgenError as error:
             self.failure = error
         except OSError as error:
             self.failure = LabgenError("Vagrant could not be run", str(error))
 
 
-def missing(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
-    """The nodes that have no domain, or one that Vagrant does not know.
+def clear_half_made(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
+    """Removes what a boot that was cut off left of machines: it would be in Vagrant's way.
 
-    What is left of such a machine, after a boot that was cut off, is removed: it would be in Vagrant's way.
+    Only for a lab that was never complete. :return: the nodes that have no machine now.
     """
     directory = paths.lab(lab.name)
     recorded = vagrant.known_machines(directory)
@@ -78,9 +93,10 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
     """
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     off = {node.name: states[node.domain] for node in lab.nodes if states.get(node.domain, "running") != "running"}
-    for name, was in off.items():
-        domain = lab.node(name).domain
-        progress.step("going on where it was suspended" if was == "suspended" else "switching on", name)
+
+    def switch_on(name: str) -> None:
+        domain, was = lab.node(name).domain, off[name]
+        progress.step("resuming" if was == "suspended" else "switching on", name)
         try:
             hypervisor.start(domain)
         except HypervisorError as error:
@@ -90,8 +106,10 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
                 f"{name} cannot go on where it was suspended",
                 error.details,
                 "To give its memory up and boot it from its disk:\n"
-                f"virsh -c qemu:///system managedsave-remove {domain}; labgen start {lab.name}",
+                f"virsh -c {URI} managedsave-remove {domain}; labgen start {lab.name}",
             ) from error
+
+    on_each({name: name for name in off}, switch_on)
     return off
 
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from labgen import disks, handoff, paths, savefile, vagrant
+from labgen import disks, handoff, paths, savefile, ssh, vagrant
 from labgen.bundle import Received
 from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
 from labgen.errors import BundleError
@@ -88,7 +88,7 @@ def _place_machine(
         _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
     machine = received.manifest.machine
     built = Hardware(machine.type, machine.slots) if with_memory else Hardware()
-    public_key = (paths.lab(lab.name) / f"{paths.KEY}.pub").read_text()
+    public_key = ssh.public_key(paths.lab(lab.name) / paths.KEY)
     uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
     vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
     progress.done("ready to start", node.name)

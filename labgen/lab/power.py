@@ -1,13 +1,17 @@
 """``stop`` and ``start``: the whole lab, off and on again."""
 
-from labgen import state
+from labgen import ssh, state
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import freeze
+from labgen.lab import freeze, recovery
+from labgen.lab.access import target
 from labgen.lab.create import Outcome, go_on, note_failure, repair
+from labgen.model import Node
+from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
 from labgen.progress import Progress
 
+LOGIN_LIMIT = 60  # seconds for a machine that runs to let us in
 OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containers first
 
 
@@ -40,15 +44,16 @@ def stop(name: str, progress: Progress) -> bool:
     return bool(running)
 
 
-def start(name: str, progress: Progress) -> Outcome:
+def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcome:
     """Starts all machines and waits until the cluster is whole again; makes those of a lab that was imported.
 
+    :param new_cluster: the user has given up what the cluster holds: form another one if need be.
     :raises UsageError: there is no such lab, or it has not even its files. :raises LabgenError: as create.
     """
     with state.locked(name):
-        journal = state.load(name)
+        journal = recovery.journal(name, progress)
         if journal.complete:
-            return repair(journal, progress)
+            return repair(journal, progress, new_cluster=new_cluster)
         if journal.stage == "planned":
             raise UsageError(
                 f"{name!r} was never made",
@@ -60,3 +65,18 @@ def start(name: str, progress: Progress) -> Outcome:
         except BaseException as error:
             note_failure(name, error)
             raise
+
+
+def unlock(name: str, key: str) -> None:
+    """Unlocks a lab's cluster; :func:`start` then finds it as it was.
+
+    :raises UsageError: there is no such lab. :raises ClusterError: the key is not the right one.
+    """
+    with state.locked(name):
+        lab = state.load(name).lab
+
+        def attempt(node: Node) -> None:
+            with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
+                ORCHESTRATORS[lab.orchestrator].unlock(connection, key)
+
+        on_each({node.name: node for node in lab.managers}, attempt)

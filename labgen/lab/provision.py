@@ -10,6 +10,8 @@ from labgen.ssh import Connection
 from labgen.state import NodeFacts
 from labgen.storage import DRIVERS
 
+START_LIMIT = 300  # seconds
+
 
 def provision(
     lab: Lab, node: Node, connection: Connection, progress: Progress, steps: Sequence[Step] | None = None
@@ -37,6 +39,22 @@ def provision(
             f"{begun[-1] if begun else 'preparing'} failed on {node.name} with exit status {result.status}",
             result.tail,
             f"All that it said: {log}",
+        )
+
+
+def start_docker(node: Node, connection: Connection, progress: Progress) -> None:
+    """Starts Docker where it is off; its configuration, and what else somebody may have changed, stays.
+
+    :raises GuestError: it does not start.
+    """
+    progress.step("starting Docker", node.name)
+    result = connection.run(["sudo", "-n", "systemctl", "start", "docker.service"], limit=START_LIMIT)
+    if result.status:
+        log = connection.run(["sudo", "-n", "journalctl", "-u", "docker.service", "-n", "20", "--no-pager"])
+        raise GuestError(
+            f"Docker does not start on {node.name}",
+            f"{result.tail}\n{log.stdout}",
+            "Nothing was changed there. Look at /etc/docker/daemon.json and /etc/fstab in the machine.",
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from labgen import boxes, paths, registry, state, templates, vagrant
 from labgen.hypervisor import Hypervisor
-from labgen.lab import bases, clocks, freeze, warm
+from labgen.lab import bases, clocks, freeze, recovery, warm
 from labgen.lab.destroy import sweep
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
@@ -20,6 +20,7 @@ class Orphans:
     :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
     :param reservations: of subnets, by the name of the lab that had it.
     :param exports: labs whose export was cut off. :param templates: the keys of those that no create will use.
+    :param lost: labs that only lack their journal. They are no leftovers, and stay.
     """
 
     domains: list[str] = field(default_factory=list)
@@ -29,6 +30,7 @@ class Orphans:
     reservations: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, object]]:
         kinds = {
@@ -48,6 +50,9 @@ def find(*, cache: bool = False) -> Orphans:
     living = {name for name in state.names() if state.exists(name) or state.is_locked(name)}
     with Hypervisor.connect() as hypervisor:
         prefix = f"{paths.owner()}_"
+        with_machines = {_lab_of(each.name) for each in hypervisor.domains(prefix)}
+        lost = {name for name in with_machines - living if recovery.may_be_possible(name)}
+        living |= lost
         return Orphans(
             domains=[each.name for each in hypervisor.domains(prefix) if _lab_of(each.name) not in living],
             networks=[
@@ -60,8 +65,9 @@ def find(*, cache: bool = False) -> Orphans:
             + bases.unused(hypervisor),
             directories=[name for name in state.names() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
-            exports=[name for name in living if paths.outgoing(name).exists() and not state.is_locked(name)],
+            exports=[name for name in living - lost if paths.outgoing(name).exists() and not state.is_locked(name)],
             templates=[key for key in _template_keys(hypervisor) if not _is_needed(key) or cache],
+            lost=sorted(lost),
         )
 
 

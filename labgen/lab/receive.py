@@ -12,7 +12,7 @@ from labgen import accelerator, bundle, handoff, paths, registry, ssh, state, su
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import placement
+from labgen.lab import placement, recovery
 from labgen.lab.destroy import clear, destroy_locked, remove_files
 from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
@@ -54,10 +54,12 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
             raise UsageError(
                 f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
             )
-        if called in state.names():
+        if paths.incoming(called).exists():
             clear(called)  # what an import that was cut off left
+        recovery.refuse_lost_files(called)
         try:
             received, profile = _checked(file, called, verify, progress)
+            recovery.refuse_lost(called)
         except BaseException:
             remove_files(called)
             paths.lab_lock(called).unlink()
@@ -71,7 +73,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
 
 def _checked(file: Path, name: str, verify: Path | None, progress: Progress) -> tuple[Received, Profile]:
     """The bundle, unpacked, and its profile; nothing on the host depends on them yet."""
-    paths.lab(name).mkdir(parents=True)
+    paths.lab(name).mkdir(parents=True, exist_ok=True)
     received = bundle.read(file, paths.incoming(name), progress, verify)
     profile = _profile(received)
     _refuse_incomplete(received.manifest, profile)
@@ -89,12 +91,12 @@ def _made(name: str, received: Received, profile: Profile, progress: Progress) -
             unfit = _unfit(lab, received.manifest, hypervisor) if received.manifest.depth == "running" else ""
             with_memory = received.manifest.depth == "running" and not unfit
             placement.place(lab, received, with_memory, hypervisor, progress)
-    shutil.rmtree(paths.incoming(name))
     with_disks = received.manifest.depth != "recipe"
     with_key = f"secrets/{paths.KEY}" in received.parts
     origin = Origin(readdressed and with_disks, with_disks and not with_key, "kept" if with_memory else "")
     journal = Journal(lab, "verified" if with_disks else "rendered", origin=origin)
     state.save(journal)
+    shutil.rmtree(paths.incoming(name))  # as long as it is there without a journal, the import was cut off
     return Imported(journal, received.signed_by, readdressed, with_key, unfit)
 
 
@@ -178,7 +180,7 @@ def _write_files(lab: Lab, profile: Profile, received: Received) -> None:
     directory = paths.lab(lab.name)
     scripts = {name: _script(name, received) for name in sorted(_extra_scripts(profile))}
     write(render(lab, directory, dump(profile), scripts), directory)
-    (directory / paths.LOGS).mkdir()
+    (directory / paths.LOGS).mkdir(exist_ok=True)
     secret = received.parts.get(f"secrets/{paths.KEY}")
     if secret:
         _take_key(secret, directory / paths.KEY)

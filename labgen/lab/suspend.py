@@ -25,8 +25,7 @@ def suspend(name: str, progress: Progress) -> bool:
             on_each({node.name: node for node in running}, lambda node: hypervisor.suspend(node.domain))
         except BaseException:
             freeze.settle(running, hypervisor)
-            for node in running:
-                hypervisor.start(node.domain)
+            freeze.wake(running, hypervisor)
             clocks.adjust(lab, {node.name for node in running})
             raise
     return bool(running)

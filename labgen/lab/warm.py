@@ -95,8 +95,7 @@ def go_on(lab: Lab, memory: Mapping[str, str], hypervisor: Hypervisor) -> None:
     nodes = [lab.node(name) for name in memory]
     try:
         on_each({node.name: node for node in nodes}, restore)
-        for node in nodes:
-            hypervisor.start(node.domain)
+        freeze.wake(nodes, hypervisor)
         _renew(lab, nodes, hypervisor, moved=True)
     except LabgenError:
         for node in nodes:
@@ -106,7 +105,7 @@ def go_on(lab: Lab, memory: Mapping[str, str], hypervisor: Hypervisor) -> None:
 
 def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Progress) -> None:
     directory = paths.lab(lab.name)
-    public_key = (directory / f"{paths.KEY}.pub").read_text().strip()
+    public_key = ssh.public_key(directory / paths.KEY)
     built = Hardware(template.machine, template.slots)
     uuids = {}
     for node in lab.nodes:
@@ -133,7 +132,7 @@ def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bo
     :param moved: they woke up in another place.
     """
     directory = paths.lab(lab.name)
-    owner = (directory / f"{paths.KEY}.pub").read_text().strip()
+    owner = ssh.public_key(directory / paths.KEY)
     identity = (paths.guest_scripts() / IDENTITY).read_text()
     hosts = (directory / paths.GUEST_DIR / HOSTS).read_text()
 

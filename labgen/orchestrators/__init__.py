@@ -1,6 +1,6 @@
 """What can make one cluster of a lab's nodes."""
 
-from labgen.orchestrators.base import Orchestrator
+from labgen.orchestrators.base import ClusterGone, ClusterLocked, Orchestrator
 from labgen.orchestrators.none import NoOrchestrator
 from labgen.orchestrators.swarm import Swarm
 
@@ -9,4 +9,4 @@ ORCHESTRATORS: dict[str, Orchestrator] = {
     "swarm": Swarm(),
 }
 
-__all__ = ["ORCHESTRATORS", "Orchestrator"]
+__all__ = ["ORCHESTRATORS", "ClusterGone", "ClusterLocked", "Orchestrator"]

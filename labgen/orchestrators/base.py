@@ -1,10 +1,11 @@
 """What an orchestrator has to do for a lab."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from labgen.errors import ClusterError
 from labgen.model import Lab
 from labgen.progress import Progress
 
@@ -23,6 +24,14 @@ class Membership:
     leader: bool = False
 
 
+class ClusterLocked(ClusterError):
+    """The cluster's managers want a key before they say or do anything; see :meth:`Orchestrator.unlock`."""
+
+
+class ClusterGone(ClusterError):
+    """No manager has the cluster that the lab once had. Another one can be formed, if the user says so."""
+
+
 class Orchestrator(ABC):
     """Makes one cluster of a lab's nodes.
 
@@ -32,12 +41,16 @@ class Orchestrator(ABC):
     name: str
 
     @abstractmethod
-    def form(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> bool:
+    def form(
+        self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
+    ) -> bool:
         """Called when Docker runs on every node; forms the cluster, or repairs what is there.
 
-        :param connections: by node name.
+        :param connections: by node name. :param empty: the nodes that have nothing to lose in a cluster: they may
+            leave the one they are in. The others stay what they are.
         :return: whether anything had to be done.
-        :raises ClusterError: it could not be formed.
+        :raises ClusterLocked: as it says. :raises ClusterGone: as it says.
+        :raises ClusterError: it could not be formed, or is in a state that only the user can judge.
         """
 
     @abstractmethod
@@ -52,6 +65,13 @@ class Orchestrator(ABC):
         """Called after :meth:`form` when others may know what lets a node into the cluster.
 
         :raises ClusterError: it cannot be changed.
+        """
+
+    @abstractmethod
+    def unlock(self, manager: "Connection", key: str) -> None:
+        """Called after :class:`ClusterLocked`, for each manager, with the key that the user has.
+
+        :raises ClusterError: the key is not the right one.
         """
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """No cluster: each node's Docker stands for itself."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from labgen.model import Lab
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 class NoOrchestrator(Orchestrator):
     name = "none"
 
-    def form(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> bool:
+    def form(
+        self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
+    ) -> bool:
         return False
 
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
         pass
 
     def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
+        pass
+
+    def unlock(self, manager: "Connection", key: str) -> None:
         pass
 
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:

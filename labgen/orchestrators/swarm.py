@@ -1,17 +1,19 @@
 """Docker Swarm, formed over each node's own Docker socket.
 
-Everything is decided from what the engines say at the moment, nothing from memory: so forming a Swarm,
-repairing it and finding nothing to do are one recipe.
+Everything is decided from what the engines say at the moment: so forming a Swarm, repairing it and finding nothing
+to do are one recipe. What a node holds is given up only where the caller says that it holds nothing; what else is not
+as expected is explained by :mod:`labgen.orchestrators.swarm_states`.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
+from labgen.orchestrators import swarm_states
 from labgen.orchestrators.base import Membership, Orchestrator, State
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -28,28 +30,34 @@ STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "d
 class Swarm(Orchestrator):
     name = "swarm"
 
-    def form(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> bool:
+    def form(
+        self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
+    ) -> bool:
         from labgen import engine  # noqa: PLC0415 - the SDK takes a fifth of a second, and --help needs none
 
         with ExitStack() as stack:
             engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
             infos = _settled(lab, engines)
+            swarm_states.refuse_unusable(lab, infos, empty)
             manager = _existing_manager(lab, infos)
             changed = manager is None
             if manager is None:
+                swarm_states.refuse_new(lab, infos, empty)
                 manager = lab.managers[0]
                 progress.step("starting the Swarm", manager.name)
                 _leave_if_in(engines[manager.name], infos[manager.name])
                 own = engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
                 infos[manager.name] = replace(infos[manager.name], node_id=own, swarm_state="active")
             leader = engines[manager.name]
-            former = {node.id for node in _with_leader(leader)}
+            former = {node.id for node in _with_leader(lab, leader)}
+            swarm_states.refuse_strangers(lab, manager, infos, former, empty)
             missing = _missing(lab, infos, former)
             if missing:
                 _join(missing, manager, engines, infos, progress)
             stayed = {name: info.node_id for name, info in infos.items() if name not in missing}
             members = _wait_until_ready(lab, stayed, former, leader, progress)
-            return _set_roles_and_labels(lab, leader, members) or changed or bool(missing)
+            joined = [node for node in lab.nodes if node.name in missing or node.name in empty]
+            return _set_roles_and_labels(joined, leader, members) or changed or bool(missing)
 
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
         """The first manager keeps what the Swarm holds; the others leave, and join it again in :meth:`form`."""
@@ -68,6 +76,13 @@ class Swarm(Orchestrator):
 
         with engine.connect(connections[lab.managers[0].name]) as manager:
             manager.rotate_join_tokens()
+
+    def unlock(self, manager: "Connection", key: str) -> None:
+        from labgen import engine  # noqa: PLC0415
+
+        with engine.connect(manager) as each:
+            if each.info().swarm_state == "locked":
+                each.swarm_unlock(key)
 
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
         from labgen import engine  # noqa: PLC0415
@@ -101,8 +116,8 @@ def _is_on_its_way(lab: Lab, info: "EngineInfo") -> bool:
 
 
 def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | None:
-    """A manager of the Swarm that is there already."""
-    for node in lab.managers:
+    """A manager of the Swarm that is there already; users promote workers, and demote managers."""
+    for node in sorted(lab.nodes, key=lambda node: node.role != "manager"):
         if infos[node.name].swarm_state == "active" and infos[node.name].is_manager:
             return node
     return None
@@ -139,20 +154,24 @@ def _join(
     on_each(nodes, join)
 
 
-def _with_leader(engine: "Engine") -> "list[SwarmNode]":
+def _with_leader(lab: Lab, engine: "Engine") -> "list[SwarmNode]":
     """The Swarm's nodes, asked again while its managers have no leader, as after a start of all of them."""
     deadline = time.monotonic() + READY_LIMIT
     while True:
         try:
             return engine.swarm_nodes()
-        except ClusterError:
+        except ClusterError as error:
             if time.monotonic() > deadline:
-                raise
+                raise swarm_states.leaderless(lab, engine.name, error, READY_LIMIT) from error
             time.sleep(POLL)
 
 
 def _wait_until_ready(
-    lab: Lab, stayed: Mapping[str, str], former: set[str], leader: "Engine", progress: Progress
+    lab: Lab,
+    stayed: Mapping[str, str],
+    former: set[str],
+    leader: "Engine",
+    progress: Progress,
 ) -> "dict[str, SwarmNode]":
     """The Swarm's nodes by name, all ready; entries that no node goes by any more are removed.
 
@@ -161,7 +180,7 @@ def _wait_until_ready(
     deadline = time.monotonic() + READY_LIMIT
     progress.step("waiting for all nodes to be ready")
     while True:
-        listed = _with_leader(leader)
+        listed = _with_leader(lab, leader)
         members = {node.name: _member(node, stayed, former, listed) for node in lab.nodes}
         waiting = {
             name: member.state if member else "not listed"
@@ -219,9 +238,10 @@ def _remove_left_over(leader: "Engine", node: "SwarmNode", deadline: float) -> N
             time.sleep(POLL)
 
 
-def _set_roles_and_labels(lab: Lab, leader: "Engine", members: "Mapping[str, SwarmNode]") -> bool:
+def _set_roles_and_labels(nodes: Sequence[Node], leader: "Engine", members: "Mapping[str, SwarmNode]") -> bool:
+    """Of nodes that have just joined. Later both are the user's."""
     changed = False
-    for node in lab.nodes:
+    for node in nodes:
         member = members[node.name]
         if member.role != node.role or not node.labels.items() <= member.labels.items():
             leader.update_node(member.id, node.role, node.labels)

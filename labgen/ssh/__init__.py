@@ -4,7 +4,7 @@ import logging
 
 from labgen.ssh.batch import run_all
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
-from labgen.ssh.keys import forget_hosts, know_hosts, make_key, take_key
+from labgen.ssh.keys import forget_hosts, know_hosts, make_key, public_key, take_key
 
 __all__ = [
     "Connection",
@@ -15,6 +15,7 @@ __all__ = [
     "know_hosts",
     "make_key",
     "port_open",
+    "public_key",
     "run_all",
     "take_key",
     "wait_for",

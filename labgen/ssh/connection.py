@@ -16,7 +16,7 @@ import paramiko
 from labgen.errors import GuestError
 from labgen.model import GUEST_USER
 from labgen.ssh.forwarding import StreamLocalTransport, local_socket
-from labgen.ssh.keys import load_known_hosts
+from labgen.ssh.keys import load_known_hosts, require_key
 
 CONNECT_LIMIT = 3  # seconds; short, because a lost first packet is repeated after ever longer pauses
 HANDSHAKE_LIMIT = 90  # seconds; three emulated machines on two cores answer slowly while they boot
@@ -70,8 +70,9 @@ class Connection:
 
         :param limit: seconds for each stage of the handshake.
         :raises Unreachable: nothing answers, or the login is refused.
-        :raises GuestError: another machine answers than the one known by this address.
+        :raises GuestError: another machine answers than the one known by this address, or there is no key.
         """
+        require_key(target.key, target.name)
         client = paramiko.SSHClient()
         load_known_hosts(client, target.known_hosts)
         with contextlib.ExitStack() as unless_connected:

@@ -15,13 +15,12 @@ _writing = threading.Lock()
 
 
 def make_key(path: Path, comment: str) -> None:
-    """Makes a key pair, ``path`` and ``path.pub``, unless it is there already.
+    """Makes a key pair, ``path`` and ``path.pub``, unless it is there already; a private key always stays.
 
     :raises HostError: ssh-keygen is missing or failed.
     """
-    if path.exists() and path.with_suffix(".pub").exists():
+    if path.exists():
         return
-    path.unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -38,6 +37,11 @@ def take_key(private: str, path: Path) -> None:
     """
     path.touch(mode=0o600)
     path.write_text(private)
+    path.with_suffix(".pub").write_text(_public_half(path))
+
+
+def _public_half(path: Path) -> str:
+    """:raises HostError: ssh-keygen is missing. :raises ValueError: it is not a private key without a passphrase."""
     try:
         result = subprocess.run(
             ["ssh-keygen", "-y", "-P", "", "-f", str(path)],
@@ -49,8 +53,30 @@ def take_key(private: str, path: Path) -> None:
     except FileNotFoundError as error:
         raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
     if result.returncode:
-        raise ValueError(f"it is no private key: {result.stderr.strip()}")
-    path.with_suffix(".pub").write_text(result.stdout)
+        raise ValueError(f"{path} is not a private key: {result.stderr.strip()}")
+    return result.stdout
+
+
+def public_key(path: Path) -> str:
+    """The public half of a key pair, one line; written again if it is missing.
+
+    :raises HostError: ssh-keygen is missing. :raises GuestError: there is no private key either.
+    """
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        require_key(path, "the lab")
+        write_atomically(public, _public_half(path))
+    return public.read_text().strip()
+
+
+def require_key(path: Path, name: str) -> None:
+    """:raises GuestError: the private key that a machine lets in is not there."""
+    if not path.is_file():
+        raise GuestError(
+            f"the private key of the lab is missing: {name} lets nobody else in",
+            str(path),
+            "Put it back, from a backup or from whoever has this lab's key too.",
+        )
 
 
 def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:

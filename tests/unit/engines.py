@@ -28,14 +28,25 @@ class FakeEngine:
         self.name, self.cloud, self.node_id, self.calls = name, cloud, "", list[str]()
         self.driver = "btrfs"
         self.looks_for: tuple[str, ...] = ()  # managers' addresses, as long as it has not found one
+        self.trouble = ""  # Docker's LocalNodeState, if it is "locked" or "error"
+        self.error = ""
 
     def info(self) -> EngineInfo:
         entry = self.cloud.entries.get(self.node_id)
         manager = entry is not None and entry.role == "manager"
-        state = "pending" if self.looks_for else "active" if self.node_id else "inactive"
+        state = self.trouble or ("pending" if self.looks_for else "active" if self.node_id else "inactive")
         storage = EngineStorage(self.driver, "btrfs")
+        manager = manager and not self.trouble
         return EngineInfo(
-            storage, "26.1.5", "6.12", state, "", "c" if manager else "", self.node_id, manager, self.looks_for
+            storage,
+            "26.1.5",
+            "6.12",
+            state,
+            self.error,
+            "c" if manager else "",
+            self.node_id,
+            manager,
+            self.looks_for,
         )
 
     def swarm_init(self, address: str, pool: str) -> str:
@@ -50,6 +61,12 @@ class FakeEngine:
     def swarm_take_over(self, address: str) -> None:
         """The others are still listed, and down."""
         self.calls.append(f"take over {address}")
+
+    def swarm_unlock(self, key: str) -> None:
+        self.calls.append("unlock")
+        if key != "SWMKEY-1-right":
+            raise ClusterError("unlocking its Swarm failed", "invalid key")
+        self.trouble = ""
 
     def swarm_leave(self) -> None:
         """The managers take the node for alive until it has missed some heartbeats."""

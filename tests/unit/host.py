@@ -1,6 +1,7 @@
 """A host without machines: libvirt's own test driver, a Vagrant that only defines, engines that live in memory."""
 
 import base64
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ from tests.unit.engines import Cloud, FakeEngine
 
 URI = "test:///default"
 DOMAIN = """<domain type='test'><name>{name}</name><description>{identity}</description>
-<memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"""
+<memory unit='MiB'>64</memory><os><type>hvm</type></os>
+<devices><interface type='network'><mac address='{mac}'/><source network='default'/></interface></devices></domain>"""
 VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 
 
@@ -59,6 +61,8 @@ class FakeConnection:
         if list(command)[-1] == clocks.FROM_HARDWARE:
             self.host.machine(self.target.name).clock_is_set = True
             return Result(0, "", "")
+        if list(command)[-1] == "docker.service":
+            return Result(0, "", "")
         if on_line := options.get("on_line"):
             on_line(" ".join(command))
         return Result(int(self.target.name[-1]), " ".join(command), "")
@@ -81,7 +85,6 @@ class Host:
     driver: str = "btrfs"
     agent_fails: bool = False
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
-    awake: set[str] = field(default_factory=set)  # UUIDs of the machines that the guest agent has given an identity
     held: set[str] = field(default_factory=set)  # the domains whose disks stand still
 
     def machine(self, name: str) -> Machine:
@@ -103,7 +106,7 @@ class Host:
         pools = [pool for pool in self.libvirt.listAllStoragePools() if pool.name() == "labgen"]
         return {name for pool in pools for name in pool.listVolumes()}
 
-    def up(self, directory: Path, log: Path) -> None:
+    def up(self, directory: Path, log: Path, cancelled: threading.Event) -> None:
         """In place of ``vagrant up``: domains, disks and Vagrant's records, as vagrant-libvirt leaves them."""
         self.ups += 1
         lab = state.load(directory.name).lab
@@ -113,7 +116,7 @@ class Host:
                 continue
             if number == self.boots:
                 raise HypervisorError("booting the machines failed", "Vagrant's last words")
-            domain = self.libvirt.defineXML(DOMAIN.format(name=node.domain, identity=lab.identity))
+            domain = self.libvirt.defineXML(DOMAIN.format(name=node.domain, identity=lab.identity, mac=node.mac))
             pool = self.libvirt.storagePoolLookupByName("labgen")
             for disk in (".img", "-vdb.qcow2"):
                 pool.createXML(VOLUME.format(name=node.domain + disk))
@@ -121,7 +124,6 @@ class Host:
             record.write_text(domain.UUIDString())
             domain.create()
             self.machines.pop(node.name, None)
-            record.with_name("ready").touch()
 
     def add_volume(self, name: str) -> None:
         self.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=name))
@@ -147,7 +149,6 @@ class Host:
             machine.scripts.append(f"agent: {' '.join(arguments)}")
         identity = dict(variables or {})
         machine.identities.append(identity)
-        self.awake.add(self.libvirt.lookupByName(domain).UUIDString())
         key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes.fromhex(identity["randomness"])[:32]
         return Result(0, f"ssh-ed25519 {base64.b64encode(key).decode()} \n", "")
 
@@ -167,9 +168,8 @@ class Host:
         return Result(0, "", "")
 
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
-        record = target.key.parent / ".vagrant" / "machines" / target.name / "libvirt" / "ready"
         domain = state.load(target.key.parent.name).lab.node(target.name).domain
-        while not record.exists() and not self._is_awake(domain):
+        while not self._is_on(domain):
             if reason := give_up():
                 raise ssh.Unreachable(f"{target.name} will not answer", reason)
             time.sleep(0.01)
@@ -177,8 +177,8 @@ class Host:
             raise ssh.Unreachable(f"{target.name} did not answer", "port 22 is closed")
         return FakeConnection(target, self)
 
-    def _is_awake(self, domain: str) -> bool:
-        return any(each.UUIDString() in self.awake for each in self.libvirt.listAllDomains() if each.name() == domain)
+    def _is_on(self, domain: str) -> bool:
+        return any(each.isActive() for each in self.libvirt.listAllDomains() if each.name() == domain)
 
 
 @pytest.fixture

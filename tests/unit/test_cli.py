@@ -175,7 +175,7 @@ def test_a_rollback_says_that_nothing_is_left(host: Host, run: Run) -> None:
 
 
 def test_ctrl_c_is_a_normal_end(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("labgen.orchestrators.swarm.Swarm.form", interrupt)

@@ -8,7 +8,8 @@ import pytest
 from labgen import checkpoints, state
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import checkpoint, destroy, machines, power, status
+from labgen.lab import checkpoint, destroy, power, status
+from labgen.lab.rebuild import rebuild
 from labgen.lab.suspend import suspend
 from labgen.progress import Silent
 from tests.unit.host import Host, host
@@ -233,7 +234,7 @@ def test_machines_that_a_killed_labgen_left_standing_still_go_on(host: Host) -> 
             hypervisor.pause(node.domain)
     heard = Heard()
     assert suspend("lab", heard)
-    assert sum("stood still" in note for note in heard.notes) == 3
+    assert sum("was paused: resumed" in note for note in heard.notes) == 3
     assert all(host.machine(node).clock_is_set for node in NODES)
     with Hypervisor.connect() as hypervisor:
         assert not any(hypervisor.go_on(domain.name) for domain in hypervisor.domains(state.load("lab").lab.prefix))
@@ -270,9 +271,7 @@ def test_without_the_memory_the_machines_boot(host: Host, monkeypatch: pytest.Mo
 def test_a_node_that_was_made_anew_has_no_checkpoint(host: Host) -> None:
     make()
     checkpoint.save("lab", "old", Silent())
-    with Hypervisor.connect() as hypervisor:
-        machines.remove(hypervisor, state.load("lab").lab.node("worker1").domain)
-    power.start("lab", Silent())
+    rebuild("lab", "worker1", Silent())
     with pytest.raises(UsageError, match="cannot be restored") as caught:
         checkpoint.restore("lab", "old", Silent())
     assert "worker1" in caught.value.details

@@ -197,6 +197,7 @@ def test_waiting_ends_with_the_connection(machine: Target) -> None:
 
 
 def test_waiting_ends_when_there_is_no_hope(tmp_path: Path) -> None:
+    make_key(tmp_path / "key", "a lab")
     target = Target("node1", "127.0.0.1", tmp_path / "key", tmp_path / "known_hosts", port=1)
     with pytest.raises(Unreachable) as caught:
         ssh.wait_for(target, 30, lambda: "Vagrant failed")
@@ -206,14 +207,24 @@ def test_waiting_ends_when_there_is_no_hope(tmp_path: Path) -> None:
     assert "refused" in caught.value.details
 
 
-def test_a_key_is_made_once_and_again_if_half_of_it_is_gone(tmp_path: Path) -> None:
+def test_a_key_is_made_once_and_its_public_half_as_often_as_it_is_lost(tmp_path: Path) -> None:
     key = tmp_path / "key"
     make_key(key, "a lab")
-    first = key.read_text()
+    private, public = key.read_text(), ssh.public_key(key)
     assert key.stat().st_mode & 0o077 == 0
-    make_key(key, "a lab")
-    assert key.read_text() == first
     key.with_suffix(".pub").unlink()
     make_key(key, "a lab")
-    assert key.read_text() != first
+    assert key.read_text() == private
+    assert ssh.public_key(key).split()[:2] == public.split()[:2]
     assert key.with_suffix(".pub").exists()
+
+
+def test_a_key_that_is_gone_is_told_at_once_and_not_replaced(tmp_path: Path) -> None:
+    target = Target("node1", "127.0.0.1", tmp_path / "key", tmp_path / "known_hosts", port=1)
+    with pytest.raises(GuestError, match="private key of the lab is missing") as caught:
+        ssh.wait_for(target, 300, lambda: "")
+    assert not isinstance(caught.value, Unreachable)
+    assert str(tmp_path / "key") in caught.value.details
+    with pytest.raises(GuestError):
+        ssh.public_key(tmp_path / "key")
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,6 @@
 """The Swarm's recipe, against engines that behave as Docker's do. The real ones are asked in tests/vm."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -35,8 +35,11 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeEngine]:
     return fakes
 
 
-def form(engines: Mapping[str, Any]) -> bool:
-    return ORCHESTRATORS["swarm"].form(LAB, engines, Silent())
+def form(engines: Mapping[str, Any], empty: Collection[str] = ()) -> bool:
+    """:param empty: the nodes that have nothing to lose; all, before there is any Swarm."""
+    if not next(iter(engines.values())).cloud.entries:
+        empty = {node.name for node in LAB.nodes}
+    return ORCHESTRATORS["swarm"].form(LAB, engines, Silent(), empty=empty)
 
 
 def entries(engines: Mapping[str, FakeEngine]) -> dict[str, SwarmNode]:
@@ -57,7 +60,7 @@ def test_a_node_that_looks_where_no_manager_is_any_more_joins_again_at_once(
     form(engines)
     engines["worker1"].looks_for = ("10.99.0.11",)
     monkeypatch.setattr(swarm.time, "sleep", lambda _seconds: pytest.fail("it waited"))
-    assert form(engines)
+    assert form(engines, empty=["worker1"])
     assert engines["worker1"].calls[-2:] == ["leave", f"join {LAB.managers[0].address} worker"]
 
 
@@ -103,10 +106,14 @@ def test_the_entry_of_a_join_whose_answer_was_lost_is_removed(engines: dict[str,
     assert set(all_entries) == {*whole, "guest"}
 
 
-def test_a_node_of_a_foreign_swarm_is_taken_over(engines: dict[str, FakeEngine]) -> None:
+def test_a_node_of_a_foreign_swarm_is_taken_over_only_if_it_holds_nothing(engines: dict[str, FakeEngine]) -> None:
     form(engines)
     engines["worker2"].node_id = "of another cluster"
-    assert form(engines)
+    with pytest.raises(ClusterError, match="worker2 is in a Swarm that manager1 does not know") as caught:
+        form(engines)
+    assert "docker swarm leave --force" in caught.value.resolution
+    assert engines["worker2"].node_id == "of another cluster"
+    assert form(engines, empty=["worker2"])
     assert entries(engines)["worker2"].id == engines["worker2"].node_id
 
 

@@ -1,6 +1,7 @@
 """Vagrant's owner, with a program of our own in Vagrant's place."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_reason_is_told_and_not_where_in_vagrant_it_came_up(
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     log = tmp_path / "vagrant.log"
     with pytest.raises(HypervisorError) as caught:
-        vagrant.up(tmp_path, log)
+        vagrant.up(tmp_path, log, threading.Event())
     assert "virDomainCreate failed: no such device" in caught.value.details
     assert "warden.rb" not in caught.value.details
     assert "warden.rb" in log.read_text()

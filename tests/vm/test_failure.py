@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def test_prune_finds_what_a_lost_record_leaves(foreign: dict[str, set[str]]) -> 
         process.kill()
         process.wait()
     eventually("Vagrant ended with labgen", lambda: not vagrant_runs("lost"), 10)
-    (Path(os.environ["LABGEN_HOME"]) / "data" / "labs" / "lost" / "lab.json").unlink()
+    shutil.rmtree(Path(os.environ["LABGEN_HOME"]) / "data" / "labs" / "lost")
     found = labgen("prune", "--yes").stdout
     assert "_lost_manager1" in found
     assert "foreign" not in found

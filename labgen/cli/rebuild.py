@@ -1,0 +1,30 @@
+"""``labgen rebuild``"""
+
+import click
+
+from labgen.cli import complete, console
+
+
+@click.command()
+@click.argument("lab", shell_complete=complete.labs)
+@click.argument("node", shell_complete=complete.nodes)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def rebuild(lab: str, node: str, yes: bool) -> None:
+    """Make one node of a lab anew; what is on it is lost.
+
+    For a node whose disk is gone or broken; the other nodes stay as they are. If only its machine was removed from
+    libvirt, and its disks are still there, the machine is defined again and nothing is lost.
+
+    \b
+    Examples:
+      labgen rebuild three-node-btrfs worker1
+      labgen rebuild three-node-btrfs worker1 --yes
+    """
+    from labgen.lab import rebuild as recipe
+
+    if lost := recipe.losses(lab, node):
+        console.note(f"A rebuild of {node} removes:\n" + "\n".join(f"  {each}" for each in lost))
+        console.confirm(f"Make {node} of {lab} anew?", yes)
+    with console.progress() as shown:
+        recipe.rebuild(lab, node, shown)
+    click.echo(f"{node} of {lab} was made anew" if lost else f"{node} of {lab} has its machine again, with its disks")

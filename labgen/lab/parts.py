@@ -1,0 +1,86 @@
+"""What a lab has on the host, and what of it is not there.
+
+A part that a lab once had and that is gone was somebody's decision or somebody's accident. Either way nothing is made
+in its place here: only ``rebuild`` does that, when it is asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labgen import paths, vagrant
+from labgen.domain import docker_volume, root_volume
+from labgen.errors import HypervisorError
+from labgen.hypervisor import Hypervisor
+from labgen.model import Lab, Node
+from labgen.progress import Progress
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is there of one node. :param running: whether its machine is."""
+
+    domain: bool
+    root: bool
+    docker: bool
+    running: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.domain and self.root and self.docker
+
+
+def of(lab: Lab, hypervisor: Hypervisor) -> dict[str, Parts]:
+    """By node name."""
+    states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    volumes = set(hypervisor.pool.volumes(lab.prefix))
+    return {
+        node.name: Parts(
+            domain=node.domain in states,
+            root=root_volume(node) in volumes,
+            docker=docker_volume(node) in volumes,
+            running=states.get(node.domain) == "running",
+        )
+        for node in lab.nodes
+    }
+
+
+def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
+    """:raises HypervisorError: something is gone; it names all of it, and how to get it back."""
+    found = of(lab, hypervisor)
+    broken = [node for node in lab.nodes if not found[node.name].whole]
+    if not broken:
+        return
+    verb = "is" if len(broken) == 1 else "are"
+    raise HypervisorError(
+        f"{', '.join(node.name for node in broken)} of {lab.name!r} {verb} not whole",
+        "\n".join(line for node in broken for line in _losses(node, found[node.name])),
+        "Nothing was changed. If you have what is missing, put it back. Otherwise, for each of them:\n"
+        + "\n".join(f"labgen rebuild {lab.name} {node.name}" for node in broken),
+    )
+
+
+def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
+    """Vagrant's records of the machines say again which domains they are, where they did not."""
+    directory = paths.lab(lab.name)
+    recorded = vagrant.known_machines(directory)
+    uuids = {domain.name: domain.uuid for domain in hypervisor.domains(lab.prefix)}
+    lost = [node for node in lab.nodes if node.domain in uuids and recorded.get(node.name) != uuids[node.domain]]
+    for node in lost:
+        vagrant.know_machine(directory, node.name, uuids[node.domain])
+    if lost:
+        names = ", ".join(node.name for node in lost)
+        progress.note(f"Vagrant's record of {names} was missing or wrong: written again from libvirt")
+
+
+def _losses(node: Node, parts: Parts) -> list[str]:
+    there: Mapping[str, bool] = {
+        f"the machine {node.domain} is not defined in libvirt": parts.domain,
+        f"its disk {paths.POOL_DIRECTORY}/{root_volume(node)} is missing": parts.root,
+        f"its disk for Docker {paths.POOL_DIRECTORY}/{docker_volume(node)} is missing": parts.docker,
+    }
+    lines = [f"{node.name}: {loss}" for loss, is_there in there.items() if not is_there]
+    if parts.running:
+        lines.append(
+            f"{node.name}: its machine still runs on the deleted file: save what you need before you stop it"
+        )
+    return lines

@@ -1,0 +1,553 @@
+"""Repair looks, explains and asks: a lab that was once complete is given up only where somebody says so."""
+
+import ast
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labgen import paths, registry, state, vagrant
+from labgen.domain import docker_volume, root_volume
+from labgen.errors import ClusterError, HypervisorError, LabgenError, UsageError
+from labgen.hypervisor import Hypervisor
+from labgen.lab import power, prune, status
+from labgen.lab.create import repair
+from labgen.lab.destroy import destroy
+from labgen.lab.rebuild import losses, rebuild
+from labgen.orchestrators import ClusterGone, ClusterLocked
+from labgen.progress import Silent
+from labgen.state import JournalLost
+from tests.unit.host import Host, host
+from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
+
+__all__ = ["host"]  # a fixture
+PACKAGE = Path(__file__).parents[2] / "labgen"
+
+# The calls that give something of a lab up, and the functions that may make them, each for its reason.
+GIVE_UP = {
+    "remove_domain": {
+        "destroy.sweep",  # destroy, and prune of what belongs to no lab
+        "machines.remove",
+    },
+    "machines.remove": {
+        "machines.clear_half_made",  # only of a lab that was never complete; test_half_made below
+        "warm.awaken",  # the machines that it has just made itself
+        "rebuild.rebuild",
+    },
+    "pool.remove": {
+        "destroy.sweep",
+        "machines.remove",
+        "warm.remove",  # templates
+        "freeze.drop_memory",  # checkpoints' and exports' memory, by their labels
+        "overlays.end",  # what has been merged
+        "bases.place",  # a half-written box
+        "bases.remove_unused",
+        "prune.remove",
+    },
+    "clear_half_made": {"create._run"},
+    "swarm_leave": {"swarm._leave_if_in"},
+    "_leave_if_in": {
+        "swarm.form",  # the first manager of a new Swarm, after swarm_states.refuse_new
+        "swarm._join",  # after swarm_states.refuse_strangers
+        "swarm.move",
+    },
+    "swarm_take_over": {"swarm.move"},
+    "move": {"create._clustered"},  # of an import that has other addresses here
+    "swarm_init": {"swarm.form"},
+    "sweep": {"destroy.clear", "prune._remove_remains"},
+    "clear": {"destroy.destroy_locked", "receive.receive"},
+    "destroy_locked": {
+        "destroy.destroy",
+        "create.create",  # --on-failure rollback, of a lab that this call has begun
+        "receive.receive",  # an import that failed
+    },
+}
+
+
+def calls() -> Iterator[tuple[str, str]]:
+    """Every call in labgen: the name of what is called, alone and with what it belongs to, and the caller."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Call):
+                        caller = f"{path.stem}.{function.name}"
+                        *owner, name = ast.unparse(node.func).split(".")
+                        yield name, caller
+                        yield f"{owner[-1].strip('_') if owner else path.stem}.{name}", caller
+
+
+def test_only_those_who_may_give_something_up_do() -> None:
+    found: dict[str, set[str]] = {called: set() for called in GIVE_UP}
+    nested = {"attempt", "join", "work"}  # functions within those that are listed
+    for called, caller in calls():
+        if called in GIVE_UP and caller.partition(".")[2] not in nested:
+            found[called].add(caller)
+    assert found == GIVE_UP
+
+
+def domain(host: Host, node: str) -> Any:
+    return host.libvirt.lookupByName(state.load("lab").lab.node(node).domain)
+
+
+def undefine(host: Host, node: str) -> None:
+    domain(host, node).destroy()
+    domain(host, node).undefine()
+
+
+def remove_volume(host: Host, name: str) -> None:
+    host.libvirt.storagePoolLookupByName("labgen").storageVolLookupByName(name).delete()
+
+
+def lose_record(host: Host) -> None:
+    shutil.rmtree(paths.lab("lab") / ".vagrant")
+
+
+def lose_domain(host: Host) -> None:
+    undefine(host, "worker1")
+
+
+def lose_root_disk(host: Host) -> None:
+    remove_volume(host, root_volume(state.load("lab").lab.node("worker1")))
+
+
+def lose_docker_disk(host: Host) -> None:
+    remove_volume(host, docker_volume(state.load("lab").lab.node("worker1")))
+
+
+def lose_all_of_a_node(host: Host) -> None:
+    lose_root_disk(host)
+    lose_docker_disk(host)
+    lose_domain(host)
+
+
+def lose_network(host: Host) -> None:
+    network = host.libvirt.networkLookupByName(state.load("lab").lab.network.name)
+    network.destroy()
+    network.undefine()
+    (paths.lab("lab") / paths.NETWORK_XML).unlink()
+
+
+def lose_known_hosts(host: Host) -> None:
+    (paths.lab("lab") / paths.KNOWN_HOSTS).unlink(missing_ok=True)
+
+
+def lose_journal(host: Host) -> None:
+    (paths.lab("lab") / paths.STATE).unlink()
+
+
+def damage_journal(host: Host) -> None:
+    (paths.lab("lab") / paths.STATE).write_text('{"schema": 1')
+
+
+def lose_registry(host: Host) -> None:
+    paths.registry().unlink()
+
+
+def damage_registry(host: Host) -> None:
+    paths.registry().write_text("{")
+
+
+def damage_index(host: Host) -> None:
+    index = paths.vagrant_home() / "data" / "machine-index" / "index"
+    index.parent.mkdir(parents=True)
+    index.write_text("{")
+
+
+MENDED = [
+    lose_record,
+    lose_network,
+    lose_known_hosts,
+    lose_journal,
+    damage_journal,
+    lose_registry,
+    damage_registry,
+    damage_index,
+]
+NAMED = {
+    lose_domain: "is not defined in libvirt",
+    lose_root_disk: "its disk ",
+    lose_docker_disk: "its disk for Docker",
+    lose_all_of_a_node: "is not defined in libvirt",
+}
+
+
+@pytest.mark.parametrize("lose", MENDED)
+@pytest.mark.parametrize("running", [True, False])
+def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], running: bool) -> None:
+    journal = make().journal
+    machines, disks, scripts = host.domains(), host.volumes(), len(host.machine("worker1").scripts)
+    uuids = {node: domain(host, node).UUIDString() for node in NODES}
+    if not running:
+        power.stop("lab", Silent())
+    lose(host)
+    power.start("lab", Silent())
+    assert (host.domains(), host.volumes()) == (machines, disks)
+    assert {node: domain(host, node).UUIDString() for node in NODES} == uuids
+    assert vagrant.known_machines(paths.lab("lab")) == uuids
+    assert len(host.machine("worker1").scripts) == scripts  # nothing was set up again
+    assert state.load("lab") == journal
+    assert registry.load().subnets == {"lab": journal.lab.network.subnet}
+    assert host.ups == 1
+    destroy("lab")
+    assert traces(host) == NOTHING
+
+
+@pytest.mark.parametrize("lose", NAMED)
+@pytest.mark.parametrize("attempt", [make, lambda: power.start("lab", Silent())])
+def test_what_is_gone_is_named_and_nothing_made_in_its_place(
+    host: Host, lose: Callable[[Host], None], attempt: Callable[[], object]
+) -> None:
+    make()
+    lose(host)
+    before = traces(host)
+    with pytest.raises(HypervisorError) as caught:
+        attempt()
+    assert "worker1" in caught.value.brief
+    assert NAMED[lose] in caught.value.details
+    assert "labgen rebuild lab worker1" in caught.value.resolution
+    assert traces(host) == before
+    assert state.load("lab").complete
+
+
+def test_a_machine_that_runs_on_a_deleted_disk_is_told(host: Host) -> None:
+    make()
+    lose_docker_disk(host)
+    with pytest.raises(HypervisorError, match="not whole") as caught:
+        power.start("lab", Silent())
+    assert "save what you need before you stop it" in caught.value.details
+
+
+@pytest.mark.parametrize("lose", [lose_root_disk, lose_docker_disk, lose_all_of_a_node, lambda _host: None])
+def test_a_node_is_made_anew_on_request(host: Host, lose: Callable[[Host], None]) -> None:
+    lab = make().journal.lab
+    others = {node: domain(host, node).UUIDString() for node in NODES if node != "worker1"}
+    known = paths.lab("lab") / paths.KNOWN_HOSTS
+    known.write_text(f"{lab.node('worker1').address} ssh-ed25519 OLD\n{lab.nodes[0].address} ssh-ed25519 KEPT\n")
+    lose(host)
+    host.machine("worker1").engine = None
+    host.machine("worker1").scripts.clear()
+    assert losses("lab", "worker1")
+    rebuild("lab", "worker1", Silent())
+    assert len(host.domains()) == 3
+    assert len(host.volumes()) == 6
+    assert {node: domain(host, node).UUIDString() for node in others} == others
+    assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
+    assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
+    assert vagrant.known_machines(paths.lab("lab"))["worker1"] == domain(host, "worker1").UUIDString()
+    assert not state.load("lab").rebuilding
+    assert "OLD" not in known.read_text()
+    assert "KEPT" in known.read_text()
+    assert host.ups == 1
+    assert not power.start("lab", Silent()).changed
+
+
+def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host) -> None:
+    make()
+    disks = host.volumes()
+    lose_domain(host)
+    assert losses("lab", "worker1") == []
+    rebuild("lab", "worker1", Silent())
+    assert host.volumes() == disks
+    assert len(host.domains()) == 3
+    assert len(host.machine("worker1").scripts) == 3  # of the first create
+    assert vagrant.known_machines(paths.lab("lab"))["worker1"] == domain(host, "worker1").UUIDString()
+
+
+def test_the_question_names_what_only_this_node_holds(host: Host) -> None:
+    make()
+    assert any("only manager" in loss for loss in losses("lab", "manager1"))
+    assert not any("only manager" in loss for loss in losses("lab", "worker1"))
+    with pytest.raises(UsageError, match="worker9"):
+        losses("lab", "worker9")
+
+
+def test_the_only_manager_made_anew_begins_a_new_swarm_with_the_others(host: Host) -> None:
+    make()
+    host.cloud.entries.clear()
+    host.machine("manager1").engine = None
+    rebuild("lab", "manager1", Silent())
+    assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
+    assert "leave" in host.engine("worker1").calls
+
+
+def test_a_rebuild_that_was_cut_off_is_resumed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    host.machine("worker1").engine = None
+    host.machine("worker1").scripts.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("labgen.lab.rebuild.repair", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild("lab", "worker1", Silent())
+    power.start("lab", Silent())
+    assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
+    assert not state.load("lab").rebuilding
+    with monkeypatch.context() as patch:
+        patch.setattr(Hypervisor, "define", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild("lab", "worker1", Silent())
+    host.machine("worker1").scripts.clear()
+    with pytest.raises(HypervisorError, match="not whole"):
+        power.start("lab", Silent())
+    rebuild("lab", "worker1", Silent())
+    assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
+
+
+def _interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_docker_that_is_off_is_started_and_not_set_up_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    answers = iter([ClusterError("worker1: asking Docker about itself failed")])
+    info = type(host.engine("worker1")).info
+
+    def first_fails(self: Any) -> Any:
+        if self.name == "worker1" and (error := next(answers, None)):
+            raise error
+        return info(self)
+
+    monkeypatch.setattr(type(host.engine("worker1")), "info", first_fails)
+    power.start("lab", Silent())
+    assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]  # of the first create
+
+
+# the Swarm
+
+
+def test_a_locked_swarm_is_told_and_unlocked_with_the_key(host: Host) -> None:
+    make()
+    entries = dict(host.cloud.entries)
+    host.engine("manager1").trouble = "locked"
+    host.engine("manager1").calls.clear()
+    with pytest.raises(ClusterLocked, match="locked on manager1") as caught:
+        power.start("lab", Silent())
+    assert "docker swarm unlock" in caught.value.resolution
+    with pytest.raises(ClusterError, match="unlocking"):
+        power.unlock("lab", "SWMKEY-1-wrong")
+    power.unlock("lab", "SWMKEY-1-right")
+    assert not power.start("lab", Silent()).changed
+    assert host.cloud.entries == entries
+    assert host.engine("manager1").calls == ["unlock", "unlock"]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A Swarm that is not as it should be, and what has to be said of it."""
+
+    make: Callable[[Host], None]
+    said: str
+    way_out: str
+
+
+def _error(host: Host) -> None:
+    host.engine("worker1").trouble, host.engine("worker1").error = "error", "context deadline exceeded"
+
+
+def _expired(host: Host) -> None:
+    host.engine("manager1").trouble = "error"
+    host.engine("manager1").error = "x509: certificate has expired or is not yet valid"
+
+
+def _pending(host: Host) -> None:
+    host.engine("worker1").looks_for = ("10.99.0.11",)
+
+
+def _only_manager_left(host: Host) -> None:
+    host.engine("manager1").node_id = ""
+
+
+def _foreign(host: Host) -> None:
+    host.engine("worker1").node_id = "of another Swarm"
+
+
+def _leaderless(host: Host) -> None:
+    host.cloud.leaderless_calls = 10**6
+
+
+TROUBLES = [
+    Trouble(_error, "context deadline exceeded", "journalctl"),
+    Trouble(_expired, "certificates are not valid on manager1", "date --set"),
+    Trouble(_pending, "it looks for managers at 10.99.0.11", "journalctl"),
+    Trouble(_only_manager_left, "has no manager any more", "docker swarm init"),
+    Trouble(_foreign, "worker1 is in a Swarm that manager1 does not know", "docker swarm leave --force"),
+    Trouble(_leaderless, "do not agree on a leader", "--force-new-cluster"),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.make.__name__)
+def test_a_swarm_that_is_not_as_expected_is_explained_and_left_alone(
+    host: Host, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    trouble.make(host)
+    monkeypatch.setattr("labgen.orchestrators.swarm.READY_LIMIT", 0.05)
+    before = dict(host.cloud.entries)
+    for node in NODES:
+        host.engine(node).calls.clear()
+    for attempt in (make, lambda: power.start("lab", Silent())):
+        with pytest.raises(ClusterError) as caught:
+            attempt()
+        assert trouble.said in f"{caught.value.brief}\n{caught.value.details}"
+        assert trouble.way_out in caught.value.resolution
+    assert host.cloud.entries == before
+    assert all(host.engine(node).calls == [] for node in NODES)
+
+
+def test_a_new_swarm_is_formed_only_after_a_yes(host: Host) -> None:
+    make()
+    _only_manager_left(host)
+    with pytest.raises(ClusterGone):
+        power.start("lab", Silent())
+    host.cloud.entries.clear()
+    assert power.start("lab", Silent(), new_cluster=True).changed
+    assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
+
+
+def test_roles_and_labels_are_the_users_once_the_swarm_is_formed(host: Host) -> None:
+    make()
+    worker = host.engine("worker1").node_id
+    host.cloud.entries[worker] = replace(host.cloud.entries[worker], role="manager", labels={})
+    assert not power.start("lab", Silent()).changed
+    assert host.cloud.entries[worker].role == "manager"
+
+
+def test_a_promoted_worker_leads_on_where_the_first_manager_was_demoted(host: Host) -> None:
+    make()
+    for node, role in (("worker1", "manager"), ("manager1", "worker")):
+        entry = host.engine(node).node_id
+        host.cloud.entries[entry] = replace(host.cloud.entries[entry], role=role)
+    before = dict(host.cloud.entries)
+    assert not power.start("lab", Silent()).changed
+    assert host.cloud.entries == before
+
+
+# what has lost its journal
+
+
+def test_a_lab_that_lost_its_journal_is_neither_made_anew_nor_pruned(host: Host) -> None:
+    make()
+    before = [host.domains(), host.volumes()]
+    lose_journal(host)
+    with pytest.raises(JournalLost, match="its journal is lost"):
+        make()
+    orphans = prune.find()
+    assert orphans.rows() == []
+    assert orphans.lost == ["lab"]
+    assert [host.domains(), host.volumes()] == before
+    heard = Heard()
+    power.start("lab", heard)
+    assert any("written again" in note for note in heard.notes)
+    assert prune.find().lost == []
+
+
+@pytest.mark.parametrize(
+    "lose", [lose_domain, lose_docker_disk, lambda _: _edit_profile(), lambda _: _lose_profile()]
+)
+def test_a_journal_is_not_guessed(host: Host, lose: Callable[[Host], None]) -> None:
+    make()
+    lose(host)
+    lose_journal(host)
+    before = [host.domains(), host.volumes()]
+    with pytest.raises(JournalLost, match="lost or damaged"):
+        power.start("lab", Silent())
+    assert [host.domains(), host.volumes()] == before
+    assert not state.exists("lab")
+
+
+def _edit_profile() -> None:
+    file = paths.lab("lab") / paths.PROFILE
+    file.write_text(file.read_text().replace("worker", "helper"))
+
+
+def _lose_profile() -> None:
+    (paths.lab("lab") / paths.PROFILE).unlink()
+
+
+def test_a_damaged_journal_is_kept_beside_the_new_one(host: Host) -> None:
+    make()
+    damage_journal(host)
+    power.start("lab", Silent())
+    assert (paths.lab("lab") / "lab.json.damaged").read_text() == '{"schema": 1'
+
+
+def test_a_damaged_registry_does_not_give_a_labs_subnet_away(host: Host) -> None:
+    first = make("lab").journal.lab
+    damage_registry(host)
+    second = make("second").journal.lab
+    assert registry.load().subnets == {"lab": first.network.subnet, "second": second.network.subnet}
+
+
+# destroy, and machines that cannot be woken
+
+
+def test_destroy_says_what_is_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = make().journal.lab
+    with monkeypatch.context() as patch:
+        patch.setattr(Hypervisor, "remove_domain", lambda _self, _name: None)
+        with pytest.raises(HypervisorError, match="is not gone") as caught:
+            destroy("lab")
+    assert lab.nodes[0].domain in caught.value.details
+    assert state.exists("lab")
+    destroy("lab")
+    assert traces(host) == NOTHING
+
+
+def test_destroy_finds_a_machine_that_was_renamed(host: Host) -> None:
+    make()
+    domain(host, "worker1").destroy()
+    xml = domain(host, "worker1").XMLDesc()
+    name = domain(host, "worker1").name()
+    domain(host, "worker1").undefine()
+    host.libvirt.defineXML(xml.replace(name, "mine").replace("<uuid>", "<!--").replace("</uuid>", "-->"))
+    with pytest.raises(HypervisorError) as caught:
+        destroy("lab")
+    assert "machine mine" in caught.value.details
+
+
+def test_one_that_cannot_be_woken_does_not_keep_the_others_asleep(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labgen.lab.suspend import suspend
+
+    lab = make().journal.lab
+    suspend("lab", Silent())
+    start = Hypervisor.start
+
+    def refuse(self: Hypervisor, name: str) -> None:
+        if name == lab.nodes[0].domain:
+            raise HypervisorError("starting failed", "no memory")
+        start(self, name)
+
+    monkeypatch.setattr(Hypervisor, "start", refuse)
+    with pytest.raises(HypervisorError, match="manager1 cannot go on"):
+        power.start("lab", Silent())
+    assert [status.status("lab").states[node] for node in NODES] == ["suspended", "running", "running"]
+
+
+def test_rollback_ends_vagrant_before_it_removes_anything(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vagrant still makes machines when the first one that answers cannot be prepared."""
+    seen: list[bool] = []
+
+    def slow_up(directory: Path, log: Path, cancelled: Any) -> None:
+        host.up(directory, log, cancelled)
+        seen.append(cancelled.wait(30))
+
+    monkeypatch.setattr(vagrant, "up", slow_up)
+    host.failing_script = "docker.sh"
+    with pytest.raises(LabgenError):
+        make(rollback=True)
+    assert seen == [True]
+    assert traces(host) == NOTHING
+
+
+def test_a_repair_that_fails_leaves_the_journal_complete(host: Host) -> None:
+    make()
+    host.unreachable = "worker2"
+    with pytest.raises(LabgenError):
+        repair(state.load("lab"), Silent())
+    assert json.loads((paths.lab("lab") / paths.STATE).read_text())["stage"] == "verified"
