@@ -55,11 +55,12 @@ def create(  # noqa: PLR0917 - click names them
     """
     loaded = _load(profile, overrides)
     from labgen.lab import create as recipe
+    from labgen.lab import planning
     from labgen.profile.naming import lab_name
 
     lab_called = lab_name(name) if name else loaded.profile.name
     if dry_run:
-        _print_preview(*recipe.preview(loaded, lab_called))
+        _print_preview(*planning.preview(loaded, lab_called))
         return
     settings = [word for override in overrides for word in ("--set", override)]
     again = shlex.join(["labgen", "create", profile, "--name", lab_called, *settings])
@@ -84,13 +85,13 @@ def render(profile: str, directory: Path, name: str | None, overrides: tuple[str
       labgen render three-node-btrfs ./lab
     """
     loaded = _load(profile, overrides)
-    from labgen.lab import create as recipe
+    from labgen.lab import planning
     from labgen.profile.naming import lab_name
     from labgen.render import write
 
-    lab, _ = recipe.preview(loaded, lab_name(name) if name else loaded.profile.name)
+    lab, _ = planning.preview(loaded, lab_name(name) if name else loaded.profile.name)
     target = directory.resolve()
-    files = recipe.files(loaded, lab, target)
+    files = planning.files(loaded, lab, target)
     if taken := [each for each in files if (target / each).exists()]:
         raise LabgenError(f"{target} is not empty", "\n".join(taken), "Choose another directory.")
     write(files, target)

@@ -4,22 +4,21 @@ import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
-from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, subnets, vagrant
-from labgen.errors import LabgenError, UsageError
+from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, vagrant
+from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze, machines, parts, recovery, warm
+from labgen.lab import clocks, freeze, machines, parts, planning, recovery, warm
 from labgen.lab.access import entered
 from labgen.lab.destroy import destroy_locked
 from labgen.lab.provision import inspect, provision, start_docker
-from labgen.model import Accelerator, Box, Lab, Node
+from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
-from labgen.plan import HOSTS, guest_file, plan
-from labgen.profile import Loaded, dump, parse, read_script
+from labgen.plan import HOSTS
+from labgen.profile import Loaded, parse
 from labgen.progress import Progress
-from labgen.render import network_xml, render, vagrantfile, write
+from labgen.render import network_xml, vagrantfile, write
 from labgen.state import Journal, NodeFacts, Origin
 
 
@@ -39,7 +38,7 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
     :raises LabgenError: as each stage does.
     """
     with state.locked(name):
-        _refuse_another_profile(loaded, name)
+        planning.refuse_another_profile(loaded, name)
         new = not state.exists(name)
         if new:
             recovery.refuse_lost(name)
@@ -79,21 +78,6 @@ def go_on(journal: Journal, progress: Progress) -> Outcome:
     with Hypervisor.connect() as hypervisor:
         _add_box(box, progress)
         return _run(journal, hypervisor, progress)
-
-
-def preview(loaded: Loaded, name: str) -> tuple[Lab, dict[str, str]]:
-    """The plan and the files that :func:`create` would make; nothing on the host changes."""
-    if state.exists(name):
-        lab = state.load(name).lab
-    else:
-        lab = _plan(loaded, name, _free_subnet(loaded, registry.load(), []), accelerator.probe().kind, _box(loaded))
-    return lab, files(loaded, lab, paths.lab(name))
-
-
-def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
-    """The rendered files of a lab that will lie in ``directory``."""
-    scripts = {guest_file(script): read_script(path) for script, path in loaded.scripts.items()}
-    return render(lab, directory, dump(loaded.profile), scripts)
 
 
 def _make(loaded: Loaded, name: str, progress: Progress, cold: bool) -> Outcome:
@@ -253,15 +237,15 @@ def _planned(loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, 
     with registry.locked():
         known = registry.load()
         taken = [subnet for network in hypervisor.networks() for subnet in network.subnets]
-        subnet = known.subnets.get(name) or _free_subnet(loaded, known, taken)
+        subnet = known.subnets.get(name) or planning.free_subnet(loaded, known, taken)
         registry.save(known.with_lab(name, subnet))
-    return _saved(Journal(_plan(loaded, name, subnet, host.kind, box)))
+    return _saved(Journal(planning.decide(loaded, name, subnet, host.kind, box)))
 
 
 def _rendered(journal: Journal, loaded: Loaded) -> Journal:
     lab = journal.lab
     directory = paths.lab(lab.name)
-    write(files(loaded, lab, directory), directory)
+    write(planning.files(loaded, lab, directory), directory)
     (directory / paths.LOGS).mkdir(exist_ok=True)
     ssh.make_key(directory / paths.KEY, f"labgen {lab.name}")
     return _saved(journal.reached("rendered"))
@@ -271,24 +255,6 @@ def _add_box(box: boxes.Box, progress: Progress) -> None:
     if not vagrant.has_box(box.vagrant_name, box.version):
         progress.step(f"adding the box {box.name} {box.version} to Vagrant")
         vagrant.add_box(box.catalog)
-
-
-def _plan(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxes.Box | Box") -> Lab:
-    chosen = Box(box.name, box.vagrant_name, box.version)
-    return plan(loaded.profile, name, subnet=subnet, box=chosen, accelerator=kind, owner=paths.owner())
-
-
-def _box(loaded: Loaded) -> Box:
-    """The box as far as it is known without building it."""
-    built = boxes.find(loaded.profile.box)
-    name = loaded.profile.box
-    return Box(name, f"labgen/{name}", built.version if built else "0")
-
-
-def _free_subnet(loaded: Loaded, known: registry.Registry, taken: list[str]) -> str:
-    used = [*known.subnets.values(), *taken, *subnets.host_subnets()]
-    wanted = loaded.profile.network.subnet
-    return subnets.choose(str(wanted) if wanted else None, used, subnets.pool())
 
 
 def _saved(journal: Journal) -> Journal:
@@ -308,19 +274,3 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, LabgenError):
         return error.brief
     return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
-
-
-def _refuse_another_profile(loaded: Loaded, name: str) -> None:
-    """A lab is what its first profile said; another profile under the same name is a mistake.
-
-    :raises UsageError: the lab is there and was made from something else.
-    """
-    if not state.exists(name):
-        return
-    recorded = paths.lab(name) / paths.PROFILE
-    if recorded.exists() and recorded.read_text() != dump(loaded.profile):
-        raise UsageError(
-            f"there is a lab called {name!r} already, made from another profile",
-            f"as resolved then: {recorded}",
-            f"Choose another name with --name, or remove it first: labgen destroy {name}",
-        )

@@ -11,8 +11,9 @@ import pytest
 from labgen import paths, registry, state
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.lab import access, power, prune, status
-from labgen.lab.create import Outcome, create, preview
+from labgen.lab.create import Outcome, create
 from labgen.lab.destroy import destroy
+from labgen.lab.planning import preview
 from labgen.profile import load
 from labgen.progress import Silent
 from tests.unit.host import Host, host
