@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from labgen import accelerator, boxes, paths, registry, remedies, subnets
+from labgen import accelerator, addresses, boxes, paths, registry, remedies, subnets
 from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.profile import Profile
@@ -35,6 +35,7 @@ PROGRAMS = {
     "bsdtar": "libarchive-tools",
     "dnsmasq": "dnsmasq-base",
     "iptables": "iptables",
+    "ip": "iproute2",
 }
 
 _MEMINFO = Path("/proc/meminfo")
@@ -154,11 +155,11 @@ def subnet(hypervisor: Hypervisor) -> Finding:
     """Whether a /24 is left for another lab."""
     try:
         available = subnets.pool()
-        used = [each for known in hypervisor.networks() for each in known.subnets]
-        free = subnets.choose(None, [*used, *registry.load().subnets.values(), *subnets.host_subnets()], available)
+        uses = addresses.in_use(registry.load().subnets, hypervisor.networks())
+        choice = subnets.choose(None, uses, available)
     except LabgenError as error:
         return Finding("subnet", "fail", f"{error.brief}: {error.details}", error.resolution)
-    return Finding("subnet", "ok", f"{free} of {available} is free")
+    return Finding("subnet", "ok", "; ".join(filter(None, (f"{choice.subnet} of {available} is free", choice.note))))
 
 
 def memory(profile: Profile) -> Finding:

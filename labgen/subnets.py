@@ -1,11 +1,9 @@
-"""Which /24 a lab gets: one that nothing on this host uses. Pure but for :func:`host_subnets`."""
+"""Which /24 a lab gets: one place decides whether a subnet can be used. Pure but for :func:`pool`."""
 
 import os
-import socket
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network
-from pathlib import Path
 
 from labgen.errors import HostError, ProfileError
 
@@ -14,6 +12,39 @@ DEFAULT_POOL = "10.77.0.0/16"
 SWARM_POOL = "10.201.0.0/16"
 # What Docker itself takes in the machines: its bridge, docker_gwbridge and user networks.
 DOCKER_POOLS = ("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16")
+LAB_PREFIX = 24
+_MOST_NAMED = 5  # of those that have a pool's addresses
+
+
+@dataclass(frozen=True)
+class Use:
+    """Addresses that are somebody's.
+
+    :param who: for errors, e.g. ``the lab 'other'``. :param lab: whether it is a lab.
+    :param wide: a route elsewhere that only loses what a lab takes: the kernel prefers the more specific route.
+    """
+
+    network: IPv4Network
+    who: str
+    lab: bool = False
+    wide: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.network} ({self.who})"
+
+
+RESERVED = (
+    Use(IPv4Network(SWARM_POOL), "Swarm's overlay networks in the machines"),
+    *(Use(IPv4Network(each), "Docker's own networks in the machines") for each in DOCKER_POOLS),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A lab's subnet. :param note: what its owner should know; empty: nothing."""
+
+    subnet: str
+    note: str = ""
 
 
 def pool() -> IPv4Network:
@@ -28,54 +59,89 @@ def pool() -> IPv4Network:
         raise HostError(
             "LABGEN_SUBNET_POOL is not an IPv4 network", str(error), f"Example: {DEFAULT_POOL}"
         ) from error
-    if network.prefixlen > 24:
+    if network.prefixlen > LAB_PREFIX:
         raise HostError("LABGEN_SUBNET_POOL is too small for a /24", text, f"Example: {DEFAULT_POOL}")
     return network
 
 
-def choose(wanted: str | None, taken: Iterable[str], available: IPv4Network) -> str:
-    """A lab's subnet.
+def choose(wanted: str | None, uses: Sequence[Use], available: IPv4Network) -> Choice:
+    """A lab's subnet; one that no wide route covers, if there is any.
 
-    :param wanted: what the profile asks for, in CIDR form. :param taken: subnets in use, in CIDR form.
+    :param wanted: what the profile asks for, in CIDR form.
     :param available: the pool to choose from if the profile leaves it open.
-    :raises ProfileError: the wanted subnet overlaps another. :raises HostError: the pool is used up.
+    :raises ProfileError: the wanted subnet is somebody's. :raises HostError: the pool is used up.
     """
-    used = [IPv4Network(each, strict=False) for each in taken]
-    reserved = [IPv4Network(SWARM_POOL), *map(IPv4Network, DOCKER_POOLS)]
     if wanted:
-        network = IPv4Network(wanted)
-        for other in [*used, *reserved]:
-            if network.overlaps(other):
-                raise ProfileError(
-                    f"network.subnet: {wanted} overlaps {other}, which is in use",
-                    "used by this host, by another lab, or by Docker and Swarm inside the machines",
-                    "Leave network.subnet out and labgen finds a free one.",
-                )
-        return str(network)
-    for network in available.subnets(new_prefix=24):
-        if not any(network.overlaps(other) for other in [*used, *reserved]):
-            return str(network)
-    raise HostError(
-        f"no free /24 is left in {available}",
-        f"{len(used)} subnets are in use",
-        "Destroy a lab, or set LABGEN_SUBNET_POOL to another network.",
+        if other := conflict(wanted, uses):
+            raise ProfileError(
+                f"network.subnet: {wanted} overlaps {other.network}, which is in use",
+                f"{other.network} belongs to {other.who}",
+                "Leave network.subnet out and labgen finds a free one.",
+            )
+        return _noted(wanted, uses)
+    free = (str(network) for network in _free(available, uses))
+    first = next(free, None)
+    if first is None:
+        raise _used_up(available, uses)
+    return _noted(next((each for each in (first, *free) if not covering(each, uses)), first), uses)
+
+
+def conflict(subnet: str, uses: Iterable[Use]) -> Use | None:
+    """Who has addresses of a subnet, so that no lab can have it."""
+    network = IPv4Network(subnet)
+    return next((use for use in (*RESERVED, *uses) if not use.wide and use.network.overlaps(network)), None)
+
+
+def covering(subnet: str, uses: Iterable[Use]) -> Use | None:
+    """The narrowest route that would lose a subnet's addresses to a lab."""
+    network = IPv4Network(subnet)
+    routes = (use for use in uses if use.wide and use.network.overlaps(network))
+    return max(routes, key=lambda use: use.network.prefixlen, default=None)
+
+
+def _noted(subnet: str, uses: Iterable[Use]) -> Choice:
+    route = covering(subnet, uses)
+    if route is None:
+        return Choice(subnet)
+    return Choice(
+        subnet,
+        f"{subnet} lies within {route.network}, {route.who}: while the lab's network is up, these addresses lead to "
+        "the lab. If you need them elsewhere, set LABGEN_SUBNET_POOL to another network",
     )
 
 
-def is_free(subnet: str, taken: Iterable[str]) -> bool:
-    """Whether a subnet overlaps none of those in use, nor what Docker and Swarm take in the machines."""
-    others = [*(IPv4Network(each, strict=False) for each in taken), IPv4Network(SWARM_POOL)]
-    return not any(IPv4Network(subnet).overlaps(other) for other in [*others, *map(IPv4Network, DOCKER_POOLS)])
+def _free(available: IPv4Network, uses: Iterable[Use]) -> Iterator[IPv4Network]:
+    others = [use.network for use in (*RESERVED, *uses) if not use.wide and use.network.overlaps(available)]
+    for network in available.subnets(new_prefix=LAB_PREFIX):
+        if not any(network.overlaps(other) for other in others):
+            yield network
 
 
-def host_subnets() -> list[str]:
-    """What this host's routes lead to, but for the default route; in CIDR form."""
-    return [route for route in _routes(Path("/proc/net/route").read_text()) if not route.startswith("0.0.0.0/")]
+def _used_up(available: IPv4Network, uses: Sequence[Use]) -> HostError:
+    """Names who has the pool, the largest parts first."""
+    found = {use.network: use for use in reversed((*RESERVED, *uses)) if not use.wide}
+    blocking = sorted(
+        (use for use in found.values() if use.network.overlaps(available)), key=lambda use: use.network.prefixlen
+    )
+    lines = [str(use) for use in blocking[:_MOST_NAMED]]
+    if len(blocking) > _MOST_NAMED:
+        lines.append(f"... and {len(blocking) - _MOST_NAMED} more")
+    ways = []
+    if other := _another_pool(uses):
+        ways.append(f"use another network: export LABGEN_SUBNET_POOL={other}")
+    if any(use.lab for use in blocking):
+        ways.append("destroy a lab that you no longer need: labgen list")
+    advice = "; or ".join(ways) or "set LABGEN_SUBNET_POOL to a network that nothing on this host uses"
+    return HostError(
+        f"no free /24 is left in {available}", "\n".join(["in use:", *lines]), f"{advice[0].upper()}{advice[1:]}"
+    )
 
 
-def _routes(table: str) -> Iterator[str]:
-    """The destinations in the kernel's table (proc(5)): hexadecimal, in the machine's byte order."""
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        destination, mask = (struct.pack("=I", int(fields[index], 16)) for index in (1, 7))
-        yield f"{socket.inet_ntoa(destination)}/{socket.inet_ntoa(mask)}"
+def _another_pool(uses: Sequence[Use]) -> IPv4Network | None:
+    """A private network of which nobody has any part; one that no wide route covers, if there is any."""
+    candidates = [
+        network
+        for network in (*IPv4Network("10.0.0.0/8").subnets(new_prefix=16), IPv4Network("172.16.0.0/16"))
+        if not conflict(str(network), uses)
+    ]
+    return next((each for each in candidates if not covering(str(each), uses)), next(iter(candidates), None))

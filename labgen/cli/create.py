@@ -13,6 +13,7 @@ from labgen.cli.profile import complete_profiles
 from labgen.errors import LabgenError, UsageError
 
 if TYPE_CHECKING:
+    from labgen.lab.planning import Preview
     from labgen.model import Lab
     from labgen.profile import Loaded
 
@@ -55,12 +56,11 @@ def create(  # noqa: PLR0917 - click names them
     """
     loaded = _load(profile, overrides)
     from labgen.lab import create as recipe
-    from labgen.lab import planning
     from labgen.profile.naming import lab_name
 
     lab_called = lab_name(name) if name else loaded.profile.name
     if dry_run:
-        _print_preview(*planning.preview(loaded, lab_called))
+        _print_preview(_previewed(loaded, lab_called))
         return
     settings = [word for override in overrides for word in ("--set", override)]
     again = shlex.join(["labgen", "create", profile, "--name", lab_called, *settings])
@@ -89,7 +89,7 @@ def render(profile: str, directory: Path, name: str | None, overrides: tuple[str
     from labgen.profile.naming import lab_name
     from labgen.render import write
 
-    lab, _ = planning.preview(loaded, lab_name(name) if name else loaded.profile.name)
+    lab = _previewed(loaded, lab_name(name) if name else loaded.profile.name).lab
     target = directory.resolve()
     files = planning.files(loaded, lab, target)
     if taken := [each for each in files if (target / each).exists()]:
@@ -106,6 +106,15 @@ def _load(profile: str, overrides: tuple[str, ...]) -> "Loaded":
     for warning in loaded.warnings:
         console.note(f"warning: {warning}")
     return loaded
+
+
+def _previewed(loaded: "Loaded", name: str) -> "Preview":
+    from labgen.lab.planning import preview
+
+    found = preview(loaded, name)
+    for each in found.notes:
+        console.note(each)
+    return found
 
 
 @contextlib.contextmanager
@@ -133,11 +142,12 @@ def _way_on(again: str, name: str, on_failure: str) -> Iterator[None]:
         raise
 
 
-def _print_preview(lab: "Lab", files: dict[str, str]) -> None:
+def _print_preview(preview: "Preview") -> None:
+    lab = preview.lab
     click.echo(f"lab {lab.name}, profile {lab.profile}, box {lab.box.name} {lab.box.version}, {lab.accelerator}")
     click.echo(f"network {lab.network.subnet}, {lab.orchestrator}, Docker on {lab.storage_driver}\n")
     _print_nodes(lab)
-    for path, text in files.items():
+    for path, text in preview.files.items():
         click.secho(f"\n--- {path}", bold=True)
         click.echo(text, nl=False)
 

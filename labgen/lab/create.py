@@ -236,8 +236,12 @@ def _planned(loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, 
         progress.note(f"{host.reason}: the machines run in software emulation, which is much slower")
     with registry.locked():
         known = registry.load()
-        taken = [subnet for network in hypervisor.networks() for subnet in network.subnets]
-        subnet = known.subnets.get(name) or planning.free_subnet(loaded, known, taken)
+        subnet = known.subnets.get(name)
+        if subnet is None:
+            choice = planning.choose_subnet(loaded, known.subnets, hypervisor.networks())
+            if choice.note:
+                progress.note(choice.note)
+            subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
     return _saved(Journal(planning.decide(loaded, name, subnet, host.kind, box)))
 

@@ -1,22 +1,43 @@
 """What ``create`` decides before it touches anything, and ``create --dry-run`` prints."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from labgen import accelerator, boxes, paths, registry, state, subnets
-from labgen.errors import UsageError
+from labgen import accelerator, addresses, boxes, paths, registry, state, subnets
+from labgen.errors import LabgenError, UsageError
+from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Loaded, dump, read_script
 from labgen.render import render
 
+ASK_LIMIT = 5  # seconds that a preview waits for libvirt
 
-def preview(loaded: Loaded, name: str) -> tuple[Lab, dict[str, str]]:
-    """The plan and the files that ``create`` would make; nothing on the host changes."""
+
+@dataclass(frozen=True)
+class Preview:
+    """What ``create`` would make. :param notes: sentences for people."""
+
+    lab: Lab
+    files: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def preview(loaded: Loaded, name: str) -> Preview:
+    """The plan and the files that ``create`` would make; nothing on the host changes.
+
+    :raises LabgenError: ``create`` would refuse.
+    """
+    refuse_another_profile(loaded, name)
     if state.exists(name):
         lab = state.load(name).lab
-    else:
-        lab = decide(loaded, name, free_subnet(loaded, registry.load(), []), accelerator.probe().kind, _box(loaded))
-    return lab, files(loaded, lab, paths.lab(name))
+        return Preview(lab, files(loaded, lab, paths.lab(name)))
+    networks, unheard = _networks()
+    known = registry.load().subnets
+    choice = subnets.Choice(known[name]) if name in known else choose_subnet(loaded, known, networks)
+    lab = decide(loaded, name, choice.subnet, accelerator.probe().kind, _box(loaded))
+    return Preview(lab, files(loaded, lab, paths.lab(name)), tuple(filter(None, (unheard, choice.note))))
 
 
 def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
@@ -37,10 +58,22 @@ def _box(loaded: Loaded) -> Box:
     return Box(name, f"labgen/{name}", built.version if built else "0")
 
 
-def free_subnet(loaded: Loaded, known: registry.Registry, taken: list[str]) -> str:
-    used = [*known.subnets.values(), *taken, *subnets.host_subnets()]
+def _networks() -> tuple[list[LibvirtNetwork], str]:
+    """libvirt's networks, and what to say if it does not answer."""
+    try:
+        with Hypervisor.connect(ASK_LIMIT) as hypervisor:
+            return hypervisor.networks(), ""
+    except LabgenError as error:
+        return [], f"{error.brief}: the subnet may be in use by one of its networks"
+
+
+def choose_subnet(loaded: Loaded, labs: Mapping[str, str], networks: Iterable[LibvirtNetwork]) -> subnets.Choice:
+    """:param labs: the labs' subnets by their names.
+
+    :raises ProfileError: the profile's subnet is in use. :raises HostError: the pool is used up.
+    """
     wanted = loaded.profile.network.subnet
-    return subnets.choose(str(wanted) if wanted else None, used, subnets.pool())
+    return subnets.choose(str(wanted) if wanted else None, addresses.in_use(labs, networks), subnets.pool())
 
 
 def refuse_another_profile(loaded: Loaded, name: str) -> None:

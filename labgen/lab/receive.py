@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from labgen import accelerator, bundle, handoff, paths, registry, ssh, state, subnets
+from labgen import accelerator, addresses, bundle, handoff, paths, registry, ssh, state, subnets
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
@@ -162,15 +162,15 @@ def _planned(
     host = accelerator.probe(progress)
     with registry.locked():
         known = registry.load()
-        used = [
-            *known.subnets.values(),
-            *(subnet for network in hypervisor.networks() for subnet in network.subnets),
-            *subnets.host_subnets(),
-        ]
+        uses = addresses.in_use(known.subnets, hypervisor.networks())
         # A stranger's file decides only about addresses that lead nowhere else.
         wanted = IPv4Network(manifest.subnet)
-        free = any(map(wanted.subnet_of, PRIVATE)) and subnets.is_free(manifest.subnet, used)
-        subnet = manifest.subnet if free else subnets.choose(None, used, subnets.pool())
+        elsewhere = subnets.conflict(manifest.subnet, uses) or subnets.covering(manifest.subnet, uses)
+        free = any(map(wanted.subnet_of, PRIVATE)) and not elsewhere
+        choice = subnets.Choice(manifest.subnet) if free else subnets.choose(None, uses, subnets.pool())
+        if choice.note:
+            progress.note(choice.note)
+        subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
     lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=paths.owner())
     return lab, not free

@@ -19,8 +19,10 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from labgen.profile import size
 from labgen.profile.problems import shown, suggestion
 from labgen.profile.size import Size
+from labgen.subnets import conflict
 
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))  # RFC 1918
+_SUBNETS_LEFT = "choose a /24 in 10.0.0.0/8 or 172.16.0.0/16"  # what Docker leaves of the private addresses
 LONGEST_DESCRIPTION = 200
 
 
@@ -201,10 +203,11 @@ class Subnet(Constraint):
             better = f"{subnet.network_address}/24"
             raise complaint(f"{shown(given)} is not a /24; did you mean '{better}'?")
         if not any(subnet.subnet_of(private) for private in PRIVATE):
-            ranges = ", ".join(map(str, PRIVATE))
-            raise complaint(f"{shown(given)} is not private; choose a /24 in one of {ranges}")
+            raise complaint(f"{shown(given)} is not private; {_SUBNETS_LEFT}")
         if str(subnet) != given:
             raise complaint(f"{shown(given)} is not a subnet's own address; did you mean '{subnet}'?")
+        if other := conflict(given, ()):
+            raise complaint(f"{shown(given)} overlaps {other}; {_SUBNETS_LEFT}")
         return subnet
 
     def json_schema(self) -> dict[str, Any]:

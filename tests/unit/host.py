@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from labgen import accelerator, agent, boxes, doctor, engine, savefile, ssh, state, subnets, vagrant
+from labgen import accelerator, addresses, agent, boxes, doctor, engine, savefile, ssh, state, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor, Overlays, Pool
@@ -217,7 +217,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
     monkeypatch.setattr(ssh.Connection, "open", lambda target, limit=0: fake.wait_for(target, limit, None))
     monkeypatch.setattr(engine, "connect", connect)
     monkeypatch.setattr(swarm, "POLL", 0)
-    monkeypatch.setattr(subnets, "host_subnets", list)
+    monkeypatch.setattr(addresses, "of_host", list)
     yield fake
     _clear(connection)
     connection.close()

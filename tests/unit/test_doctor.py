@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, boxes, checks, paths, remedies
+from labgen import accelerator, addresses, boxes, checks, paths, remedies
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -80,6 +80,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(remedies, "_SYSTEMD", tmp_path / "systemd")
     monkeypatch.setattr(remedies, "_DAEMONS", tmp_path / "daemons")
     monkeypatch.setattr(paths, "POOL_DIRECTORY", str(tmp_path / "pool"))
+    monkeypatch.setattr(addresses, "of_host", list)
     monkeypatch.setattr(accelerator, "_KVM", tmp_path / "kvm")
     monkeypatch.setattr(accelerator, "_KVM_ASIDE", tmp_path / "kvm.unusable")
     (tmp_path / "meminfo").write_text("MemTotal: 9999999 kB\nMemAvailable:   8388608 kB\n")

@@ -3,12 +3,13 @@
 import json
 import shutil
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labgen import paths, registry, state
+from labgen import addresses, paths, registry, state
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.lab import access, power, prune, status
 from labgen.lab.create import Outcome, create
@@ -16,6 +17,7 @@ from labgen.lab.destroy import destroy
 from labgen.lab.planning import preview
 from labgen.profile import load
 from labgen.progress import Silent
+from labgen.subnets import Use
 from tests.unit.host import Host, host
 
 __all__ = ["host"]  # a fixture
@@ -297,11 +299,37 @@ def test_run_reaches_the_chosen_nodes(host: Host) -> None:
 
 
 def test_a_preview_touches_nothing(host: Host, home: Path) -> None:
-    lab, files = preview(load("three-node-btrfs"), "lab")
-    assert paths.VAGRANTFILE in files
+    planned = preview(load("three-node-btrfs"), "lab")
+    assert paths.VAGRANTFILE in planned.files
     assert not home.exists()
     make()
-    assert preview(load("three-node-btrfs"), "lab")[0] == lab
+    assert preview(load("three-node-btrfs"), "lab").lab == planned.lab
+
+
+def test_a_preview_knows_the_networks_that_create_would_avoid(host: Host) -> None:
+    host.libvirt.networkDefineXML(
+        "<network><name>other</name><bridge name='other'/><ip address='10.77.0.1' prefix='24'/></network>"
+    )
+    planned = preview(load("three-node-btrfs"), "lab").lab
+    assert planned.network.subnet == "10.77.1.0/24"
+    assert make().journal.lab == planned
+
+
+def test_a_preview_says_what_it_could_not_ask(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labgen.hypervisor.connection.URI", "test:///no-such-file")
+    planned = preview(load("three-node-btrfs"), "lab")
+    assert "libvirt does not answer" in planned.notes[0]
+    assert planned.lab.network.subnet == "10.77.0.0/24"
+
+
+def test_a_vpn_is_said_by_preview_and_create_alike(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    route = Use(IPv4Network("10.0.0.0/8"), "a route through tun0", wide=True)
+    monkeypatch.setattr(addresses, "of_host", lambda: [route])
+    (note,) = preview(load("single-node"), "lab").notes
+    heard = Heard()
+    create(load("single-node", ["storage.driver=btrfs"]), "lab", heard, cold=True)
+    assert note in heard.notes
+    assert "10.0.0.0/8, a route through tun0" in note
 
 
 def test_a_cluster_that_fails_is_resumed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ LAYERS = [
         "storage",
         "ssh",
         "subnets",
+        "addresses",
         "registry",
         "state",
         "checkpoints",

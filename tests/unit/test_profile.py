@@ -184,7 +184,7 @@ def test_boxes_are_known_by_their_recipes() -> None:
 
 
 def test_a_profile_is_made_again_from_its_own_values() -> None:
-    lab = profile(f"{MINIMAL}network: {{subnet: 192.168.7.0/24}}")
+    lab = profile(f"{MINIMAL}network: {{subnet: 10.7.7.0/24}}")
     assert Profile.model_validate(lab.model_dump(exclude_none=True)) == lab
 
 
