@@ -21,7 +21,15 @@ from labgen.files import write_atomically
 
 PROVIDER = "libvirt"
 POLL = 0.2  # seconds between two looks at a vagrant that runs
-RUBY_FRAME = re.compile(r"\s*(from )?/\S+\.rb:\d+:in ")  # of the backtrace that Vagrant prints behind the reason
+MOST_SAID = 15  # lines of Vagrant's that an error repeats
+# A line of a backtrace. The first one of an error that Vagrant did not expect also holds what went wrong.
+_FRAME = re.compile(r"\s*(from )?\S+:\d+:in [`'][^']*'(: (?P<message>.*))?$")
+_STEP = re.compile(r"==> \S+: |    \S+: |Bringing machine |.*\r|\s*$")  # what Vagrant says while all is well
+_AROUND = re.compile(
+    r"An (unexpected )?error occurred wh(en|ile) executing |Any errors that occurred are shown below"
+    r"|('\S+' )?machine\. Please (handle this error|report this as a bug)"
+)
+_LIBVIRT = re.compile(r"Call to \w+ failed: (?P<reason>.*?)( \(Libvirt::\w+\))?$")
 
 
 class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
@@ -66,7 +74,7 @@ def up(directory: Path, log: Path, cancelled: threading.Event) -> None:
     :param log: what Vagrant says is added to this file. :param cancelled: once it is set, Vagrant is killed.
     :raises HypervisorError: Vagrant failed, or was killed.
     """
-    with log.open("a") as file, _explained("booting the machines", log):
+    with log.open("a") as file, _explained("booting the machines", log, os.fstat(file.fileno()).st_size):
         runner = _vagrant(directory, file.fileno())
         runner.cancelled = cancelled
         runner.up(provider=PROVIDER, provision=False)
@@ -145,6 +153,21 @@ def forget_machine(directory: Path, name: str) -> None:
     shutil.rmtree(directory / ".vagrant" / "machines" / name, ignore_errors=True)
 
 
+def reason(said: str) -> str:
+    """Why Vagrant failed: what libvirt told it first, then its own words; not what it did before, nor where in it."""
+    told: list[str] = []
+    words: list[str] = []
+    for line in said.split("\n"):
+        frame = _FRAME.match(line)
+        text = (frame["message"] or "") if frame else line.rstrip()
+        if libvirt := _LIBVIRT.search(text):
+            told.append(libvirt["reason"])
+        elif not _STEP.match(text) and not _AROUND.match(text):
+            words.append(text)
+    lines = list(dict.fromkeys(told + words)) or said.strip().splitlines()[-MOST_SAID:]
+    return "\n".join(lines[:MOST_SAID])
+
+
 def _box_directory(name: str) -> Path:
     return paths.vagrant_home() / "boxes" / name.replace("/", "-VAGRANTSLASH-")
 
@@ -165,13 +188,13 @@ def _vagrant(directory: Path, log: int) -> _Vagrant:
 
 
 @contextlib.contextmanager
-def _explained(doing: str, log: Path) -> Iterator[None]:
+def _explained(doing: str, log: Path, start: int = 0) -> Iterator[None]:
+    """:param start: where in the log Vagrant's words begin; what is before is an earlier run's."""
     try:
         yield
     except subprocess.CalledProcessError as error:
-        said = log.read_text(errors="replace").splitlines()
-        lines = [line for line in said if line.strip() and not RUBY_FRAME.match(line)]
-        raise HypervisorError(f"{doing} failed", "\n".join(lines[-15:]), f"All that Vagrant said: {log}") from error
+        said = log.read_bytes()[start:].decode(errors="replace")
+        raise HypervisorError(f"{doing} failed", reason(said), f"All that Vagrant said: {log}") from error
     except (RuntimeError, FileNotFoundError) as error:
         raise HostError("Vagrant is missing", str(error), "Run 'make install' or 'labgen doctor'.") from error
 

@@ -1,4 +1,7 @@
-"""Vagrant's owner, with a program of our own in Vagrant's place."""
+"""Vagrant's owner, with a program of our own in Vagrant's place that says what a real one said.
+
+``vagrant_says`` has pairs: what vagrant-libvirt 0.11.2 printed when it really failed so, and the reason in it.
+"""
 
 import os
 import threading
@@ -9,26 +12,43 @@ import pytest
 from labgen import vagrant
 from labgen.errors import HypervisorError
 
-SAYS = r"""#!/bin/sh
-echo "An unexpected error occurred when executing the action on the 'manager1' machine." >&2
-echo "Call to virDomainCreate failed: no such device" >&2
-for line in $(seq 40); do echo "/usr/share/gems/vagrant/lib/vagrant/action/warden.rb:$line:in \`call'" >&2; done
-exit 1
-"""
+SAYS = Path(__file__).parent / "vagrant_says"
 
 
-def test_the_reason_is_told_and_not_where_in_vagrant_it_came_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "bin" / "vagrant"
-    program.parent.mkdir()
-    program.write_text(SAYS)
+def failing(said: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> HypervisorError:
+    """What ``up`` raises where Vagrant says that."""
+    program = directory / "bin" / "vagrant"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\ncat '{said}' >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    log = tmp_path / "vagrant.log"
     with pytest.raises(HypervisorError) as caught:
-        vagrant.up(tmp_path, log, threading.Event())
-    assert "virDomainCreate failed: no such device" in caught.value.details
-    assert "warden.rb" not in caught.value.details
-    assert "warden.rb" in log.read_text()
-    assert str(log) in caught.value.resolution
+        vagrant.up(directory, directory / "vagrant.log", threading.Event())
+    return caught.value
+
+
+@pytest.mark.parametrize("log", sorted(SAYS.glob("*.log")), ids=lambda path: path.stem)
+def test_the_reason_is_the_first_thing_told(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = failing(log, tmp_path, monkeypatch)
+    assert error.details + "\n" == log.with_suffix(".txt").read_text()
+    assert (tmp_path / "vagrant.log").read_bytes() == log.read_bytes()
+    assert str(tmp_path / "vagrant.log") in error.resolution
+
+
+def test_what_an_earlier_run_said_is_not_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(SAYS / "no_pool.log", tmp_path, monkeypatch)
+    error = failing(SAYS / "libvirt_is_down.log", tmp_path, monkeypatch)
+    assert error.details + "\n" == (SAYS / "libvirt_is_down.txt").read_text()
+
+
+def test_a_vagrant_that_names_no_reason_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "said").write_text("==> manager1: Starting domain.\n")
+    assert failing(tmp_path / "said", tmp_path, monkeypatch).details == "==> manager1: Starting domain."
+
+
+def test_a_ruby_of_these_days_quotes_otherwise() -> None:
+    said = (
+        "/usr/lib/x.rb:7:in 'Libvirt::Domain#create': Call to virDomainCreateWithFlags failed: no memory"
+        " (Libvirt::Error)\n\tfrom /usr/lib/x.rb:7:in 'Fog::Compute#vm_action'\n"
+    )
+    assert vagrant.reason(said) == "no memory"
