@@ -9,7 +9,7 @@ from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan
-from labgen.profile import Loaded, dump, read_script
+from labgen.profile import Loaded, differences, dump, parse, read_script
 from labgen.render import render
 
 ASK_LIMIT = 5  # seconds that a preview waits for libvirt
@@ -84,9 +84,16 @@ def refuse_another_profile(loaded: Loaded, name: str) -> None:
     if not state.exists(name):
         return
     recorded = paths.lab(name) / paths.PROFILE
-    if recorded.exists() and recorded.read_text() != dump(loaded.profile):
+    if recorded.exists() and (lines := _differences(recorded, loaded)):
         raise UsageError(
-            f"there is a lab called {name!r} already, made from another profile",
-            f"as resolved then: {recorded}",
+            f"there is already a lab called {name!r}, made from another profile",
+            "\n".join([*lines, f"as the lab was made: {recorded}"]),
             f"Choose another name with --name, or remove it first: labgen destroy {name}",
         )
+
+
+def _differences(recorded: Path, loaded: Loaded) -> list[str]:
+    try:
+        return list(differences(parse(recorded.read_text(), str(recorded)).profile, loaded.profile))
+    except (LabgenError, OSError, ValueError) as error:
+        return [f"which fields differ cannot be told, because its profile cannot be read: {error}"]

@@ -17,15 +17,29 @@ The modules, in the order of the work:
     scripts.py    the guest scripts that a profile adds
     loader.py     all of the above
     dumper.py     Profile -> text
+    differences.py  in which fields two profiles differ
     naming.py     a lab's name, by the same rules
 
 Importing takes a quarter of a second, most of it pydantic: commands import it when they run.
 """
 
+from labgen.profile.differences import differences
 from labgen.profile.dumper import dump
 from labgen.profile.finder import find, shipped
 from labgen.profile.loader import Loaded, load, parse
 from labgen.profile.schema import NodeSpec, Profile, json_schema
 from labgen.profile.scripts import read_script
 
-__all__ = ["Loaded", "NodeSpec", "Profile", "dump", "find", "json_schema", "load", "parse", "read_script", "shipped"]
+__all__ = [
+    "Loaded",
+    "NodeSpec",
+    "Profile",
+    "differences",
+    "dump",
+    "find",
+    "json_schema",
+    "load",
+    "parse",
+    "read_script",
+    "shipped",
+]

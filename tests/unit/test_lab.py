@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,7 +16,7 @@ from labgen.lab import access, power, prune, status
 from labgen.lab.create import Outcome, create
 from labgen.lab.destroy import destroy
 from labgen.lab.planning import preview
-from labgen.profile import load
+from labgen.profile import Loaded, load
 from labgen.progress import Silent
 from labgen.subnets import Use
 from tests.unit.host import Host, host
@@ -81,10 +82,35 @@ def test_emulation_is_said_out_loud(host: Host) -> None:
     assert any("software emulation" in note for note in heard.notes)
 
 
-def test_another_profile_under_a_taken_name_is_refused(host: Host) -> None:
+@pytest.mark.parametrize(
+    "attempt", [lambda loaded: preview(loaded, "lab"), lambda loaded: create(loaded, "lab", Silent())]
+)
+def test_another_profile_under_a_taken_name_is_refused(host: Host, attempt: Callable[[Loaded], object]) -> None:
     make()
-    with pytest.raises(UsageError, match="another profile"):
-        make(reference="single-node")
+    with pytest.raises(UsageError, match="another profile") as caught:
+        attempt(load("three-node-btrfs", ["resources.memory=2GiB", "nodes.worker.count=3", "labels={rack: a}"]))
+    assert caught.value.details.splitlines()[:-1] == [
+        "labels.rack: not set in the lab, a now",
+        "nodes.worker.count: 2 in the lab, 3 now",
+        "resources.memory: 1GiB in the lab, 2GiB now",
+    ]
+
+
+def test_a_profile_that_says_the_same_in_other_words_is_no_other(host: Host, tmp_path: Path) -> None:
+    make()
+    recorded = paths.lab("lab") / paths.PROFILE
+    written = recorded.read_text()
+    recorded.write_text(written.replace("orchestrator: swarm\n", ""))  # as if that were a younger field
+    assert recorded.read_text() != written
+    assert not make().changed
+
+
+def test_a_recorded_profile_that_cannot_be_read_is_another(host: Host) -> None:
+    make()
+    (paths.lab("lab") / paths.PROFILE).write_text("nodes: [")
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert "cannot be read" in caught.value.details
 
 
 def test_a_boot_that_failed_is_resumed(host: Host) -> None:
