@@ -5,6 +5,7 @@ Written after every stage, atomically. It says what to look for; whether it is t
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -54,10 +55,29 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What ``create`` was asked for, so that the same can be asked again, from anywhere.
+
+    :param profile: a shipped profile's name, or a file's absolute path. :param overrides: as given to ``--set``.
+    """
+
+    profile: str
+    overrides: tuple[str, ...] = ()
+    cold: bool = False
+
+    def command(self, name: str) -> str:
+        """:param name: the lab's."""
+        settings = [word for override in self.overrides for word in ("--set", override)]
+        cold = ["--cold"] if self.cold else []
+        return shlex.join(["labgen", "create", self.profile, "--name", name, *settings, *cold])
+
+
+@dataclass(frozen=True)
 class Journal:
     """:param failure: one sentence; empty while nothing has failed. :param facts: by node name.
 
     :param rebuilding: the nodes whose rebuild has begun: they hold nothing yet.
+    :param request: None: the lab was imported, or made by a labgen that did not note it.
     """
 
     lab: Lab
@@ -66,10 +86,20 @@ class Journal:
     facts: Mapping[str, NodeFacts] = field(default_factory=dict)
     origin: Origin | None = None
     rebuilding: frozenset[str] = frozenset()
+    request: Request | None = None
 
     @property
     def complete(self) -> bool:
         return self.stage == "verified"
+
+    @property
+    def again(self) -> str:
+        """The command that resumes a lab that is not complete."""
+        if self.request:
+            return self.request.command(self.lab.name)
+        if self.stage == "planned":  # it has not even its profile
+            return Request(self.lab.profile).command(self.lab.name)
+        return f"labgen start {self.lab.name}"
 
     def reached(self, stage: Stage) -> "Journal":
         return replace(self, stage=stage, failure="")
@@ -86,6 +116,7 @@ def save(journal: Journal) -> None:
         "facts": {name: asdict(facts) for name, facts in journal.facts.items()},
         "origin": asdict(journal.origin) if journal.origin else None,
         "rebuilding": sorted(journal.rebuilding),
+        "request": asdict(journal.request) if journal.request else None,
         "lab": journal.lab.to_json(),
     }
     write_atomically(paths.lab(journal.lab.name) / paths.STATE, json.dumps(content, indent=2) + "\n")
@@ -112,6 +143,7 @@ def load(name: str) -> Journal:
             facts=facts,
             origin=origin,
             rebuilding=frozenset(content.get("rebuilding", ())),
+            request=_request(content["request"]) if content.get("request") else None,
         )
     except PermissionError as error:
         raise LabgenError(
@@ -134,10 +166,12 @@ def load_finished(name: str) -> Journal:
     if journal.origin:
         raise UsageError(f"{name!r} was imported, and has not run here yet", resolution=f"First: labgen start {name}")
     if not journal.complete:
-        raise UsageError(
-            f"{name!r} was never finished", journal.failure, f"labgen create {journal.lab.profile} --name {name}"
-        )
+        raise UsageError(f"{name!r} was never finished", journal.failure, f"Resume it with: {journal.again}")
     return journal
+
+
+def _request(content: Mapping[str, Any]) -> Request:
+    return Request(content["profile"], tuple(content["overrides"]), content["cold"])
 
 
 def _unknown(name: str) -> UsageError:

@@ -1,7 +1,6 @@
 """``labgen create`` and ``labgen render``."""
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,9 +61,7 @@ def create(  # noqa: PLR0917 - click names them
     if dry_run:
         _print_preview(_previewed(loaded, lab_called))
         return
-    settings = [word for override in overrides for word in ("--set", override)]
-    again = shlex.join(["labgen", "create", profile, "--name", lab_called, *settings])
-    with _way_on(again, lab_called, on_failure), console.progress() as shown:
+    with _way_on(lab_called, on_failure), console.progress() as shown:
         outcome = recipe.create(loaded, lab_called, shown, rollback=on_failure == "rollback", cold=cold)
     if not outcome.changed:
         click.echo(f"{lab_called} is running as it should: nothing to do")
@@ -118,11 +115,8 @@ def _previewed(loaded: "Loaded", name: str) -> "Preview":
 
 
 @contextlib.contextmanager
-def _way_on(again: str, name: str, on_failure: str) -> Iterator[None]:
-    """Says after a failure what is there now, and what to do with it.
-
-    :param again: the command that goes on.
-    """
+def _way_on(name: str, on_failure: str) -> Iterator[None]:
+    """Says after a failure what is there now, and what to do with it."""
     from labgen import state
 
     try:
@@ -133,13 +127,20 @@ def _way_on(again: str, name: str, on_failure: str) -> Iterator[None]:
         if isinstance(error, UsageError | state.BusyError):
             pass  # refused: the lab is as it was
         elif state.exists(name):
-            console.note(f"The lab {name} was kept. Go on with it: {again}")
-            console.note(f"Or remove it: labgen destroy {name}")
+            _say_how_to_resume(name)
         elif on_failure == "rollback":
             console.note("What was made has been removed.")
         if isinstance(error, LabgenError):
             raise click.exceptions.Exit(error.exit_code) from error
         raise
+
+
+def _say_how_to_resume(name: str) -> None:
+    from labgen import state
+
+    with contextlib.suppress(LabgenError):  # a damaged journal, which was the error already
+        console.note(f"The lab {name} was kept. Resume it with: {state.load(name).again}")
+    console.note(f"Or remove it: labgen destroy {name}")
 
 
 def _print_preview(preview: "Preview") -> None:

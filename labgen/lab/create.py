@@ -77,14 +77,14 @@ def go_on(journal: Journal, progress: Progress) -> Outcome:
         journal = _saved(replace(journal, lab=lab))
     with Hypervisor.connect() as hypervisor:
         _add_box(box, progress)
-        return _run(journal, hypervisor, progress)
+        return _run(journal, hypervisor, progress, cold=bool(journal.request and journal.request.cold))
 
 
 def _make(loaded: Loaded, name: str, progress: Progress, cold: bool) -> Outcome:
     doctor.require_ready(loaded.profile)
     box = boxes.ensure(loaded.profile.box, progress)
     with Hypervisor.connect() as hypervisor:
-        journal = _planned(loaded, name, box, hypervisor, progress)
+        journal = _planned(loaded, name, box, hypervisor, progress, cold=cold)
         journal = _rendered(journal, loaded)
         _add_box(box, progress)
         return _run(journal, hypervisor, progress, cold=cold)
@@ -227,10 +227,13 @@ def _inspected(lab: Lab, node: Node, connection: ssh.Connection) -> NodeFacts | 
         return None
 
 
-def _planned(loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, progress: Progress) -> Journal:
+def _planned(
+    loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, progress: Progress, *, cold: bool
+) -> Journal:
+    request = planning.request(loaded, cold=cold)
     if state.exists(name):
         progress.note(f"{name} was not finished; going on with it")
-        return state.load(name)
+        return _saved(replace(state.load(name), request=request))
     host = accelerator.probe(progress)
     if host.kind == "tcg":
         progress.note(f"{host.reason}: the machines run in software emulation, which is much slower")
@@ -243,7 +246,7 @@ def _planned(loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, 
                 progress.note(choice.note)
             subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
-    return _saved(Journal(planning.decide(loaded, name, subnet, host.kind, box)))
+    return _saved(Journal(planning.decide(loaded, name, subnet, host.kind, box), request=request))
 
 
 def _rendered(journal: Journal, loaded: Loaded) -> Journal:

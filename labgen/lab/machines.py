@@ -133,7 +133,7 @@ def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Co
         raise GuestError(
             f"{node.name} did not come up",
             f"{error.brief}: {error.details}\n{_evidence(lab, node)}",
-            f"'labgen create {lab.name}' tries again, 'labgen destroy {lab.name}' removes the lab.",
+            f"'labgen start {lab.name}' tries again, 'labgen destroy {lab.name}' removes the lab.",
         ) from error
 
 

@@ -9,8 +9,9 @@ from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan
-from labgen.profile import Loaded, differences, dump, parse, read_script
+from labgen.profile import Loaded, differences, dump, parse, read_script, shipped
 from labgen.render import render
+from labgen.state import Request
 
 ASK_LIMIT = 5  # seconds that a preview waits for libvirt
 
@@ -65,6 +66,15 @@ def _networks() -> tuple[list[LibvirtNetwork], str]:
             return hypervisor.networks(), ""
     except LabgenError as error:
         return [], f"{error.brief}: the subnet may be in use by one of its networks"
+
+
+def request(loaded: Loaded, *, cold: bool) -> Request | None:
+    """What ``create`` is asked for; None: the profile was read from no file, which could be named again."""
+    if loaded.source is None:
+        return None
+    path = loaded.source.resolve()
+    known = {file.resolve(): name for name, file in shipped().items()}
+    return Request(known.get(path, str(path)), loaded.overrides, cold)
 
 
 def choose_subnet(loaded: Loaded, labs: Mapping[str, str], networks: Iterable[LibvirtNetwork]) -> subnets.Choice:

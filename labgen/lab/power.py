@@ -58,7 +58,7 @@ def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcom
             raise UsageError(
                 f"{name!r} was never made",
                 journal.failure,
-                f"'labgen create {journal.lab.profile} --name {name}' goes on with it.",
+                f"Resume it with: {journal.again}",
             )
         try:
             return go_on(journal, progress)

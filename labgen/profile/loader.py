@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,14 @@ class Loaded:
 
     :param source: its file; None if it was not read from one.
     :param scripts: the extra guest scripts' files, by the names that ``provision`` gives them.
-    :param warnings: sentences for people.
+    :param warnings: sentences for people. :param overrides: what was changed of the file, as given to ``--set``.
     """
 
     profile: Profile
     source: Path | None = None
     scripts: dict[str, Path] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
 
 def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
@@ -77,7 +78,7 @@ def parse(
         loaded, found = _checked(document, path)
         problems = document.problems + [_problem(document, finding) for finding in found]
         if loaded and not problems:
-            return loaded
+            return replace(loaded, overrides=tuple(overrides))
         raise profile_error(name, problems)
     raise profile_error(name, document.problems)
 

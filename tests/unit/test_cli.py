@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labgen import cli, paths, state
+from labgen import cli, paths, state, templates
 from labgen.cli import console
 from labgen.cli.live import LiveProgress
 from labgen.errors import HostError
@@ -159,11 +159,34 @@ def test_going_on_keeps_the_settings(host: Host, run: Run) -> None:
     assert "labgen create three-node-btrfs --name lab --set 'nodes={m: {role: manager}}'" in failed.stderr
 
 
+def test_going_on_keeps_the_file_and_cold(
+    host: Host, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command works from any directory, and every verb that cannot go on says the same one."""
+    profile = tmp_path / "my lab.yaml"
+    profile.write_text("name: mine\nnodes: {manager: {role: manager}}\nstorage: {driver: btrfs}\n")
+    monkeypatch.chdir(tmp_path)
+    host.failing_script = "docker.sh"
+    again = f"labgen create '{profile}' --name lab --set resources.memory=2GiB --cold"
+    failed = run("create", "./my lab.yaml", "--name", "lab", "--set", "resources.memory=2GiB", "--cold")
+    assert f"Resume it with: {again}\n" in failed.stderr
+    assert again in run("checkpoint", "save", "lab", "x").stderr
+    host.failing_script = ""
+    assert run("start", "lab").status == 0
+    assert templates.every() == [], "it was asked for --cold"
+
+
+def test_a_lab_that_was_never_made_is_resumed_as_it_was_asked_for(host: Host, run: Run) -> None:
+    run("create", "three-node-btrfs", "--name", "lab", "--cold")
+    state.save(replace(state.load("lab"), stage="planned"))
+    assert "labgen create three-node-btrfs --name lab --cold" in run("start", "lab").stderr
+
+
 def test_a_refusal_promises_nothing_about_the_lab_that_is_there(host: Host, run: Run) -> None:
     run("create", "three-node-btrfs", "--name", "lab")
     refused = run("create", "single-node", "--name", "lab")
     assert refused.status == 2
-    assert "Go on with it" not in refused.stderr
+    assert "Resume it" not in refused.stderr
 
 
 def test_a_rollback_says_that_nothing_is_left(host: Host, run: Run) -> None:

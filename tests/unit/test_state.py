@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -8,16 +9,25 @@ import pytest
 from labgen import paths, registry, state
 from labgen.errors import LabgenError, UsageError
 from labgen.registry import Registry
-from labgen.state import Journal, NodeFacts
+from labgen.state import Journal, NodeFacts, Request
 from tests.unit.labs import planned
 
 
 def test_a_journal_is_read_back_as_it_was_written() -> None:
     facts = {"worker1": NodeFacts("btrfs", "btrfs", "26.1.5", "6.12")}
-    journal = Journal(planned(), "clustered", "no luck", facts)
+    journal = Journal(planned(), "clustered", "no luck", facts, request=Request("/a/b.yaml", ("x=1",), cold=True))
     state.save(journal)
     assert state.load("lab") == journal
     assert state.names() == ["lab"]
+
+
+def test_a_journal_of_a_labgen_that_noted_no_request_is_read() -> None:
+    state.save(Journal(planned(), "rendered"))
+    path = paths.lab("lab") / paths.STATE
+    content = json.loads(path.read_text())
+    del content["request"]
+    path.write_text(json.dumps(content))
+    assert state.load("lab").again == "labgen start lab"
 
 
 def test_reaching_a_stage_forgets_the_failure() -> None:
