@@ -104,6 +104,7 @@ def _run(
     else:
         new = {node.name for node in machines.clear_half_made(lab, hypervisor)}
     behind = freeze.recover(lab, hypervisor, progress) - new
+    arrived = journal.origin is not None
     if journal.origin and journal.origin.memory:
         journal = _gone_on(journal, journal.origin, hypervisor, progress)
     ssh.forget_hosts(paths.lab(lab.name) / paths.KNOWN_HOSTS, {lab.node(name).address for name in new})
@@ -131,7 +132,8 @@ def _run(
             progress.step("waiting for Vagrant to finish")
             boot.wait()
     journal = _saved(replace(journal.reached("verified"), facts=preparation.facts, rebuilding=frozenset()))
-    return Outcome(journal, changed or bool(started) or bool(new))
+    done = (started, new, behind, preparation.provisioned)
+    return Outcome(journal, changed or arrived or any(done))
 
 
 def _holds_nothing(journal: Journal) -> bool:
@@ -190,6 +192,7 @@ class _Preparation:
 
     :param lived_in: the nodes that a user may have changed: nothing is set up there again.
     :param prepared: the nodes that have been prepared, as far as is known. :param facts: what was found, by node.
+    :param provisioned: the nodes that had to be prepared.
     """
 
     lab: Lab
@@ -198,6 +201,7 @@ class _Preparation:
     boot: machines.Boot | None
     progress: Progress
     facts: dict[str, NodeFacts] = field(default_factory=dict)
+    provisioned: set[str] = field(default_factory=set)
 
     def ready(self, node: Node) -> ssh.Connection:
         connection = machines.enter(self.lab, node, self.progress, self.boot)
@@ -208,6 +212,7 @@ class _Preparation:
                 start_docker(node, connection, self.progress)
             else:
                 provision(self.lab, node, connection, self.progress)
+            self.provisioned.add(node.name)
             found = inspect(self.lab, node, connection)
         self.facts[node.name] = found
         self.progress.done("ready", node.name)

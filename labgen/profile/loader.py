@@ -16,6 +16,7 @@ from labgen.profile import rules, scripts, sentences, source
 from labgen.profile.files import read_text
 from labgen.profile.finder import find
 from labgen.profile.problems import (
+    BEYOND_LINES,
     Finding,
     Location,
     Problem,
@@ -76,7 +77,8 @@ def parse(
     if isinstance(document.data, dict):
         settings.apply(document, overrides)
         loaded, found = _checked(document, path)
-        problems = document.problems + [_problem(document, finding) for finding in found]
+        inborn = _checked(source.parse(text, clipped(label or name)), path)[1] if found and overrides else []
+        problems = document.problems + [_problem(document, finding, finding in inborn) for finding in found]
         if loaded and not problems:
             return replace(loaded, overrides=tuple(overrides))
         raise profile_error(name, problems)
@@ -136,8 +138,16 @@ def _unknown_box(profile: Profile) -> list[Finding]:
     return [Finding(("box",), f"{profile.box!r} is not a box{suggestion(profile.box, boxes)}", (("box",),))]
 
 
-def _problem(document: Document, finding: Finding) -> Problem:
-    return Problem(document.place(finding.location), finding.location, finding.message)
+def _problem(document: Document, finding: Finding, inborn: bool) -> Problem:
+    """With the place to blame: what ``--set`` changed of what the finding rests on, else where the value is.
+
+    :param inborn: the file has it, whatever ``--set`` says.
+    """
+    place = document.place(finding.location)
+    if not inborn:
+        rested = [document.places[each] for each in document.places if finding.is_doubtful([each])]
+        place = max([place, *rested], key=lambda each: each.order if each.order >= BEYOND_LINES else 0)
+    return Problem(place, finding.location, finding.message)
 
 
 def _label(path: Path) -> str:

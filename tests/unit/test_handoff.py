@@ -202,7 +202,8 @@ def test_machines_go_on_with_the_memory_that_came_along(host: Host, pool: Path, 
         memory = (pool / freeze.memory_volume(node, freeze.RECEIVED)).read_bytes()
         assert SENDERS.encode() not in memory
         assert b"QEVM" in memory
-    power.start("second", Silent())
+    assert power.start("second", Silent()).changed
+    assert not power.start("second", Silent()).changed
     for node in lab.nodes:
         assert [each["mac"] for each in host.machine(node.name).identities] == [node.mac]
     assert not memory_volumes(host)

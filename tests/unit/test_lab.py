@@ -12,12 +12,14 @@ import pytest
 
 from labgen import addresses, paths, registry, state
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
-from labgen.lab import access, power, prune, status
+from labgen.lab import access, power, provision, prune, status
 from labgen.lab.create import Outcome, create
 from labgen.lab.destroy import destroy
 from labgen.lab.planning import preview
+from labgen.model import Lab, Node
 from labgen.profile import Loaded, load
 from labgen.progress import Silent
+from labgen.state import NodeFacts
 from labgen.subnets import Use
 from tests.unit.host import Host, host
 
@@ -149,6 +151,28 @@ def test_a_machine_that_is_off_is_started(host: Host) -> None:
     host.libvirt.lookupByName(lab.nodes[1].domain).destroy()
     assert make().changed
     assert host.libvirt.lookupByName(lab.nodes[1].domain).isActive()
+
+
+def test_a_docker_that_had_to_be_set_up_again_is_something_done(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    inspect = provision.inspect
+    broken = {"worker1"}
+
+    def look(lab: Lab, node: Node, connection: Any) -> NodeFacts:
+        if node.name in broken:
+            broken.discard(node.name)
+            raise GuestError("Docker does not run")
+        return inspect(lab, node, connection)
+
+    monkeypatch.setattr("labgen.lab.create.inspect", look)
+    assert make().changed
+    assert not make().changed
+
+
+def test_a_machine_that_stood_still_and_goes_on_is_something_done(host: Host) -> None:
+    lab = make().journal.lab
+    host.libvirt.lookupByName(lab.nodes[0].domain).suspend()
+    assert make().changed
 
 
 def test_another_driver_than_asked_for_fails(host: Host) -> None:

@@ -83,6 +83,35 @@ def test_the_resolution_speaks_of_the_option() -> None:
     assert "--set" in raised.value.resolution
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "nodes.manager.role=worker",
+        "nodes.worker.count=50",
+        "nodes.manager={}",
+        "nodes.worker.provision=[a.sh]",
+    ],
+)
+def test_what_no_field_can_tell_alone_is_blamed_on_the_option_that_made_it(override: str) -> None:
+    """The file is right; its line is not named, and nobody is sent to correct it."""
+    with pytest.raises(ProfileError) as raised:
+        parse(TEXT + "provision: [a.sh]\n", "lab", overrides=[override])
+    assert all(line.startswith(f"--set {override}: ") for line in raised.value.details.splitlines())
+    assert raised.value.resolution == "Correct what --set says."
+
+
+def test_what_the_file_has_wrong_itself_stays_the_files() -> None:
+    text = TEXT.replace("manager: {role: manager}", "manager: {}")
+    with pytest.raises(ProfileError) as raised:
+        parse(text, "lab", label="lab.yaml", overrides=["nodes.worker={count: 3}", "resources.cpus=0"])
+    first, second = raised.value.details.splitlines()
+    assert first.startswith("lab.yaml:2: nodes: no group has 'role: manager'")
+    assert second.startswith("--set resources.cpus=0: ")
+    assert raised.value.resolution == (
+        "Correct what --set says, and the file; then check the file: labgen profile validate lab"
+    )
+
+
 def test_a_wrong_value_in_the_file_can_be_set_right() -> None:
     text = TEXT.replace("count: 2", "count: 500")
     assert parse(text, "lab", overrides=["nodes.worker.count=2"]).profile.nodes["worker"].count == 2
