@@ -26,6 +26,7 @@ class EngineInfo:
     :param swarm_state: Docker's LocalNodeState: inactive, pending, active, error or locked.
     :param swarm_id: of the cluster it belongs to; only managers know it. :param node_id: its own.
     :param managers: the addresses at which it looks for the cluster's managers.
+    :param address: the one at which the others look for it.
     """
 
     storage: EngineStorage
@@ -37,6 +38,7 @@ class EngineInfo:
     node_id: str
     is_manager: bool
     managers: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Engine:
             node_id=swarm.get("NodeID", ""),
             is_manager=swarm.get("ControlAvailable", False),
             managers=tuple(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or []),
+            address=swarm.get("NodeAddr", ""),
         )
 
     def swarm_init(self, address: str, pool: str) -> str:

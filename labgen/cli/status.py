@@ -1,11 +1,22 @@
 """``labgen list`` and ``labgen status``."""
 
 import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from labgen.cli import complete
-from labgen.cli.console import emit, format_option
+from labgen.cli.console import emit, format_option, note, printable
+from labgen.errors import GuestError
+
+if TYPE_CHECKING:
+    from labgen.health import Finding
+    from labgen.lab.status import Status
+
+WIDTH = 80  # columns of the table of findings
 
 
 @click.command("list")
@@ -29,22 +40,42 @@ def list_command(form: str) -> None:
 
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
+@click.option("--check", is_flag=True, help="Also examine every machine: clock, disks, memory, services, network ...")
 @format_option
-def status(lab: str, form: str) -> None:
+@click.pass_context
+def status(context: click.Context, lab: str, check: bool, form: str) -> None:
     """Show a lab's machines and what the cluster says of them.
+
+    With --check the exit code is 50 if a machine is not as it should be; "labgen start" mends what is safe to mend.
 
     \b
     Examples:
       labgen status three-node-btrfs
+      labgen status three-node-btrfs --check
       labgen status three-node-btrfs --format json
     """
     from labgen.lab.status import status as look
 
     found = look(lab)
+    findings: list[Finding] = []
+    if check:
+        from labgen.lab import health
+
+        findings = health.check(found.journal.lab, found.states)
     content = found.to_json()
+    if check:
+        content["health"] = [asdict(finding) for finding in findings]
     if form == "json":
         click.echo(json.dumps(content, indent=2))
-        return
+    else:
+        _print_status(found)
+        _print_findings(findings)
+    if any(finding.status == "fail" for finding in findings):
+        context.exit(GuestError.exit_code)
+
+
+def _print_status(found: "Status") -> None:
+    content = found.to_json()
     box = content["box"]
     click.echo(f"{content['lab']}: {content['state']}, profile {content['profile']}, {content['orchestrator']}")
     click.echo(f"box {box['name']} {box['version']}\n")
@@ -53,6 +84,31 @@ def status(lab: str, form: str) -> None:
         row["swarm"] = f"{row['swarm_state']}{' (leader)' if row['swarm_leader'] else ''}"
         row["driver"] = row["storage_driver"]
         row["docker"] = row["engine_version"]
-    emit(rows, form, ["name", "role", "address", "state", "driver", "docker", "swarm"])
+    emit(rows, "table", ["name", "role", "address", "state", "driver", "docker", "swarm"])
     if found.journal.failure:
         click.echo(f"\nlast failure: {found.journal.failure}", err=True)
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
+    """A line for each finding, its evidence wrapped; what to do goes to stderr."""
+    if not findings:
+        return
+    room = WIDTH - sum(2 + max(len(text) for text in column) for column in zip(*_cells(findings), strict=True))
+    rows = []
+    for finding in findings:
+        first, *further = _wrapped(finding.evidence, max(room, WIDTH // 4)) or [""]
+        rows.append({**asdict(finding), "evidence": first})
+        rows += [{"node": "", "check": "", "status": "", "evidence": line} for line in further]
+    click.echo()
+    emit(rows, "table", ["node", "check", "status", "evidence"])
+    for finding in findings:
+        if finding.fix:
+            note(f"{finding.node}, {finding.check}: {finding.fix}")
+
+
+def _cells(findings: "Sequence[Finding]") -> list[tuple[str, str, str]]:
+    return [("node", "check", "status"), *((each.node, each.check, each.status) for each in findings)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(printable(text), width, break_on_hyphens=False)

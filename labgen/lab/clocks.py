@@ -26,10 +26,15 @@ def adjust(lab: Lab, nodes: Collection[str]) -> None:
     :param nodes: names. :raises GuestError: one does not answer, or refuses.
     """
 
-    def set_clock(node: Node) -> None:
+    def enter_and_set(node: Node) -> None:
         with ssh.wait_for(target(lab, node), ANSWER_LIMIT, lambda: "") as connection:
-            result = connection.run(["sudo", "-n", "sh", "-ec", FROM_HARDWARE])
-        if result.status:
-            raise GuestError(f"{node.name}: the clock cannot be set", result.tail)
+            set_clock(connection)
 
-    on_each({name: lab.node(name) for name in nodes}, set_clock)
+    on_each({name: lab.node(name) for name in nodes}, enter_and_set)
+
+
+def set_clock(connection: ssh.Connection) -> None:
+    """:raises GuestError: the machine refuses."""
+    result = connection.run(["sudo", "-n", "sh", "-ec", FROM_HARDWARE])
+    if result.status:
+        raise GuestError(f"{connection.target.name}: the clock cannot be set", result.tail)

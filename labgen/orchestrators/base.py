@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labgen.errors import ClusterError
-from labgen.model import Lab
+from labgen.model import Lab, Node
 from labgen.progress import Progress
 
 if TYPE_CHECKING:
+    from labgen.engine import EngineInfo
     from labgen.ssh import Connection
 
 State = Literal["ready", "down", "unknown"]
@@ -80,3 +81,11 @@ class Orchestrator(ABC):
 
         :raises ClusterError: the manager does not answer.
         """
+
+    def ports(self, node: Node) -> tuple[int, ...]:
+        """The TCP ports at which the other nodes need a node that is part of the cluster; by default none."""
+        return ()
+
+    def complaint(self, node: Node, info: "EngineInfo") -> str:
+        """What is wrong with a node's part in the cluster, as its own engine sees it; by default nothing is."""
+        return ""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 READY_LIMIT = 300  # seconds until all nodes are ready, and until the managers have a leader after a start
 POLL = 1.0
+MANAGER_PORT, GOSSIP_PORT = 2377, 7946
 STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "down"}
 
 
@@ -83,6 +84,18 @@ class Swarm(Orchestrator):
         with engine.connect(manager) as each:
             if each.info().swarm_state == "locked":
                 each.swarm_unlock(key)
+
+    def ports(self, node: Node) -> tuple[int, ...]:
+        return (MANAGER_PORT, GOSSIP_PORT) if node.role == "manager" else (GOSSIP_PORT,)
+
+    def complaint(self, node: Node, info: "EngineInfo") -> str:
+        if info.swarm_state != "active":
+            return f"its part in the Swarm is {info.swarm_state!r} {info.swarm_error}".strip()
+        if info.address != node.address:
+            return f"the others look for it at {info.address}, not at {node.address}"
+        if info.is_manager != (node.role == "manager"):
+            return f"it takes part as a {'manager' if info.is_manager else 'worker'}, not as a {node.role}"
+        return ""
 
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
         from labgen import engine  # noqa: PLC0415

@@ -27,6 +27,7 @@ class FakeEngine:
     def __init__(self, name: str, cloud: Cloud) -> None:
         self.name, self.cloud, self.node_id, self.calls = name, cloud, "", list[str]()
         self.driver = "btrfs"
+        self.address = ""
         self.looks_for: tuple[str, ...] = ()  # managers' addresses, as long as it has not found one
         self.trouble = ""  # Docker's LocalNodeState, if it is "locked" or "error"
         self.error = ""
@@ -47,20 +48,24 @@ class FakeEngine:
             self.node_id,
             manager,
             self.looks_for,
+            self.address,
         )
 
     def swarm_init(self, address: str, pool: str) -> str:
         self.calls.append(f"init {address} {pool}")
+        self.address = address
         self.node_id = self.cloud.admit(self.name, "manager")
         return self.node_id
 
     def swarm_join(self, address: str, manager: str, token: str) -> None:
         self.calls.append(f"join {manager} {token}")
+        self.address = address
         self.node_id = self.cloud.admit(self.name, token)
 
     def swarm_take_over(self, address: str) -> None:
         """The others are still listed, and down."""
         self.calls.append(f"take over {address}")
+        self.address = address
 
     def swarm_unlock(self, key: str) -> None:
         self.calls.append("unlock")

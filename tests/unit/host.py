@@ -23,6 +23,7 @@ from labgen.model import Step
 from labgen.orchestrators import swarm
 from labgen.ssh import Result, Target
 from tests.unit.engines import Cloud, FakeEngine
+from tests.unit.examined import answer, well
 
 URI = "test:///default"
 DOMAIN = """<domain type='test'><name>{name}</name><description>{identity}</description>
@@ -35,10 +36,14 @@ VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 class Machine:
     """What happened in one machine.
 
+    :param behind: how many seconds its clock is behind the host's.
+    :param ill: what a check's script prints, by the check's name, where it is not what a machine that is well says.
     :param identities: the variables that each new identity was made with, by the guest agent.
     """
 
     clock_is_set: bool = False
+    behind: float = 0
+    ill: dict[str, list[str]] = field(default_factory=dict)
     scripts: list[str] = field(default_factory=list)
     identities: list[dict[str, str]] = field(default_factory=list)
     engine: FakeEngine | None = None
@@ -60,12 +65,22 @@ class FakeConnection:
     def run(self, command: Sequence[str], **options: Any) -> Result:
         if list(command)[-1] == clocks.FROM_HARDWARE:
             self.host.machine(self.target.name).clock_is_set = True
+            self.host.machine(self.target.name).behind = 0
             return Result(0, "", "")
         if list(command)[-1] == "docker.service":
             return Result(0, "", "")
+        if "examine" in command:
+            return self._examined(command, options["on_line"])
         if on_line := options.get("on_line"):
             on_line(" ".join(command))
         return Result(int(self.target.name[-1]), " ".join(command), "")
+
+    def _examined(self, command: Sequence[str], on_line: Callable[[str], None]) -> Result:
+        machine = self.host.machine(self.target.name)
+        node = state.load(self.target.key.parent.name).lab.node(self.target.name)
+        clock = time.time() - machine.behind
+        on_line(str(clock))
+        return Result(0, answer(command, clock, {**well(node, command), **machine.ill}), "")
 
 
 @dataclass

@@ -1,0 +1,17 @@
+"""The node's part in the cluster, as the node itself sees it."""
+
+from labgen.engine import EngineInfo
+from labgen.health.base import Check, Seen, Verdict
+from labgen.orchestrators import ORCHESTRATORS
+
+
+class Cluster(Check):
+    name = "cluster"
+    asks_docker = True
+
+    def judge(self, seen: Seen) -> Verdict | None:
+        if not isinstance(seen.engine, EngineInfo):
+            return None  # said already
+        if complaint := ORCHESTRATORS[seen.lab.orchestrator].complaint(seen.node, seen.engine):
+            return Verdict("fail", complaint, f"labgen start {seen.lab.name}")
+        return Verdict("ok", f"takes part as a {seen.node.role}")

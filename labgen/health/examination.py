@@ -1,0 +1,83 @@
+"""All checks of one machine in one login: under emulation each is dear."""
+
+import shlex
+import time
+from collections.abc import Sequence
+
+from labgen import engine
+from labgen.engine import EngineInfo
+from labgen.errors import ClusterError, GuestError
+from labgen.health.base import Check, Finding, Seen, Verdict
+from labgen.model import Lab, Node
+from labgen.orchestrators import ORCHESTRATORS
+from labgen.ssh import Connection
+
+SSH_PORT = 22
+DOCKER_LIMIT = 30  # seconds for Docker to say how it is
+MARK = "\x1e"  # before the name of each check in the output: ASCII's record separator
+CLOCK = "date +%s.%N"
+
+
+def examine(lab: Lab, node: Node, connection: Connection, checks: Sequence[Check]) -> list[Finding]:
+    """Asks a machine and its Docker, and judges the answers.
+
+    :raises GuestError: the connection broke, or the machine does not let us look.
+    """
+    seen = _look(lab, node, connection, checks)
+    verdicts = {check.name: _verdict(check, seen) for check in checks}
+    return [
+        Finding(node.name, name, verdict.status, verdict.evidence, verdict.fix)
+        for name, verdict in verdicts.items()
+        if verdict
+    ]
+
+
+def script(checks: Sequence[Check]) -> str:
+    """The clock first, whose answer must not wait for others; then each check's script, which cannot end the rest."""
+    parts = [CLOCK]
+    for check in checks:
+        parts.append(f"printf '{MARK}%s\\n' {shlex.quote(check.name)}")
+        if check.script:
+            parts.append(f"(\n{check.script.strip()}\n) || :")
+    return "\n".join(parts) + "\n"
+
+
+def _look(lab: Lab, node: Node, connection: Connection, checks: Sequence[Check]) -> Seen:
+    arrived: list[float] = []
+    began = time.time()
+    result = connection.run(
+        ["sudo", "-n", "sh", "-c", script(checks), "examine", *_places(lab, node)],
+        on_line=lambda _line: arrived.append(time.time()),
+    )
+    clock, *sections = result.stdout.split(MARK)
+    try:
+        shown = float(clock)
+    except ValueError as error:
+        raise GuestError(f"{node.name} cannot be examined", result.tail) from error
+    lines = [section.splitlines() for section in sections]
+    said = {name: rest for name, *rest in lines}
+    docker = _docker(connection) if any(check.asks_docker for check in checks) else None
+    return Seen(lab, node, shown, (began, arrived[0]), said, docker)
+
+
+def _places(lab: Lab, node: Node) -> list[str]:
+    """Where the other nodes answer."""
+    orchestrator = ORCHESTRATORS[lab.orchestrator]
+    others = [other for other in lab.nodes if other != node]
+    return [f"{other.address}:{port}" for other in others for port in (SSH_PORT, *orchestrator.ports(other))]
+
+
+def _docker(connection: Connection) -> EngineInfo | ClusterError:
+    try:
+        with engine.connect(connection, DOCKER_LIMIT) as docker:
+            return docker.info()
+    except ClusterError as error:
+        return error
+
+
+def _verdict(check: Check, seen: Seen) -> Verdict | None:
+    try:
+        return check.judge(seen)
+    except (ValueError, LookupError):
+        evidence = f"the machine's answer makes no sense: {' '.join(seen.said.get(check.name, ())) or 'nothing'}"
+        return Verdict("fail", evidence, f"labgen ssh {seen.lab.name} {seen.node.name}")

@@ -1,0 +1,53 @@
+"""Whether the other nodes answer, at the ports by which the nodes of a lab need each other."""
+
+from labgen.health.base import Check, Seen, Verdict
+
+LIMIT = 10  # seconds for all to answer; emulated machines are slow
+# All at once, in one process: a node that does not answer costs no more time than ten. A connection, for "ping works,
+# TCP hangs" is how a wrong checksum or MTU shows.
+CONNECT = """
+use Socket; use Fcntl; use Errno qw(EINPROGRESS);
+my ($end, %waiting) = (time + LIMIT);
+for my $place (@ARGV) {
+    my ($address, $port) = split /:/, $place;
+    socket(my $wire, PF_INET, SOCK_STREAM, 0) or die "$!\\n";
+    fcntl($wire, F_SETFL, O_NONBLOCK) or die "$!\\n";
+    if (connect $wire, sockaddr_in($port, inet_aton($address))) { print "$place\\n" }
+    elsif ($! == EINPROGRESS) { $waiting{fileno $wire} = [$place, $wire] }
+    else { print "$place $!\\n" }
+}
+while (%waiting && time < $end) {
+    my $ready = "";
+    vec($ready, $_, 1) = 1 for keys %waiting;
+    select undef, $ready, undef, 1;
+    for my $number (grep { vec $ready, $_, 1 } keys %waiting) {
+        my ($place, $wire) = @{delete $waiting{$number}};
+        $! = unpack "i", getsockopt $wire, SOL_SOCKET, SO_ERROR;
+        print $! ? "$place $!\\n" : "$place\\n";
+    }
+}
+print "$_->[0] no answer within LIMIT s\\n" for values %waiting;
+""".replace("LIMIT", str(LIMIT))
+
+
+class Reachability(Check):
+    name = "reachability"
+    script = f"[ $# = 0 ] || perl -e '{CONNECT}' \"$@\""
+
+    def judge(self, seen: Seen) -> Verdict | None:
+        names = {node.address: node.name for node in seen.lab.nodes}
+        answers = dict(_answer(line) for line in seen.said[self.name])
+        if not answers:
+            return None  # a single node
+        failed = {place: why for place, why in answers.items() if why}
+        if not failed:
+            return Verdict("ok", f"all {len(answers)} ports of the other nodes answer")
+        told = [
+            f"{names[place.partition(':')[0]]} port {place.partition(':')[2]}: {why}" for place, why in failed.items()
+        ]
+        return Verdict("fail", "; ".join(told), f"labgen status {seen.lab.name} --check, once those nodes are well")
+
+
+def _answer(line: str) -> tuple[str, str]:
+    place, _, why = line.partition(" ")
+    return place, why

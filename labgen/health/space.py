@@ -1,0 +1,45 @@
+"""Room on the machine's disks, and that they are there and can be written."""
+
+from collections.abc import Sequence
+
+from labgen.health.base import Check, Seen, Verdict
+
+DOCKER = "/var/lib/docker"
+FULL, SCARCE = 5, 15  # per cent that are free, less than which fails, or warns
+
+
+class Space(Check):
+    name = "disk space"
+    script = f"""
+df -Pk / {DOCKER}
+while read -r _ target _ options _; do
+    case "$target $options" in "/ ro"* | "{DOCKER} ro"*) echo "read-only $target" ;; esac
+done </proc/self/mounts
+"""
+
+    def judge(self, seen: Seen) -> Verdict:
+        said = seen.said[self.name]
+        free = dict(_free(line) for line in said[1:] if not line.startswith("read-only"))
+        read_only = [line.split()[1] for line in said if line.startswith("read-only")]
+        if read_only:
+            fix = f"Look for the reason: {seen.command('sudo dmesg')}"
+            return Verdict("fail", f"{' and '.join(read_only)} cannot be written: mounted read-only", fix)
+        if DOCKER not in free:
+            return Verdict("fail", f"nothing is mounted at {DOCKER}", seen.command(f"sudo mount {DOCKER}"))
+        fullest = min(free, key=lambda target: free[target])
+        evidence = _evidence(free)
+        if free[fullest] >= SCARCE:
+            return Verdict("ok", evidence)
+        fix = seen.command("docker system df" if fullest == DOCKER else f"sudo du -xsh {fullest}var {fullest}home")
+        return Verdict("fail" if free[fullest] < FULL else "warn", evidence, fix)
+
+
+def _free(line: str) -> tuple[str, float]:
+    """A line of df's: what is mounted, and how much of it is free, in per cent."""
+    fields: Sequence[str] = line.split()
+    used, available = int(fields[2]), int(fields[3])
+    return fields[5], 100 * available / max(used + available, 1)
+
+
+def _evidence(free: dict[str, float]) -> str:
+    return ", ".join(f"{target} has {share:.0f} % free" for target, share in free.items())

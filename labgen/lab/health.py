@@ -1,0 +1,70 @@
+"""A lab's machines against the list of checks: shown by ``status --check``, mended where it is safe by ``start``."""
+
+from collections.abc import Mapping, Sequence
+
+from labgen import ssh
+from labgen.errors import LabgenError
+from labgen.health import CHECKS, CLOCK, Check, Finding, examine
+from labgen.lab import clocks
+from labgen.lab.access import target
+from labgen.model import Lab, Node
+from labgen.parallel import on_each
+from labgen.progress import Progress
+
+LOGIN_LIMIT = 30  # seconds for each stage of a login to a machine that is up
+
+
+def check(lab: Lab, states: Mapping[str, str]) -> list[Finding]:
+    """Every check on every node, in the nodes' order; changes nothing.
+
+    :param states: of the machines, by node name.
+    """
+
+    def look(node: Node) -> list[Finding]:
+        if states[node.name] != "running":
+            return [_machine(lab, node, f"it is {states[node.name]}")]
+        try:
+            with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
+                return examine(lab, node, connection, CHECKS)
+        except LabgenError as error:
+            return [_machine(lab, node, error.brief)]
+
+    found = on_each({node.name: node for node in lab.nodes}, look)
+    return [finding for node in lab.nodes for finding in found[node.name]]
+
+
+def set_clocks(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progress) -> bool:
+    """Sets the clocks that are wrong, as after a pause that was not ours. :return: whether any was.
+
+    Before the nodes have to trust each other's certificates.
+    """
+    wrong = _complaints(lab, connections, [CLOCK])
+    for finding in wrong:
+        progress.note(f"{finding.node}: its clock was {finding.evidence}; setting it")
+    behind = {finding.node: connections[finding.node] for finding in wrong}
+    on_each(behind, clocks.set_clock)
+    return bool(wrong)
+
+
+def tell(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progress) -> None:
+    """Notes whatever is not as it should be in machines that are up, and what to do about it."""
+    progress.step("checking the machines")
+    try:
+        complaints = _complaints(lab, connections, CHECKS)
+    except LabgenError as error:
+        progress.note(f"the machines cannot be checked: {error.brief}")
+        return
+    for finding in complaints:
+        progress.note(f"{finding.node}: {finding.check}: {finding.evidence}. {finding.fix}")
+
+
+def _complaints(lab: Lab, connections: Mapping[str, ssh.Connection], checks: Sequence[Check]) -> list[Finding]:
+    def look(connection: ssh.Connection) -> list[Finding]:
+        return examine(lab, lab.node(connection.target.name), connection, checks)
+
+    found = on_each(connections, look)
+    return [finding for node in found.values() for finding in node if finding.status != "ok"]
+
+
+def _machine(lab: Lab, node: Node, evidence: str) -> Finding:
+    return Finding(node.name, "machine", "fail", evidence, f"labgen start {lab.name}")
