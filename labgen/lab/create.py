@@ -8,7 +8,7 @@ from functools import partial
 from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, vagrant
 from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze, machines, parts, planning, recovery, warm
+from labgen.lab import clocks, freeze, health, machines, parts, planning, recovery, warm
 from labgen.lab.access import entered
 from labgen.lab.destroy import destroy_locked
 from labgen.lab.provision import inspect, provision, start_docker
@@ -126,14 +126,17 @@ def _run(
         journal = _saved(journal.reached("provisioned") if not journal.complete else journal)
         if afresh and not awake:
             warm.keep(lab, hypervisor, progress)
+        mended = journal.complete and health.set_clocks(lab, connections, progress)
         empty = {node.name for node in lab.nodes} if new_cluster or _holds_nothing(journal) else new
         journal, changed = _clustered(journal, connections, empty, progress)
         if boot:
             progress.step("waiting for Vagrant to finish")
             boot.wait()
+        if journal.complete:
+            health.tell(lab, connections, progress)
     journal = _saved(replace(journal.reached("verified"), facts=preparation.facts, rebuilding=frozenset()))
     done = (started, new, behind, preparation.provisioned)
-    return Outcome(journal, changed or arrived or any(done))
+    return Outcome(journal, changed or arrived or mended or any(done))
 
 
 def _holds_nothing(journal: Journal) -> bool:
