@@ -19,7 +19,8 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache
 chroot "$root" dpkg-query -W -f '${Package}:${Architecture} ${Version}\n' | LC_ALL=C sort >"$work/out/packages"
 cp "$root/etc/debian_version" "$work/out/debian_version"
 readlink "$root/vmlinuz" | sed 's/.*vmlinuz-//' >"$work/out/kernel"
-sed -n "s/^linux[16]* [^ ]* //; s/\$root_uuid/$LABGEN_ROOT_UUID/p" "$root/boot/grub/grub.cfg" >"$work/out/cmdline"
+sed -n "s/^linux[16]* [^ ]* //; s/ \$emulated//; s/\$root_uuid/$LABGEN_ROOT_UUID/p" "$root/boot/grub/grub.cfg" >"$work/out/cmdline"
+sed -n 's/^ *set emulated="\(.*\)"$/\1/p' "$root/boot/grub/grub.cfg" >"$work/out/emulated"
 cp -L "$root/vmlinuz" "$work/out/vmlinuz"
 cp -L "$root/initrd.img" "$work/out/initrd.img"
 chmod 0644 "$work/out/initrd.img"
@@ -47,7 +48,7 @@ search --fs-uuid --set=root \$root_uuid
 configfile /boot/grub/grub.cfg
 EOF
 grub-mkimage -O i386-pc -d "$grub" -p /boot/grub -c "$work/grub.cfg" -o "$work/core.img" \
-    biosdisk part_msdos ext2 search search_fs_uuid configfile normal linux linux16
+    biosdisk part_msdos ext2 search search_fs_uuid configfile normal test smbios linux linux16
 
 # boot.img reads the rest of GRUB from the second sector, up to the first partition.
 dd if="$grub/boot.img" of="$disk" bs=440 count=1 conv=notrunc status=none

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from labgen import paths
-from labgen.model import Lab, Node
+from labgen.model import EMULATED, Lab, Node
 
 CREDENTIAL = "io.systemd.credential.binary:labgen."
 AGENT = "org.qemu.guest_agent.0"  # the channel that QEMU's guest agent listens on
@@ -55,7 +55,7 @@ def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str, built: Ha
     SubElement(domain, "description").text = lab.identity
     SubElement(domain, "memory", unit="MiB").text = str(node.memory_mib)
     SubElement(domain, "vcpu").text = str(node.cpus)
-    _identity(domain, node, public_key)
+    _identity(domain, lab, node, public_key)
     system = SubElement(domain, "os")
     SubElement(system, "type", arch="x86_64", machine=built.machine).text = "hvm"
     SubElement(system, "boot", dev="hd")
@@ -93,8 +93,11 @@ def docker_volume(node: Node) -> str:
     return f"{node.domain}-vdb.qcow2"
 
 
-def _identity(domain: Element, node: Node, public_key: str) -> None:
-    strings = SubElement(SubElement(domain, "sysinfo", type="smbios"), "oemStrings")
+def _identity(domain: Element, lab: Lab, node: Node, public_key: str) -> None:
+    smbios = SubElement(domain, "sysinfo", type="smbios")
+    if lab.accelerator == "tcg":
+        SubElement(SubElement(smbios, "system"), "entry", name="family").text = EMULATED
+    strings = SubElement(smbios, "oemStrings")
     for name, value in {"hostname": node.name, "authorized_keys": public_key}.items():
         SubElement(strings, "entry").text = f"{CREDENTIAL}{name}={base64.b64encode(value.encode()).decode()}"
 

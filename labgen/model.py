@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 GUEST_USER = "vagrant"  # Vagrant's convention; may use sudo without a password
+EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB knows software emulation
 
 Role = Literal["manager", "worker"]
 Accelerator = Literal["kvm", "tcg"]

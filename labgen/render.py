@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from labgen import paths
 from labgen.files import write_atomically
-from labgen.model import GUEST_USER, Lab
+from labgen.model import EMULATED, GUEST_USER, Lab
 
 XMLNS = "urn:labgen:lab:1"
 
@@ -111,7 +111,7 @@ def vagrantfile(lab: Lab, *, portable: bool = False, machines: Mapping[str, Node
     )
     environment.filters["ruby"] = ruby_string
     template = environment.from_string(paths.vagrantfile_template().read_text())
-    return template.render(lab=lab, pool=paths.POOL, portable=portable, machines=machines or {})
+    return template.render(lab=lab, pool=paths.POOL, emulated=EMULATED, portable=portable, machines=machines or {})
 
 
 def ruby_string(text: str) -> str:

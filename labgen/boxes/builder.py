@@ -212,6 +212,7 @@ def lock(wanted: Recipe, out: Path) -> dict[str, Any]:
         "debian": (out / "debian_version").read_text().strip(),
         "kernel": (out / "kernel").read_text().strip(),
         "cmdline": (out / "cmdline").read_text().strip(),
+        "emulated": (out / "emulated").read_text().strip(),
         "docker": versions["docker.io:amd64"].split("+")[0],
         "packages": versions,
     }
@@ -233,7 +234,7 @@ def _publish(wanted: Recipe, scratch: Path, progress: Progress) -> Box:
     if existing:
         return existing
     progress.step(f"building box {wanted.name}: packing version {number}")
-    for name in ("packages", "debian_version", "kernel", "cmdline"):
+    for name in ("packages", "debian_version", "kernel", "cmdline", "emulated"):
         (out / name).unlink()
     package = out / f"{wanted.name}.box"
     _pack_box(out / store.IMAGE, package)

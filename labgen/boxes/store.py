@@ -55,6 +55,11 @@ class Box:
         return str(self.lock["cmdline"])
 
     @property
+    def emulated(self) -> str:
+        """What it is told besides under software emulation."""
+        return str(self.lock.get("emulated", ""))
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
         return sum(p.stat().st_blocks * 512 for p in self.directory.iterdir())

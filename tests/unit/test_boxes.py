@@ -31,6 +31,7 @@ out.mkdir()
 (out / "debian_version").write_text("13.4\\n")
 (out / "kernel").write_text("6.12.1+deb13-cloud-amd64\\n")
 (out / "cmdline").write_text("root=UUID=1 rw quiet\\n")
+(out / "emulated").write_text("norandmaps\\n")
 for name in ("box.img", "vmlinuz", "initrd.img"):
     (out / name).write_bytes(name.encode() * 100)
 """
@@ -84,7 +85,7 @@ def test_a_built_box_is_complete_and_found(host: Host) -> None:
     assert sorted(path.name for path in box.directory.iterdir()) == [
         "box.img", "catalog.json", "debian13.box", "initrd.img", "lock.json", "vmlinuz",
     ]  # fmt: skip
-    assert box.cmdline == "root=UUID=1 rw quiet"
+    assert (box.cmdline, box.emulated) == ("root=UUID=1 rw quiet", "norandmaps")
     assert box.lock["docker"] == "26.1.5"
     assert box.lock["packages"]["btrfs-progs:amd64"] == "6.14-1"
     assert any("running apt-get update" in step for step in notes.steps)

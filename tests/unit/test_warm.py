@@ -1,6 +1,7 @@
 """Warm create on libvirt's test driver: what is kept, what is used, and that no two labs share an identity."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import prune, warm
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
+from labgen.model import EMULATED
 from labgen.profile import load
 from labgen.progress import Silent
 from tests.unit.host import Host, host
@@ -269,6 +271,13 @@ def test_a_machine_of_nobodys_memory_sits_as_libvirt_likes() -> None:
     lab = planned()
     tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], Path("/lab"), "key"))
     assert not tree.findall(".//address[@type='pci']")
+
+
+def test_only_an_emulated_machine_is_told_to_boot_as_one() -> None:
+    for accelerator, family in {"tcg": EMULATED, "kvm": None}.items():
+        lab = replace(planned(), accelerator=accelerator)
+        tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], Path("/lab"), "key"))
+        assert tree.findtext("sysinfo/system/entry[@name='family']") == family
 
 
 class Agent:

@@ -38,5 +38,6 @@ def test_the_swarm_is_whole_again_after_stop_and_start(lab: str) -> None:
     assert not {name for name in names("list") if f"_{lab}_" in name}
     assert "stopped" in labgen("list").stdout
     labgen("start", lab)
+    assert node_output(lab, "worker1", "cat", "/proc/sys/kernel/randomize_va_space") == "2"
     listed = node_output(lab, "manager1", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}")
     assert sorted(listed.splitlines()) == [f"{node} Ready" for node in NODES]
