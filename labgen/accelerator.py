@@ -14,6 +14,7 @@ from pathlib import Path
 
 from labgen import model, paths
 from labgen.progress import Progress, Silent
+from labgen.surroundings import environment
 
 BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
 GREETING = b"Linux version"
@@ -70,7 +71,9 @@ def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit:
         *("-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"),
     ]
     try:
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False)
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, env=environment(), check=False
+        )
         said, complaint = result.stdout, result.stderr
     except subprocess.TimeoutExpired as error:
         said, complaint = error.stdout or b"", b""

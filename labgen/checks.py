@@ -1,7 +1,6 @@
 """What doctor looks at, one function a finding. Each tries the thing itself wherever that is possible."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 import threading
@@ -16,6 +15,9 @@ from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.profile import Profile
 from labgen.progress import Progress
+from labgen.surroundings import environment
+from labgen.vagrant import NOWHERE
+from labgen.vagrant import environment as vagrant_environment
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -40,7 +42,6 @@ PROGRAMS = {
 
 _MEMINFO = Path("/proc/meminfo")
 _TUN = Path("/dev/net/tun")
-_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in every user's PATH; libvirt looks there
 
 # A network for a moment. 192.0.2.0/24 is for documentation (RFC 5737): nobody's route leads there.
 _PROBE = "labgen-probe"
@@ -82,7 +83,7 @@ def kvm(progress: Progress) -> Finding:
 
 def programs() -> Finding:
     """Whether everything that labgen calls is installed."""
-    path = os.environ.get("PATH", os.defpath) + ":" + _SYSTEM_PROGRAMS
+    path = environment()["PATH"]
     missing = {name: package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
     if not missing:
         return Finding("programs", "ok", f"all {len(PROGRAMS)} are installed")
@@ -91,11 +92,16 @@ def programs() -> Finding:
 
 def vagrant() -> Finding:
     """Whether Vagrant starts and has its libvirt provider. Takes a second or two."""
-    environment = {**os.environ, "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_HOME": str(paths.vagrant_home())}
     fix = remedies.install("vagrant", "vagrant-libvirt")
     try:
         result = subprocess.run(
-            ["vagrant", "plugin", "list"], env=environment, capture_output=True, text=True, timeout=60, check=False
+            ["vagrant", "plugin", "list"],
+            cwd=NOWHERE,
+            env=vagrant_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except FileNotFoundError:
         return Finding("vagrant", "fail", "Vagrant is not installed", fix)
@@ -107,7 +113,9 @@ def vagrant() -> Finding:
     provider = next((line for line in result.stdout.splitlines() if line.startswith("vagrant-libvirt ")), None)
     if provider is None:
         return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", fix)
-    return Finding("vagrant", "ok", f"it loads {provider}")
+    own = paths.vagrant_home() / "Vagrantfile"
+    aside = f"; {own} is for other projects: labgen leaves it out, plain vagrant does not" if own.exists() else ""
+    return Finding("vagrant", "ok", f"it loads {provider}{aside}")
 
 
 def libvirt() -> Finding:
@@ -128,7 +136,7 @@ def pool(hypervisor: Hypervisor) -> Finding:
     try:
         hypervisor.pool.probe_write()
     except LabgenError as error:
-        fix = "virsh -c qemu:///system pool-list --all"
+        fix = f"virsh -c {paths.LIBVIRT_URI} pool-list --all"
         return Finding("storage pool", "fail", error.details or error.brief, fix)
     return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(_pool_free(hypervisor))} free")
 

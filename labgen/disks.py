@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labgen.errors import BundleError, HostError
+from labgen.surroundings import environment
 
 INSPECT_LIMIT = 30  # seconds, and of memory:
 INSPECT_MEMORY = 2**30  # bytes
@@ -121,6 +122,7 @@ def _inspect(path: Path) -> Any:
             errors="replace",
             stdin=subprocess.DEVNULL,
             timeout=INSPECT_LIMIT,
+            env=environment(),
             check=False,
         )
         if result.returncode:
@@ -138,7 +140,13 @@ def _convert(source: Path, target: Path, moved: Callable[[int], None], *options:
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                errors="replace",
+                env=environment(),
             )
         except FileNotFoundError as error:
             raise _missing() from error
@@ -166,6 +174,7 @@ def _qemu_img(*arguments: str) -> None:
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
+            env=environment(),
             check=False,
         )
     except FileNotFoundError as error:

@@ -69,6 +69,11 @@ def vagrant_home() -> Path:
     return home / "vagrant" if home else Path.home() / ".vagrant.d"
 
 
+def vagrant_view() -> Path:
+    """Vagrant's store as labgen's calls see it: links to what is in :func:`vagrant_home`, and no Vagrantfile."""
+    return cache_home() / "vagrant-home"
+
+
 def owner() -> str:
     """The prefix of everything that labs of this data home are called in libvirt, e.g. ``labgen-3fa2b1``.
 
@@ -154,6 +159,7 @@ def base_lock(sha256: str) -> Path:
     return data_home() / "locks" / f".base-{sha256}.lock"
 
 
+LIBVIRT_URI = "qemu:///system"
 # libvirt's storage pool for all disks. Below /var/lib/libvirt, because QEMU's own user may not enter homes.
 POOL = "labgen"
 POOL_DIRECTORY = "/var/lib/libvirt/labgen"

@@ -111,7 +111,8 @@ def vagrantfile(lab: Lab, *, portable: bool = False, machines: Mapping[str, Node
     )
     environment.filters["ruby"] = ruby_string
     template = environment.from_string(paths.vagrantfile_template().read_text())
-    return template.render(lab=lab, pool=paths.POOL, emulated=EMULATED, portable=portable, machines=machines or {})
+    fixed = {"uri": paths.LIBVIRT_URI, "pool": paths.POOL, "emulated": EMULATED}
+    return template.render(lab=lab, portable=portable, machines=machines or {}, **fixed)
 
 
 def ruby_string(text: str) -> str:

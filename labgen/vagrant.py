@@ -15,12 +15,14 @@ from pathlib import Path
 
 import vagrant
 
-from labgen import paths
+from labgen import paths, surroundings
 from labgen.errors import HostError, HypervisorError
 from labgen.files import write_atomically
 
 PROVIDER = "libvirt"
 POLL = 0.2  # seconds between two looks at a vagrant that runs
+NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
+SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
 MOST_SAID = 15  # lines of Vagrant's that an error repeats
 # A line of a backtrace. The first one of an error that Vagrant did not expect also holds what went wrong.
 _FRAME = re.compile(r"\s*(from )?\S+:\d+:in [`'][^']*'(: (?P<message>.*))?$")
@@ -105,7 +107,7 @@ def add_box(catalog: Path) -> None:
     """
     with _logged("adding the box to Vagrant") as log:
         command = ["box", "add", catalog.as_uri(), "--provider", PROVIDER, "--force"]
-        _vagrant(Path.home(), log)._call_vagrant_command(command)
+        _vagrant(NOWHERE, log)._call_vagrant_command(command)
 
 
 def remove_box(name: str) -> None:
@@ -168,6 +170,29 @@ def reason(said: str) -> str:
     return "\n".join(lines[:MOST_SAID])
 
 
+def environment() -> dict[str, str]:
+    """For a Vagrant that shares the user's boxes, plugins and machine index, but not the user's settings.
+
+    A Vagrantfile in Vagrant's home is merged into every project's: its memory, provisioners and synced folders would
+    be the lab's, too. Vagrant cannot be told to leave it out, so it gets a home in which there is none.
+    """
+    home, view = paths.vagrant_home(), paths.vagrant_view()
+    view.mkdir(parents=True, exist_ok=True)
+    for name in SHARED:
+        (home / name).mkdir(parents=True, exist_ok=True)
+    for name in (*SHARED, "plugins.json"):
+        link = view / name
+        if not link.is_symlink() or link.readlink() != home / name:
+            link.unlink(missing_ok=True)
+            with contextlib.suppress(FileExistsError):  # another labgen was quicker
+                link.symlink_to(home / name)
+    return surroundings.environment(
+        VAGRANT_HOME=str(view),
+        VAGRANT_CHECKPOINT_DISABLE="1",  # no question to its maker's server
+        VAGRANT_NO_COLOR="1",
+    )
+
+
 def _box_directory(name: str) -> Path:
     return paths.vagrant_home() / "boxes" / name.replace("/", "-VAGRANTSLASH-")
 
@@ -177,14 +202,7 @@ def _vagrant(directory: Path, log: int) -> _Vagrant:
     def to_log() -> Iterator[int]:
         yield log
 
-    environment = {
-        **os.environ,
-        "VAGRANT_HOME": str(paths.vagrant_home()),
-        "VAGRANT_CHECKPOINT_DISABLE": "1",  # no question to its maker's server
-        "VAGRANT_NO_COLOR": "1",
-        "LC_ALL": "C.UTF-8",
-    }
-    return _Vagrant(root=str(directory), out_cm=to_log, err_cm=to_log, env=environment)
+    return _Vagrant(root=str(directory), out_cm=to_log, err_cm=to_log, env=environment())
 
 
 @contextlib.contextmanager

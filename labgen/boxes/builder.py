@@ -23,6 +23,7 @@ from labgen.boxes.recipe import Recipe
 from labgen.boxes.store import Box
 from labgen.errors import BoxError
 from labgen.progress import Progress
+from labgen.surroundings import PROXIES, environment
 
 DISK_GIB = 10  # the box's virtual size; a node's root disk may be larger, and then grows at boot
 SCRATCH_GIB = 5  # the root, its file system, the disk and two compressed copies at the same time
@@ -37,7 +38,6 @@ PROGRAMS = {
     "xz": "xz-utils",
 }
 GRUB_BOOT = Path("/usr/lib/grub/i386-pc/boot.img")  # Debian package grub-pc-bin
-SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"  # users' PATH lacks these on Debian
 
 
 def ensure(name: str, progress: Progress) -> Box:
@@ -99,7 +99,8 @@ def _build(wanted: Recipe, progress: Progress) -> Box:
 
 
 def _check_host() -> None:
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=SEARCH_PATH)]
+    path = environment()["PATH"]
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)]
     if not GRUB_BOOT.is_file():
         missing.append("grub-pc-bin")
     if missing:
@@ -126,19 +127,15 @@ def remove_leftovers() -> None:
 def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
     """Run mmdebstrap; leaves ``scratch/out``."""
     _pack_files(wanted, scratch / "files.tar")
-    environment = {
-        **os.environ,
-        "PATH": SEARCH_PATH,
-        "LABGEN_DISK_BYTES": str(DISK_GIB * 2**30),
-        "LABGEN_ROOT_UUID": ROOT_UUID,
-    }
+    own = {"LABGEN_DISK_BYTES": str(DISK_GIB * 2**30), "LABGEN_ROOT_UUID": ROOT_UUID}
     if os.geteuid() == 0:
-        environment["TMPDIR"] = str(scratch)
+        own["TMPDIR"] = str(scratch)
     tail: deque[str] = deque(maxlen=20)
     with subprocess.Popen(
         mmdebstrap_command(wanted),
         cwd=scratch,
-        env=environment,
+        env=environment(PROXIES, **own),
+        umask=0o022,  # of which the box's own directories are made
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labgen.errors import BundleError, HostError
+from labgen.surroundings import KEY_AGENT, environment
 
 NAMESPACE = "labgen"
 LARGEST = 64 * 1024  # bytes
@@ -67,7 +68,9 @@ class _Said:
 
 def _keygen(*arguments: str, stdin: bytes | None = None) -> _Said:
     try:
-        result = subprocess.run(["ssh-keygen", *arguments], input=stdin, capture_output=True, check=False)
+        result = subprocess.run(
+            ["ssh-keygen", *arguments], input=stdin, capture_output=True, env=environment(KEY_AGENT), check=False
+        )
     except FileNotFoundError as error:
         raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
     return _Said(result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace"))

@@ -17,9 +17,9 @@ from labgen.errors import HostError, HypervisorError
 from labgen.hypervisor.explained import explained
 from labgen.hypervisor.overlays import Overlays
 from labgen.hypervisor.pool import Pool
+from labgen.paths import LIBVIRT_URI as URI
 from labgen.paths import POOL_DIRECTORY
 
-URI = "qemu:///system"
 CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
 AGENT_LIMIT = 60  # seconds for one answer of a guest agent
 

@@ -10,6 +10,7 @@ import paramiko
 
 from labgen.errors import GuestError, HostError
 from labgen.files import write_atomically
+from labgen.surroundings import environment
 
 _writing = threading.Lock()
 
@@ -23,7 +24,9 @@ def make_key(path: Path, comment: str) -> None:
         return
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment()
+        )
     except FileNotFoundError as error:
         raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
     except subprocess.CalledProcessError as error:
@@ -48,6 +51,7 @@ def _public_half(path: Path) -> str:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
+            env=environment(),
             check=False,
         )
     except FileNotFoundError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labgen import boxes, paths
+from labgen import boxes, paths, surroundings
 from labgen.boxes import builder as building
 from labgen.boxes import recipe, store
 from labgen.errors import BoxError
@@ -59,7 +59,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     fake = Host(tmp_path)
-    monkeypatch.setattr(building, "SEARCH_PATH", f"{fake.bin}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{fake.bin}:{os.environ['PATH']}")
     monkeypatch.setattr(building, "GRUB_BOOT", fake.bin / "mmdebstrap")
     return fake
 
@@ -230,7 +230,8 @@ def test_too_little_space_is_said_before_the_work(host: Host, monkeypatch: pytes
 
 
 def test_missing_programs_are_named_with_their_packages(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "SEARCH_PATH", "/nonexistent")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(surroundings, "SYSTEM_PROGRAMS", "/nonexistent")
     monkeypatch.setattr(building, "GRUB_BOOT", Path("/nonexistent"))
     with pytest.raises(BoxError) as caught:
         boxes.build("debian13", Silent())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, addresses, boxes, checks, paths, remedies
+from labgen import accelerator, addresses, boxes, checks, paths, remedies, surroundings
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -74,7 +74,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A host on which everything is right but KVM, which is missing."""
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(checks, "_SYSTEM_PROGRAMS", "")
+    monkeypatch.setattr(surroundings, "SYSTEM_PROGRAMS", "")
     monkeypatch.setattr(checks, "_MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(checks, "_TUN", tmp_path / "meminfo")
     monkeypatch.setattr(remedies, "_SYSTEMD", tmp_path / "systemd")
