@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from filelock import FileLock
-
-from labgen import paths, state
+from labgen import paths, state, turns
 from labgen.errors import LabgenError
 from labgen.files import write_atomically
+
+LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ def save(registry: Registry) -> None:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Between reading and writing; short, so nobody has to be told to wait."""
+    """Between reading and writing; short, so nobody has to be told to wait.
+
+    :raises HeldError: somebody holds it all the same, as a labgen that was stopped with Ctrl-Z does.
+    """
     paths.data_home().mkdir(parents=True, exist_ok=True)
-    with FileLock(paths.registry_lock()):
+    with turns.lock(paths.registry_lock(), LIMIT):
         yield

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
-from labgen import paths
+from labgen import paths, turns
 from labgen.errors import LabgenError, UsageError
 from labgen.files import write_atomically
 from labgen.model import Lab
@@ -196,23 +194,18 @@ def locked(name: str) -> Iterator[None]:
 
     :raises BusyError: somebody else holds it.
     """
-    lock = paths.lab_lock(name)
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout as error:
-        raise BusyError(
-            f"another labgen is working on {name!r}", resolution="Wait until it has ended, or stop it, and try again."
-        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(turns.lock(paths.lab_lock(name)))
+        except turns.HeldError as error:
+            raise BusyError(
+                f"another labgen is working on {name!r}",
+                error.details,
+                "Wait until it has ended, or stop it, and try again.",
+            ) from error
+        yield
 
 
 def is_locked(name: str) -> bool:
     """Whether somebody is changing the lab at this moment."""
-    if not paths.lab_lock(name).exists():
-        return False
-    try:
-        with FileLock(paths.lab_lock(name), timeout=0):
-            return False
-    except Timeout:
-        return True
+    return turns.is_held(paths.lab_lock(name))

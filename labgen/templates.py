@@ -13,12 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from labgen import paths
 from labgen.files import write_atomically
 from labgen.progress import Progress
-from labgen.turns import turn
+from labgen.turns import is_held, turn
 
 RECORD = "template.json"
 TURN_LIMIT = 300  # seconds
@@ -100,13 +98,7 @@ def locked(key: str, progress: Progress) -> AbstractContextManager[None]:
 
 def is_locked(key: str) -> bool:
     """Whether somebody makes, uses or removes it at this moment."""
-    if not paths.template_lock(key).exists():
-        return False
-    try:
-        with FileLock(paths.template_lock(key), timeout=0):
-            return False
-    except Timeout:
-        return True
+    return is_held(paths.template_lock(key))
 
 
 def _record(key: str) -> Path:

@@ -1,7 +1,6 @@
 """Vagrant: boots the machines from a rendered Vagrantfile. The only importer of python-vagrant."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import vagrant
 
-from labgen import paths, surroundings
+from labgen import paths, surroundings, turns
 from labgen.errors import HostError, HypervisorError
 from labgen.files import write_atomically
 
@@ -23,6 +22,7 @@ PROVIDER = "libvirt"
 POLL = 0.2  # seconds between two looks at a vagrant that runs
 NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
 SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
+INDEX_LIMIT = 60  # seconds; Vagrant holds its index for much less than one
 MOST_SAID = 15  # lines of Vagrant's that an error repeats
 # A line of a backtrace. The first one of an error that Vagrant did not expect also holds what went wrong.
 _FRAME = re.compile(r"\s*(from )?\S+:\d+:in [`'][^']*'(: (?P<message>.*))?$")
@@ -120,18 +120,21 @@ def forget(directory: Path) -> None:
 
     The format and the lock are those of Vagrant's machine_index.rb. An index that cannot be read is left as it is:
     Vagrant itself says so, and nothing of the project depends on it.
+
+    :raises HeldError: somebody holds the index for long.
     """
     index = paths.vagrant_home() / "data" / "machine-index" / "index"
     if not index.is_file():
         return
-    with index.with_name("index.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
-            content = json.loads(index.read_text())
-            machines = content["machines"]
-            kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]) != directory}
-            if kept != machines:
-                write_atomically(index, json.dumps({**content, "machines": kept}))
+    with (
+        turns.lock(index.with_name("index.lock"), INDEX_LIMIT),
+        contextlib.suppress(ValueError, LookupError, TypeError, AttributeError),
+    ):
+        content = json.loads(index.read_text())
+        machines = content["machines"]
+        kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]) != directory}
+        if kept != machines:
+            write_atomically(index, json.dumps({**content, "machines": kept}))
 
 
 def known_machines(directory: Path) -> dict[str, str]:

@@ -9,13 +9,10 @@ import subprocess
 import tarfile
 import tempfile
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from labgen import paths
 from labgen.boxes import recipe, store
@@ -24,9 +21,11 @@ from labgen.boxes.store import Box
 from labgen.errors import BoxError
 from labgen.progress import Progress
 from labgen.surroundings import PROXIES, environment
+from labgen.turns import turn
 
 DISK_GIB = 10  # the box's virtual size; a node's root disk may be larger, and then grows at boot
 SCRATCH_GIB = 5  # the root, its file system, the disk and two compressed copies at the same time
+BUILD_LIMIT = 3600  # seconds that another build may take before ours begins; one with ZFS takes many minutes
 ROOT_UUID = "6c616267-656e-4000-8000-000000000001"  # "labgen": the same in every box, for reproducible builds
 SCRATCH_PREFIX = ".building-"
 PROGRAMS = {
@@ -65,20 +64,11 @@ def build(name: str, progress: Progress, trimmed: bool = True) -> Box:
         return _build(wanted, progress)
 
 
-@contextmanager
-def _only_build(progress: Progress) -> Iterator[None]:
+def _only_build(progress: Progress) -> AbstractContextManager[None]:
     """One build at a time on a host; the kernel releases the lock when its holder dies."""
     paths.boxes().mkdir(parents=True, exist_ok=True)
-    lock = FileLock(paths.boxes() / ".build.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.step("another box is being built; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    resolution = "Wait until it is built, or end that build."
+    return turn(paths.boxes() / ".build.lock", BUILD_LIMIT, "another box is being built", resolution, progress)
 
 
 def _build(wanted: Recipe, progress: Progress) -> Box:

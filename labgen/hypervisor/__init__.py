@@ -1,7 +1,7 @@
 """libvirt: what exists on the host. The only importer of libvirt-python."""
 
-from labgen.hypervisor.connection import URI, Domain, DomainState, Hypervisor, LibvirtNetwork
+from labgen.hypervisor.connection import Domain, DomainState, Hypervisor, LibvirtNetwork
 from labgen.hypervisor.overlays import Overlays
 from labgen.hypervisor.pool import Pool
 
-__all__ = ["URI", "Domain", "DomainState", "Hypervisor", "LibvirtNetwork", "Overlays", "Pool"]
+__all__ = ["Domain", "DomainState", "Hypervisor", "LibvirtNetwork", "Overlays", "Pool"]

@@ -4,15 +4,13 @@ import contextlib
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from labgen import boxes, disks, paths
 from labgen.bundle import Manifest
 from labgen.errors import BundleError, LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.paths import RECEIVED_BOXES
 from labgen.progress import Amount, Progress
-from labgen.turns import turn
+from labgen.turns import HeldError, lock, turn
 
 LARGEST = 64 * 2**30  # bytes that a box's disk may have
 TURN_LIMIT = 900  # seconds
@@ -79,8 +77,8 @@ def unused(hypervisor: Hypervisor) -> list[str]:
 def remove_unused(hypervisor: Hypervisor) -> None:
     """Removes them, but for those that an import is about to use."""
     for volume in unused(hypervisor):
-        lock = FileLock(paths.base_lock(volume.removeprefix(RECEIVED_BOXES).removesuffix(".img")))
-        with contextlib.suppress(Timeout), lock.acquire(timeout=0):
+        file = paths.base_lock(volume.removeprefix(RECEIVED_BOXES).removesuffix(".img"))
+        with contextlib.suppress(HeldError), lock(file):
             if volume in unused(hypervisor):
                 hypervisor.pool.remove(volume)
-            Path(lock.lock_file).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)

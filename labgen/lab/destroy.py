@@ -8,7 +8,7 @@ import shutil
 
 from labgen import paths, registry, state, vagrant
 from labgen.errors import HypervisorError, UsageError
-from labgen.hypervisor import URI, Hypervisor
+from labgen.hypervisor import Hypervisor
 from labgen.plan import identity_of
 from labgen.suggestions import near
 
@@ -60,7 +60,7 @@ def _require_gone(name: str, prefix: str, hypervisor: Hypervisor) -> None:
         raise HypervisorError(
             f"{name!r} is not gone: libvirt still has something of it",
             "\n".join(lines),
-            f"Its directory was kept. Remove these yourself (virsh -c {URI} undefine, vol-delete, net-undefine), "
+            f"Its directory was kept. Remove these yourself (virsh -c {paths.LIBVIRT_URI} undefine, vol-delete, net-undefine), "
             "then run the same command again.",
         )
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from labgen import paths, ssh, vagrant
 from labgen.errors import GuestError, HypervisorError, LabgenError
-from labgen.hypervisor import URI, DomainState, Hypervisor
+from labgen.hypervisor import DomainState, Hypervisor
 from labgen.lab import access
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
@@ -106,7 +106,7 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
                 f"{name} cannot go on where it was suspended",
                 error.details,
                 "To give its memory up and boot it from its disk:\n"
-                f"virsh -c {URI} managedsave-remove {domain}; labgen start {lab.name}",
+                f"virsh -c {paths.LIBVIRT_URI} managedsave-remove {domain}; labgen start {lab.name}",
             ) from error
 
     on_each({name: name for name in off}, switch_on)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -276,7 +277,7 @@ def test_ctrl_c_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_second_build_waits_for_the_first_and_takes_its_box(host: Host) -> None:
-    host.mmdebstrap("pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(1)")
+    host.mmdebstrap("pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(2)")
     process = multiprocessing.get_context("fork").Process(target=_build_forever)
     process.start()
     _when_written(building.SCRATCH_PREFIX + "*/pid")
@@ -284,7 +285,9 @@ def test_a_second_build_waits_for_the_first_and_takes_its_box(host: Host) -> Non
     host.mmdebstrap("raise SystemExit('must not run')")
     box = boxes.ensure("debian13", notes)
     process.join()
-    assert notes.steps == ["another box is being built; waiting for it"]
+    assert [re.sub(r"process \d+: .*", "", step) for step in notes.steps] == [
+        "waiting: another box is being built (held by "
+    ]
     assert box == boxes.find("debian13")
 
 

@@ -46,6 +46,7 @@ OWNERS = {
     "docker": "engine",
     "cryptography": "health",
     "jinja2": "render",
+    "filelock": "turns",
     "ruamel": "profile",
     "rich": "cli",
     "click": "cli",

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labgen import paths, registry, state
+from labgen import paths, registry, state, turns
 from labgen.errors import LabgenError, UsageError
 from labgen.registry import Registry
 from labgen.state import Journal, NodeFacts, Request
@@ -104,3 +105,73 @@ def test_the_registry_is_kept() -> None:
     assert registry.load().subnets == {"a": "10.77.0.0/24", "b": "10.77.1.0/24"}
     registry.save(registry.load().without_lab("a").without_lab("never-was"))
     assert registry.load().subnets == {"b": "10.77.1.0/24"}
+
+
+LOOK = (
+    "import time\nfrom labgen import state\nprint('looking', flush=True)\n"
+    "end = time.monotonic() + 30\nwhile time.monotonic() < end:\n    assert not state.is_locked('quiet')\n"
+    "    state.is_locked('lab')\n"
+)
+
+
+def test_who_only_looks_is_in_nobodys_way(home: Path) -> None:
+    with state.locked("lab"), state.locked("quiet"):
+        pass
+    with contextlib.ExitStack() as readers:
+        for _ in range(2):
+            reader = subprocess.Popen([sys.executable, "-c", LOOK], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            readers.enter_context(reader)
+            readers.callback(reader.kill)
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == b"looking\n"
+        for _ in range(500):
+            with state.locked("lab"):
+                pass
+        # Two that look at a lock nobody holds do not take each other for its holder.
+        assert reader.poll() is None
+
+
+def test_who_is_busy_with_the_lab_is_named(home: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(state.BusyError) as caught, state.locked("lab"):
+            pass
+        holder.kill()
+    assert f"held by process {holder.pid}: " in caught.value.details
+    assert "state.locked" in caught.value.details
+
+
+def test_a_registry_that_somebody_holds_is_not_waited_for_without_end(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "LIMIT", 0.1)
+    program = HOLD.replace("state", "registry").replace("'lab'", "")
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(LabgenError, match=r"registry\.lock is locked") as caught, registry.locked():
+            pass
+        holder.kill()
+    assert str(holder.pid) in caught.value.details
+
+
+def test_the_holders_command_is_told_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "lock"
+    file.touch()
+    process = tmp_path / "4711"
+    (process / "fd").mkdir(parents=True)
+    (process / "fd" / "3").symlink_to(file)
+    (process / "cmdline").write_bytes(b"/usr/bin/python3\0/opt/venv/bin/labgen\0export\0lab\0")
+    inode = file.stat().st_ino
+    (tmp_path / "locks").write_text(
+        f"1: POSIX  ADVISORY  WRITE 1 fe:00:{inode} 0 EOF\n"
+        f"2: FLOCK  ADVISORY  READ 2 fe:00:{inode} 0 EOF\n"
+        f"3: FLOCK  ADVISORY  WRITE 4711 fe:00:{inode} 0 EOF\n"
+        f"3: -> FLOCK  ADVISORY  WRITE 5 fe:00:{inode} 0 EOF\n"
+    )
+    monkeypatch.setattr(turns, "_KERNELS_LOCKS", tmp_path / "locks")
+    monkeypatch.setattr(turns, "_PROCESSES", tmp_path)
+    assert turns.holder(file) == "held by process 4711: labgen export lab"
+    (process / "fd" / "3").unlink()
+    assert turns.holder(file) == ""
