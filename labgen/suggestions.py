@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection
 
+NEAR = 0.7  # of difflib's ratio: "lsit" is near "list" (0.75), "delete" not near "create" (0.67)
+
 
 def near(name: str, known: Collection[str], kind: str) -> str:
     """A sentence with the nearest known names, or with all of them if none is near.
@@ -11,6 +13,6 @@ def near(name: str, known: Collection[str], kind: str) -> str:
     """
     if not known:
         return f"There are no {kind}."
-    if close := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
+    if close := difflib.get_close_matches(name, known, n=3, cutoff=NEAR):
         return f"Did you mean {' or '.join(close)}?"
     return f"There are these {kind}: {', '.join(sorted(known))}"

@@ -9,7 +9,9 @@ from typing import Any, NoReturn
 
 import click
 
-from labgen.cli.console import fail
+from labgen.cli import complete
+from labgen.cli.console import explained, fail
+from labgen.cli.group import Group
 from labgen.errors import Interrupted, LabgenError
 
 # What users type, and the module that has the command by that name; in the order the help shows them.
@@ -39,34 +41,29 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+# The same for what works and is not shown: flags that some type as commands.
+HIDDEN = {"help": "help", "version": "help"}
+
+
+class LazyGroup(Group):
     """Imports a command's module when the command is needed: ``--help`` and completion stay quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        known = COMMANDS | HIDDEN
+        if cmd_name not in known:
             return None
-        module = importlib.import_module(f"labgen.cli.{COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"labgen.cli.{known[cmd_name]}")
         attribute = cmd_name.replace("-", "_")
-        # "list" and "exec" are Python's own names; their functions have a second word.
+        # "list", "exec" and "help" are Python's own names; their functions have a second word.
         command = getattr(module, attribute, None) or getattr(module, f"{attribute}_command")
         assert isinstance(command, click.Command)  # noqa: S101 - each module holds what COMMANDS says
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from labgen.suggestions import near
 
-            raise click.UsageError(f"{error.message} {near(args[0], COMMANDS, 'commands')}", ctx) from error
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("labgen", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="labgen")
 def cli() -> None:
     """Virtual container labs: identical KVM machines with the Docker storage driver of your choice, and a Swarm.
@@ -86,6 +83,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The program: runs a command, and turns every expected failure into its sentence and exit code."""
+    if complete.VARIABLE in os.environ:
+        complete.answer(cli)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         status: Any = cli(standalone_mode=False)
@@ -103,7 +102,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        fail(LabgenError(f"{error.strerror or error}", error.filename or "", ""))
+        fail(explained(error))
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
 

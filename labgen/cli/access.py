@@ -81,7 +81,8 @@ def ssh_config(lab: str) -> None:
     \b
     Examples:
       labgen ssh-config three-node-btrfs >> ~/.ssh/config
-      ssh -F <(labgen ssh-config three-node-btrfs) worker1
+      labgen ssh-config three-node-btrfs > lab.ssh
+      ssh -F lab.ssh worker1
     """
     from labgen import render, state
 

@@ -2,12 +2,14 @@
 
 import click
 
-from labgen.cli.console import emit, format_option, progress
+from labgen.cli import complete
+from labgen.cli.console import confirm, emit, format_option, progress
+from labgen.cli.group import Group
 
 
-@click.group()
+@click.group(cls=Group)
 def box() -> None:
-    """Look at the machines' disk images ("boxes"), build them anew, remove them.
+    """List, build and remove the machines' disk images ("boxes").
 
     "labgen create" builds the box it needs by itself; these commands are for everything else.
     """
@@ -32,7 +34,7 @@ def list_boxes(form: str) -> None:
 
 
 @box.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.boxes)
 @format_option
 def build(name: str, form: str) -> None:
     """Build a box from Debian's packages of today.
@@ -54,8 +56,8 @@ def build(name: str, form: str) -> None:
 
 
 @box.command()
-@click.argument("name")
-@click.argument("version", required=False)
+@click.argument("name", shell_complete=complete.boxes)
+@click.argument("version", required=False, shell_complete=complete.box_versions)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, version: str | None, yes: bool) -> None:
     """Remove a box, all its versions or one, also from Vagrant's store.
@@ -74,7 +76,7 @@ def remove(name: str, version: str | None, yes: bool) -> None:
         click.echo(f"{name} is not built", err=True)
         return
     if not yes:
-        click.confirm(f"Remove {', '.join(f'{b.name} {b.version}' for b in chosen)}?", abort=True, err=True)
+        confirm(f"Remove {', '.join(f'{b.name} {b.version}' for b in chosen)}?")
     boxes.remove(chosen)
     vagrant.remove_box(chosen[0].vagrant_name)
     for gone in chosen:

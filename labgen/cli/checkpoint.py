@@ -3,14 +3,17 @@
 import click
 
 from labgen.cli import complete, console
+from labgen.cli.group import Group
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
 label_argument = click.argument("label", shell_complete=complete.checkpoints)
 
 
-@click.group()
+@click.group(cls=Group)
 def checkpoint() -> None:
-    """Keep the whole lab as it is at one moment, disks and memory, and come back to it.
+    """Keep the whole lab as it is, and come back to it.
+
+    A checkpoint has the disks and the memory of all machines, at one moment.
 
     \b
     Examples:
@@ -23,7 +26,9 @@ def checkpoint() -> None:
 @lab_argument
 @click.argument("label", required=False)
 def save(lab: str, label: str | None) -> None:
-    """Keep the lab as it is now; its machines stand still for some seconds. The label is by default the time.
+    """Keep the lab as it is now.
+
+    Its machines are paused for some seconds. The default label is the time.
 
     \b
     Examples:
@@ -50,10 +55,13 @@ def restore(lab: str, label: str, yes: bool) -> None:
       labgen checkpoint restore three-node-btrfs before-upgrade
       labgen checkpoint restore three-node-btrfs before-upgrade --yes
     """
+    from labgen import checkpoints, state
     from labgen.lab import checkpoint as recipe
 
     if not yes:
-        click.confirm(f"Lose what happened in {lab} since {label}?", abort=True, err=True)
+        state.load(lab)
+        checkpoints.load(lab, label)
+        console.confirm(f"Lose what happened in {lab} since {label}?")
     with console.progress() as shown:
         recipe.restore(lab, label, shown)
     click.echo(f"{lab} is what it was at {label}")

@@ -1,8 +1,22 @@
-"""What the shell may complete."""
+"""What the shell may complete, and how it is answered."""
+
+import contextlib
+import io
+import sys
+from typing import NoReturn
 
 import click
 
 from labgen import paths
+
+VARIABLE = "_LABGEN_COMPLETE"  # set by the shell's function when it asks
+
+
+def answer(command: click.Command) -> NoReturn:
+    """Answers the shell with words or with nothing: whatever goes wrong, somebody is in the middle of a line."""
+    with contextlib.suppress(Exception, KeyboardInterrupt), contextlib.redirect_stderr(io.StringIO()):
+        command(complete_var=VARIABLE, standalone_mode=False)
+    sys.exit(0)
 
 
 def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -14,17 +28,34 @@ def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The nodes of the lab that was typed before."""
     from labgen import state
-    from labgen.errors import LabgenError
 
-    try:
-        lab = state.load(ctx.params["lab"]).lab
-    except (LabgenError, KeyError):
-        return []
-    return [node.name for node in lab.nodes if node.name.startswith(incomplete)]
+    return [node.name for node in state.load(_lab(ctx)).lab.nodes if node.name.startswith(incomplete)]
 
 
 def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The labels of the lab that was typed before."""
-    directory = paths.checkpoints(ctx.params.get("lab") or "")
-    labels = sorted(path.stem for path in directory.glob("*.json"))
+    labels = sorted(path.stem for path in paths.checkpoints(_lab(ctx)).glob("*.json"))
     return [label for label in labels if label.startswith(incomplete)]
+
+
+def boxes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from labgen import boxes as store
+
+    return [name for name in store.known() if name.startswith(incomplete)]
+
+
+def box_versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The built versions of the box that was typed before."""
+    from labgen import boxes as store
+
+    return [box.version for box in store.built(ctx.params["name"]) if box.version.startswith(incomplete)]
+
+
+def _lab(ctx: click.Context) -> str:
+    """The lab that was typed before.
+
+    Where an option still lacks its value, click has not come to the arguments, and they lie where they lay.
+
+    :raises IndexError: none was.
+    """
+    return str(ctx.params.get("lab") or ctx.args[0])

@@ -3,12 +3,19 @@
 import click
 from click.shell_completion import get_completion_class
 
+from labgen.cli import complete
+
+# click's lines for zsh call compdef, which a zsh without a .zshrc does not have.
+COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete labgen's commands, labs, nodes and profiles.
+    """Print the set-up for a shell's tab completion.
+
+    Commands, options, labs, nodes, checkpoints, profiles and boxes are completed.
 
     \b
     Examples:
@@ -18,4 +25,8 @@ def completion(context: click.Context, shell: str) -> None:
     """
     shell_class = get_completion_class(shell)
     assert shell_class is not None  # noqa: S101 - click knows all three
-    click.echo(shell_class(context.find_root().command, {}, "labgen", "_LABGEN_COMPLETE").source())
+    source = shell_class(context.find_root().command, {}, "labgen", complete.VARIABLE).source()
+    if shell == "zsh":
+        first, _, rest = source.partition("\n")  # "#compdef labgen", for who puts it into a directory of fpath
+        source = f"{first}\n{COMPINIT}\n{rest}"
+    click.echo(source)

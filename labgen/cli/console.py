@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from labgen.errors import LabgenError, UsageError
+from labgen.errors import Interrupted, LabgenError, UsageError
 from labgen.progress import Progress
 
 format_option = click.option(
@@ -34,7 +35,39 @@ def emit(rows: Sequence[Mapping[str, object]], form: str, columns: Sequence[str]
     widths = [max(len(line[index]) for line in [list(columns), *cells]) for index in range(len(columns))]
     for number, line in enumerate([[column.upper().replace("_", " ") for column in columns], *cells]):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        click.secho(text, bold=number == 0)
+        say(text, bold=number == 0)
+
+
+def say(text: str, *, err: bool = False, fg: str | None = None, bold: bool = False) -> None:
+    """A line in a colour or in bold, where the terminal has such things and the user wants them."""
+    click.secho(text, err=err, fg=fg, bold=bold, color=False if plain() else None)
+
+
+def plain() -> bool:
+    """Whether nothing but text may be printed, also on a terminal: see no-color.org."""
+    return bool(os.environ.get("NO_COLOR")) or is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal takes no control sequences; one without a name is taken for such."""
+    return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
+
+
+def is_interactive() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty()
+
+
+def confirm(question: str) -> None:
+    """Returns if the user agrees.
+
+    :raises UsageError: there is no terminal to ask at. :raises click.exceptions.Exit: the answer was no.
+    """
+    if not is_interactive():
+        raise UsageError("cannot ask: there is no terminal", question, "Run the same command again with --yes.")
+    if not click.confirm(question, err=True):
+        click.echo("Nothing was changed.", err=True)
+        raise click.exceptions.Exit(Interrupted.exit_code)
 
 
 def printable(text: str) -> str:
@@ -44,41 +77,27 @@ def printable(text: str) -> str:
 
 def note(text: str) -> None:
     """A line on stderr that the user should see."""
-    click.secho(printable(text), err=True, fg="yellow")
+    say(printable(text), err=True, fg="yellow")
 
 
 def fail(error: LabgenError) -> None:
     """The three parts of an error on stderr."""
-    click.secho(f"error: {printable(error.brief)}", err=True, fg="red")
+    say(f"error: {printable(error.brief)}", err=True, fg="red")
     for line in error.details.splitlines():
         click.echo(f"  {printable(line)}", err=True)
     if error.resolution:
         click.echo(printable(error.resolution), err=True)
 
 
-def is_interactive() -> bool:
-    """Whether somebody can answer a question."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Asks before something is lost.
-
-    :param yes: the user has said so already. :raises UsageError: nobody is there to ask.
-    """
-    if yes:
-        return
-    if not is_interactive():
-        raise UsageError(
-            f"{question} There is no terminal to ask on", resolution="Say --yes to do it without a question."
-        )
-    click.confirm(question, abort=True, err=True)
+def explained(error: OSError) -> LabgenError:
+    """What the operating system refused, as an error of ours."""
+    return LabgenError(f"{error.strerror or error}", str(error.filename or ""))
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """Live lines per node on a terminal, plain lines elsewhere; all on stderr."""
-    if not sys.stderr.isatty():
+    """Live lines per node on a terminal that can show them, plain lines elsewhere; all on stderr."""
+    if not sys.stderr.isatty() or is_dumb():
         yield PlainProgress()
         return
     from labgen.cli.live import LiveProgress  # rich takes a tenth of a second

@@ -75,7 +75,9 @@ def create(  # noqa: PLR0917 - click names them
 @name_option
 @set_option
 def render(profile: str, directory: Path, name: str | None, overrides: tuple[str, ...]) -> None:
-    """Write the files of a lab into a directory: a Vagrant project that needs no labgen.
+    """Write a lab's files into a directory.
+
+    They are a Vagrant project that needs no labgen.
 
     \b
     Example:
@@ -149,7 +151,7 @@ def _print_preview(preview: "Preview") -> None:
     click.echo(f"network {lab.network.subnet}, {lab.orchestrator}, Docker on {lab.storage_driver}\n")
     _print_nodes(lab)
     for path, text in preview.files.items():
-        click.secho(f"\n--- {path}", bold=True)
+        console.say(f"\n--- {path}", bold=True)
         click.echo(text, nl=False)
 
 

@@ -3,6 +3,8 @@
 import click
 
 from labgen.cli import complete, console
+from labgen.errors import LabgenError, UsageError
+from labgen.suggestions import near
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
@@ -10,41 +12,80 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.command()
 @click.argument("lab", nargs=-1, shell_complete=complete.labs)
 @click.option("--all", "everything", is_flag=True, help="Destroy all labs of this user.")
+@click.option("--if-exists", is_flag=True, help="Labs that are not there are no error.")
 @yes_option
-def destroy(lab: tuple[str, ...], everything: bool, yes: bool) -> None:
-    """Remove labs without a trace: machines, disks, network, keys and records.
+def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) -> None:
+    """Remove labs: machines, disks, network, keys and records.
+
+    If one of the names is not a lab, nothing is removed. If removing one lab fails, the others are removed all the
+    same, and the exit code is that of the failure.
 
     \b
     Examples:
       labgen destroy three-node-btrfs
       labgen destroy first second --yes
+      labgen destroy first --if-exists --yes
       labgen destroy --all --yes
     """
     from labgen import state
-    from labgen.lab.destroy import destroy as remove
 
     if bool(lab) == everything:
         raise click.UsageError("name the labs to destroy, or say --all")
-    names = state.names() if everything else list(lab)
+    names = state.names() if everything else _present(list(dict.fromkeys(lab)), if_exists)
     if not names:
-        click.echo("there are no labs", err=True)
+        if everything:
+            click.echo("there are no labs", err=True)
         return
     if not yes:
-        click.confirm(f"Destroy {', '.join(names)} with everything in them?", abort=True, err=True)
-    with console.progress() as shown:
-        for name in names:
+        console.confirm(f"Destroy {', '.join(names)} with everything in them?")
+    failures = [failure for name in names if (failure := _destroyed(name))]
+    if failures:
+        raise click.exceptions.Exit(max(failures))
+
+
+def _present(names: list[str], if_exists: bool) -> list[str]:
+    """Those of the names that are labs, or what is left of them.
+
+    :raises UsageError: some are not, and may not be missing.
+    """
+    from labgen import registry, state
+
+    known = {*state.names(), *registry.load().subnets}
+    missing = [name for name in names if name not in known]
+    if missing and not if_exists:
+        raise UsageError(
+            f"there is no lab called {' or '.join(repr(name) for name in missing)}; nothing was destroyed",
+            "\n".join(dict.fromkeys(near(name, state.names(), "labs") for name in missing)),
+            "'labgen list' shows all labs; with --if-exists, missing ones are passed over.",
+        )
+    for name in missing:
+        console.note(f"there is no lab called {name!r}")
+    return [name for name in names if name in known]
+
+
+def _destroyed(name: str) -> int:
+    """Destroys one lab and says what came of it. :return: the exit code; 0 if it is gone."""
+    from labgen.lab.destroy import destroy as remove
+
+    try:
+        with console.progress() as shown:
             shown.step(f"destroying {name}")
             remove(name)
-            shown.done(f"destroyed {name}")
-    for name in names:
-        click.echo(f"{name} is gone")
+    except (LabgenError, OSError) as error:
+        failure = console.explained(error) if isinstance(error, OSError) else error
+        console.fail(failure)
+        console.note(f"{name} was not destroyed.")
+        return failure.exit_code
+    click.echo(f"{name} is gone")
+    return 0
 
 
 @click.command()
 @click.option("--cache", is_flag=True, help="Also the templates that make the next create of a profile short.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @yes_option
 @console.format_option
-def prune(cache: bool, yes: bool, form: str) -> None:
+def prune(cache: bool, dry_run: bool, yes: bool, form: str) -> None:
     """Remove what is left over on the host and belongs to no lab.
 
     Looks only at objects that carry this user's own labgen prefix, and at volumes of boxes that were replaced.
@@ -52,6 +93,7 @@ def prune(cache: bool, yes: bool, form: str) -> None:
     \b
     Examples:
       labgen prune
+      labgen prune --dry-run
       labgen prune --yes
       labgen prune --cache
     """
@@ -67,9 +109,10 @@ def prune(cache: bool, yes: bool, form: str) -> None:
         )
     if not rows:
         click.echo("nothing is left over", err=True)
+    if not rows or dry_run:
         return
     if not yes:
-        click.confirm("Remove all of it?", abort=True, err=True)
+        console.confirm("Remove all of it?")
     with console.progress() as shown:
         shown.step("removing what is left over")
         recipe.remove(orphans, shown)

@@ -5,10 +5,17 @@ from dataclasses import asdict
 import click
 
 from labgen.cli.console import emit, format_option, note, progress
+from labgen.cli.profile import complete_profiles
 
 
 @click.command()
-@click.option("--profile", "reference", metavar="NAME|FILE", help="Also check whether this profile's machines fit.")
+@click.option(
+    "--profile",
+    "reference",
+    metavar="NAME|FILE",
+    shell_complete=complete_profiles,
+    help="Also check whether this profile's machines fit.",
+)
 @format_option
 @click.pass_context
 def doctor(context: click.Context, reference: str | None, form: str) -> None:

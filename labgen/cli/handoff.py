@@ -32,7 +32,9 @@ def export(  # noqa: PLR0917 - click names them
     with_secrets: bool,
     sign: Path | None,
 ) -> None:
-    """Write a lab into one file, for somebody else's host, with labgen or without.
+    """Write a lab into one file, for another host.
+
+    That host needs no labgen.
 
     A running lab stands still while its disks, and at the depth "running" its memory, are copied, for some seconds.
 
@@ -63,7 +65,9 @@ def export(  # noqa: PLR0917 - click names them
     help="Refuse a file that none of these people signed (OpenSSH's format, see ssh-keygen(1)).",
 )
 def import_command(file: Path, name: str | None, verify: Path | None) -> None:
-    """Make a lab of a file that "labgen export" wrote; "labgen start" then boots it.
+    """Make a lab of a file that "labgen export" wrote.
+
+    "labgen start" then boots it.
 
     \b
     Examples:

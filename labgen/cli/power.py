@@ -31,7 +31,9 @@ def stop(lab: str) -> None:
 @click.command()
 @lab_argument
 def start(lab: str) -> None:
-    """Start a stopped or suspended lab and wait until its cluster is whole again.
+    """Start a stopped or suspended lab.
+
+    Returns when its cluster is whole again.
 
     \b
     Example:
@@ -43,7 +45,9 @@ def start(lab: str) -> None:
 @click.command()
 @lab_argument
 def suspend(lab: str) -> None:
-    """Save the machines' memory to disk, all at one moment, and switch them off.
+    """Save the machines' memory to disk and switch them off.
+
+    The memory is that of one moment. "labgen resume" goes on from there.
 
     \b
     Example:
@@ -59,7 +63,9 @@ def suspend(lab: str) -> None:
 @click.command()
 @lab_argument
 def resume(lab: str) -> None:
-    """Let a suspended lab go on where it was; the clocks are set first. The same as start.
+    """Resume a suspended lab where it was.
+
+    The clocks are set first. The same as "labgen start".
 
     \b
     Example:
@@ -91,5 +97,5 @@ def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
         if not console.is_interactive():
             raise
         console.fail(error)
-        click.confirm("Form a new one, without what the old one held?", abort=True, err=True)
+        console.confirm("Form a new one, without what the old one held?")
         return _started(lab, new_cluster=True)

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from labgen import paths
 from labgen.cli.console import emit, format_option, note
+from labgen.cli.group import Group
 from labgen.errors import ProfileError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: st
     return fitting or [CompletionItem(incomplete, type="file")]
 
 
-@click.group()
+@click.group(cls=Group)
 def profile() -> None:
     """Look at profiles and check your own.
 
@@ -94,7 +95,9 @@ def validate(references: tuple[str, ...]) -> None:
 
 @profile.command()
 def schema() -> None:
-    """Print the JSON Schema of profiles, with which editors complete and check them.
+    """Print the JSON Schema of profiles, for editors.
+
+    Editors complete and check profiles with it.
 
     \b
     Example:

@@ -24,7 +24,8 @@ def rebuild(lab: str, node: str, yes: bool) -> None:
 
     if lost := recipe.losses(lab, node):
         console.note(f"A rebuild of {node} removes:\n" + "\n".join(f"  {each}" for each in lost))
-        console.confirm(f"Make {node} of {lab} anew?", yes)
+        if not yes:
+            console.confirm(f"Make {node} of {lab} anew?")
     with console.progress() as shown:
         recipe.rebuild(lab, node, shown)
     click.echo(f"{node} of {lab} was made anew" if lost else f"{node} of {lab} has its machine again, with its disks")

@@ -60,8 +60,8 @@ def _require_gone(name: str, prefix: str, hypervisor: Hypervisor) -> None:
         raise HypervisorError(
             f"{name!r} is not gone: libvirt still has something of it",
             "\n".join(lines),
-            f"Its directory was kept. Remove these yourself (virsh -c {paths.LIBVIRT_URI} undefine, vol-delete, net-undefine), "
-            "then run the same command again.",
+            f"Its directory was kept. Remove these yourself (virsh -c {paths.LIBVIRT_URI} undefine, vol-delete or "
+            "net-undefine), then run the same command again.",
         )
 
 

@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,10 @@ from labgen import cli, paths, state, templates
 from labgen.cli import console
 from labgen.cli.live import LiveProgress
 from labgen.errors import HostError
+from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 
-__all__ = ["host"]  # a fixture
-
-
-@dataclass(frozen=True)
-class Ran:
-    status: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["labgen", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output, errors = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), output, errors)
-
-    return call
+__all__ = ["host", "run"]  # fixtures
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)], ids=" ".join)
@@ -66,12 +43,6 @@ def test_help_loads_no_slow_library() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr == "[]\n"
-
-
-def test_a_mistyped_command_is_guessed(run: Run) -> None:
-    wrong = run("lsit")
-    assert wrong.status == 2
-    assert "list" in wrong.stderr
 
 
 def test_create_status_exec_stop_start_destroy(host: Host, run: Run) -> None:
@@ -207,23 +178,6 @@ def test_ctrl_c_is_a_normal_end(host: Host, run: Run, monkeypatch: pytest.Monkey
     assert "labgen destroy lab" in stopped.stderr
 
 
-def test_destroy_asks_and_takes_no_for_an_answer(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("create", "three-node-btrfs", "--name", "lab")
-    monkeypatch.setattr("click.confirm", _refuse)
-    assert run("destroy", "lab").status == 130
-    assert state.names() == ["lab"]
-    assert run("destroy", "--all", "--yes").status == 0
-    assert state.names() == []
-    assert run("destroy").status == 2
-    assert run("destroy", "--all", "--yes").status == 0
-
-
-def _refuse(*_: Any, **__: Any) -> None:
-    import click
-
-    raise click.Abort
-
-
 def test_prune_shows_and_removes(host: Host, run: Run) -> None:
     run("create", "three-node-btrfs", "--name", "lost")
     (paths.lab("lost") / paths.STATE).unlink()
@@ -331,32 +285,6 @@ def test_what_machines_say_does_not_steer_the_terminal(capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert said.count("owned") == 7
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_printed(run: Run, shell: str) -> None:
-    assert "_LABGEN_COMPLETE" in run("completion", shell).stdout
-
-
-def test_labs_and_nodes_are_completed(host: Host, run: Run) -> None:
-    run("create", "three-node-btrfs", "--name", "mylab")
-
-    def completed(words: str) -> set[str]:
-        environment = {
-            **os.environ,
-            "_LABGEN_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split())),
-        }
-        result = subprocess.run(
-            [sys.executable, "-c", "import sys; sys.argv = ['labgen']; from labgen.cli import main; main()"],
-            env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return {line.partition(",")[2] for line in result.stdout.splitlines() if line}
-
-    assert completed("labgen ssh ") == {"mylab"}
-    assert completed("labgen ssh mylab ") == {"manager1", "worker1", "worker2"}
-    assert completed("labgen ssh nowhere ") == set()
 
 
 def test_a_reader_that_went_away_is_no_error(home: Path) -> None:

@@ -1,0 +1,79 @@
+"""Groups of commands that know other tools' words, and the word that was meant."""
+
+from collections.abc import Mapping
+
+import click
+
+from labgen.errors import UsageError
+from labgen.suggestions import near
+
+# Words of Docker, Vagrant, virsh and git that do here what they do there. Not shown in the help.
+ALIASES: Mapping[str, Mapping[str, str]] = {
+    "labgen": {
+        "ls": "list",
+        "rm": "destroy",
+        "delete": "destroy",
+        "remove": "destroy",
+        "halt": "stop",
+        "shutdown": "stop",
+        "snapshot": "checkpoint",
+        "unpause": "resume",
+    },
+    "checkpoint": {"ls": "list", "rm": "delete", "remove": "delete", "create": "save"},
+    "profile": {"ls": "list", "check": "validate"},
+    "box": {"ls": "list", "rm": "remove", "delete": "remove"},
+}
+
+# Words that mean several things here, or one that is called differently: what to run instead.
+INSTEAD: Mapping[str, Mapping[str, str]] = {
+    "labgen": {
+        "up": "'labgen create PROFILE' makes a lab, 'labgen start LAB' starts one that is stopped.",
+        "run": "'labgen create PROFILE' makes a lab, 'labgen exec LAB -- COMMAND' runs a command in one.",
+        "init": "'labgen create PROFILE' makes a lab; 'labgen profile show PROFILE' prints a profile to begin with.",
+        "down": "'labgen stop LAB' shuts a lab's machines down, 'labgen destroy LAB' removes the lab.",
+        "kill": "'labgen stop LAB' shuts a lab's machines down, 'labgen destroy LAB' removes the lab.",
+        "restart": "'labgen stop LAB', then 'labgen start LAB'.",
+        "reboot": "'labgen stop LAB', then 'labgen start LAB'.",
+        "reload": "'labgen stop LAB', then 'labgen start LAB'.",
+        "pause": "'labgen suspend LAB' saves the machines' memory to disk, 'labgen resume LAB' goes on from there.",
+        "ps": "'labgen list' shows all labs, 'labgen status LAB' one lab's machines.",
+        "show": "'labgen status LAB' shows a lab, 'labgen profile show PROFILE' a profile.",
+        "inspect": "'labgen status LAB --format json'",
+        "info": "'labgen status LAB' shows a lab, 'labgen doctor' checks this host.",
+        "logs": "A lab's logs lie in ~/.local/share/labgen/labs/LAB/logs, or below LABGEN_HOME in data/labs/LAB/logs; "
+        "'labgen ssh LAB manager1 docker service logs NAME' shows a service's.",
+        "shell": "'labgen ssh LAB [NODE]' enters a machine.",
+        "attach": "'labgen ssh LAB [NODE]' enters a machine.",
+        "cp": "'labgen ssh-config LAB' prints what scp and rsync need.",
+        "scp": "'labgen ssh-config LAB' prints what scp and rsync need.",
+        "save": "'labgen checkpoint save LAB' keeps a lab as it is, 'labgen export LAB' writes it into a file.",
+        "restore": "'labgen checkpoint restore LAB LABEL'",
+        "load": "'labgen import FILE'",
+        "validate": "'labgen profile validate FILE'",
+        "build": "'labgen box build NAME'",
+        "profiles": "'labgen profile list'",
+        "images": "'labgen box list'",
+        "clean": "'labgen prune' removes what belongs to no lab.",
+        "uninstall": "'labgen prune --everything' removes all that labgen has made on this host.",
+    },
+}
+
+
+class Group(click.Group):
+    """Takes the aliases, and names what comes near or what to run instead of a word that is no command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word, *rest = args
+        name = ALIASES.get(self.name or "", {}).get(word, word)
+        # The shell's completion must not fail, and an option is click's to refuse.
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not word.startswith("-"):
+            raise self._unknown(word, ctx)
+        return super().resolve_command(ctx, [name, *rest])
+
+    def _unknown(self, word: str, ctx: click.Context) -> UsageError:
+        brief = f"there is no command {word!r}"
+        if instead := INSTEAD.get(self.name or "", {}).get(word):
+            return UsageError(brief, resolution=instead)
+        return UsageError(brief, near(word, self.list_commands(ctx), "commands"), f"See: {ctx.command_path} --help")

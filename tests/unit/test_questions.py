@@ -1,0 +1,103 @@
+"""Commands that remove things: what they look at first, whom they ask, and what they say came of it."""
+
+import sys
+
+import pytest
+
+from labgen import paths, state
+from labgen.errors import HypervisorError
+from tests.unit.commands import Run, run
+from tests.unit.host import Host, host
+from tests.unit.terminal import on_terminal
+
+__all__ = ["host", "run"]  # fixtures
+
+
+@pytest.fixture
+def two_labs(host: Host, run: Run) -> None:
+    for name in ("one", "two"):
+        run("create", "three-node-btrfs", "--name", name)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["destroy", "one"], ["destroy", "--all"], ["checkpoint", "restore", "one", "x"]]
+)
+def test_without_a_terminal_yes_has_to_be_said(two_labs: None, run: Run, arguments: list[str]) -> None:
+    run("checkpoint", "save", "one", "x")
+    refused = run(*arguments)
+    assert refused.status == 2
+    assert "--yes" in refused.stderr
+    assert "interrupted" not in refused.stderr
+    assert state.names() == ["one", "two"]
+
+
+def test_no_is_taken_for_an_answer(two_labs: None) -> None:
+    with on_terminal([sys.executable, "-m", "labgen", "destroy", "one"]) as (terminal, process):
+        terminal.wait_for("Destroy one with everything in them?")
+        terminal.type("n\r")
+        terminal.wait_for("Nothing was changed.")
+        terminal.wait_for_end()
+        assert process.wait() == 130
+    assert state.names() == ["one", "two"]
+
+
+def test_one_name_that_is_no_lab_and_nothing_is_destroyed(two_labs: None, run: Run) -> None:
+    refused = run("destroy", "one", "nope", "three", "--yes")
+    assert refused.status == 2
+    assert "'nope' or 'three'" in refused.stderr
+    assert refused.stdout == ""
+    assert state.names() == ["one", "two"]
+
+
+def test_missing_labs_may_be_passed_over(two_labs: None, run: Run) -> None:
+    gone = run("destroy", "nope", "one", "one", "--if-exists", "--yes")
+    assert gone.status == 0
+    assert gone.stdout == "one is gone\n"
+    assert "'nope'" in gone.stderr
+    assert run("destroy", "one", "--if-exists", "--yes").status == 0
+    assert state.names() == ["two"]
+
+
+def test_a_lab_that_cannot_be_destroyed_keeps_none_of_the_others(
+    two_labs: None, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labgen.lab import destroy
+
+    real = destroy.destroy
+
+    def refuse_one(name: str) -> None:
+        if name == "one":
+            raise HypervisorError("libvirt refuses", "for once")
+        real(name)
+
+    monkeypatch.setattr(destroy, "destroy", refuse_one)
+    partly = run("destroy", "--all", "--yes")
+    assert partly.status == 40
+    assert "one was not destroyed" in partly.stderr
+    assert partly.stdout == "two is gone\n"
+    assert state.names() == ["one"]
+
+
+def test_destroy_wants_names_or_all(host: Host, run: Run) -> None:
+    assert run("destroy").status == 2
+    assert run("destroy", "one", "--all").status == 2
+    assert run("destroy", "--all", "--yes").status == 0
+
+
+def test_restore_looks_before_it_asks(two_labs: None, run: Run) -> None:
+    refused = run("checkpoint", "restore", "one", "nowhen")
+    assert refused.status == 2
+    assert "no checkpoint called 'nowhen'" in refused.stderr
+    assert "no lab called" in run("checkpoint", "restore", "nowhere", "nowhen").stderr
+
+
+def test_prune_can_only_look(two_labs: None, run: Run) -> None:
+    (paths.lab("one") / paths.STATE).unlink()
+    looked = run("prune", "--dry-run")
+    assert looked.status == 0
+    assert "labgen" in looked.stdout
+    assert state.names() == ["one", "two"]
+    assert run("prune").status == 2  # it would ask
+    assert run("prune", "--yes").status == 0
+    assert state.names() == ["two"]
+    assert run("prune", "--dry-run").stderr == "nothing is left over\n"
