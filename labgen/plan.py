@@ -12,6 +12,8 @@ from labgen.subnets import SWARM_POOL
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 SERIAL = "labgen-docker"
 HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
+# What users read while a guest script runs.
+DOING = {HOSTS: "naming the other nodes", "docker-disk.sh": "preparing Docker's disk", "docker.sh": "starting Docker"}
 
 
 def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
@@ -65,6 +67,11 @@ def identity_of(name: str, owner: str) -> str:
 def guest_file(script: str) -> str:
     """What an extra script of the profile is called among the lab's guest scripts."""
     return f"provision/{script}"
+
+
+def doing(script: str) -> str:
+    """What a guest script does, in words; of the profile's own ones only the name is known."""
+    return DOING.get(script, f"running {script.removeprefix(guest_file(''))}")
 
 
 def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[Step, ...]:

@@ -40,7 +40,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "show": "'labgen status LAB' shows a lab, 'labgen profile show PROFILE' a profile.",
         "inspect": "'labgen status LAB --format json'",
         "info": "'labgen status LAB' shows a lab, 'labgen doctor' checks this host.",
-        "logs": "A lab's logs lie in ~/.local/share/labgen/labs/LAB/logs, or below LABGEN_HOME in data/labs/LAB/logs; "
+        "logs": "A lab's logs lie in ~/.local/share/labgen/labs/LAB/logs, or in LABGEN_HOME/data/labs/LAB/logs; "
         "'labgen ssh LAB manager1 docker service logs NAME' shows a service's.",
         "shell": "'labgen ssh LAB [NODE]' enters a machine.",
         "attach": "'labgen ssh LAB [NODE]' enters a machine.",

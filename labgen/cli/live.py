@@ -1,50 +1,116 @@
-"""Progress on a terminal: a spinner for the lab and one for each node."""
+"""Progress on a terminal: a line for the lab with the time it has taken so far, and one for each node."""
 
 import threading
+import time
+from dataclasses import dataclass, field
 from typing import Self
 
-from rich.console import Console
-from rich.progress import Progress as RichProgress
-from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
 
-from labgen.cli.console import printable
+from labgen.cli.console import plain, printable
 
-LAB = ""
+DONE, FAILED = "✓", "✗"
+
+
+@dataclass
+class Row:
+    """What a node, or the lab, is doing.
+
+    :param ended: when it reached its goal; None: it is on its way, perhaps again.
+    """
+
+    name: str
+    text: str = ""
+    mark: str = ""
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    def end(self, mark: str) -> None:
+        self.mark = mark
+        self.ended = time.monotonic()
+
+    @property
+    def clock(self) -> str:
+        seconds = int((self.ended or time.monotonic()) - self.began)
+        return f"{seconds // 60}:{seconds % 60:02}"
 
 
 class LiveProgress:
-    """A context manager; the lines disappear at its end, notes stay."""
+    """A context manager; at its end the lines say what came of everything, and stay as the notes do."""
 
     def __init__(self) -> None:
-        self._display = RichProgress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.fields[node]}", style="bold", markup=False),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, TaskID] = {}
+        self._lab = Row("")
+        self._nodes: dict[str, Row] = {}
         self._lock = threading.Lock()
+        self._spinner = Spinner("dots")
+        self._console = Console(stderr=True, no_color=plain(), markup=False, highlight=False)
+        # stdout is for results, also when it is a file and only stderr is the terminal.
+        self._live = Live(console=self._console, get_renderable=self._draw, redirect_stdout=False)
 
     def __enter__(self) -> Self:
-        self._display.start()
+        self._live.start(refresh=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._display.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._lock:
+            for row in (self._lab, *self._nodes.values()):
+                if row.ended is None:
+                    row.end(FAILED if kind else DONE)
+        self._live.stop()
 
     def step(self, text: str, node: str | None = None) -> None:
-        self._display.update(self._task(node), description=printable(text), total=None)
+        with self._lock:
+            row = self._row(node)
+            row.text, row.ended = printable(text), None
 
     def done(self, text: str, node: str | None = None) -> None:
-        self._display.update(self._task(node), description=printable(text), total=1, completed=1)
+        with self._lock:
+            row = self._row(node)
+            row.text = printable(text)
+            if node:
+                row.end(DONE)
 
     def note(self, text: str) -> None:
-        self._display.console.print(printable(text), markup=False, highlight=False)
+        self._console.print(printable(text))
 
-    def _task(self, node: str | None) -> TaskID:
-        name = node or LAB
+    def _row(self, node: str | None) -> Row:
+        return self._nodes.setdefault(node, Row(node)) if node else self._lab
+
+    def _draw(self) -> Group:
+        """The lab first, so that its time can be seen however many nodes there are."""
+        width, height = self._console.size
         with self._lock:
-            if name not in self._tasks:
-                self._tasks[name] = self._display.add_task("", node=name, total=None)
-            return self._tasks[name]
+            room = height - 3
+            shown = list(self._nodes.values())
+            if hidden := max(len(shown) - room, 0):
+                shown = sorted(shown, key=lambda row: row.ended is not None)[:room]
+            lab, nodes = _grid(), _grid(min(max((len(row.name) for row in shown), default=0), width // 2))
+            lab.add_row(self._mark(self._lab), self._lab.text, f"total {self._lab.clock}")
+            for row in shown:
+                nodes.add_row(self._mark(row), clipped(row.name, width // 2), row.text, row.clock)
+        return Group(lab, nodes, *([f"  and {hidden} more"] if hidden else []))
+
+    def _mark(self, row: Row) -> RenderableType:
+        return self._spinner.render(time.monotonic()) if row.ended is None else row.mark
+
+
+def _grid(names: int = 0) -> Table:
+    """A mark, a name if there are any, what is going on, and the time. :param names: columns that they take."""
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(width=1)
+    if names:
+        table.add_column(width=names, style="" if plain() else "bold", no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(justify="right", no_wrap=True)
+    return table
+
+
+def clipped(name: str, width: int) -> str:
+    """A name that is too long without its middle: nodes of one kind differ at the end."""
+    if len(name) <= width:
+        return name
+    tail = width * 2 // 3
+    return f"{name[: width - tail - 1]}…{name[-tail:]}"

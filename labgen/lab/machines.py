@@ -54,6 +54,7 @@ class Boot:
             why = "another lab is being booted"
             with turn(paths.vagrant_lock(), TURN_LIMIT, why, "Wait until it is up.", self._progress):
                 if not self._cancelled.is_set():
+                    self._progress.step("booting the machines")
                     vagrant.up(directory, directory / paths.LOGS / "vagrant.log", self._cancelled)
         except LabgenError as error:
             self.failure = error

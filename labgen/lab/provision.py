@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from labgen import engine, paths, ssh
 from labgen.errors import GuestError
 from labgen.model import Lab, Node, Step
+from labgen.plan import doing
 from labgen.progress import Progress
 from labgen.ssh import Connection
 from labgen.state import NodeFacts
@@ -29,7 +30,7 @@ def provision(
 
     def begin(script: str) -> None:
         begun.append(script)
-        progress.step(script, node.name)
+        progress.step(doing(script), node.name)
 
     result = ssh.run_all(connection, scripts, chosen, begin)
     with log.open("a") as file:

@@ -49,6 +49,7 @@ class Swarm(Orchestrator):
                 _leave_if_in(engines[manager.name], infos[manager.name])
                 own = engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
                 infos[manager.name] = replace(infos[manager.name], node_id=own, swarm_state="active")
+                progress.done("started the Swarm", manager.name)
             leader = engines[manager.name]
             former = {node.id for node in _with_leader(lab, leader)}
             swarm_states.refuse_strangers(lab, manager, infos, former, empty)
@@ -70,6 +71,7 @@ class Swarm(Orchestrator):
             engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
             progress.step("taking the Swarm over", first.name)
             engines[first.name].swarm_take_over(first.address)
+            progress.done("took the Swarm over", first.name)
             on_each({node.name: engines[node.name] for node in others}, lambda each: _leave_if_in(each, each.info()))
 
     def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
@@ -163,6 +165,7 @@ def _join(
         progress.step(f"joining the Swarm as a {node.role}", node.name)
         _leave_if_in(engines[node.name], infos[node.name])
         engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
+        progress.done(f"joined the Swarm as a {node.role}", node.name)
 
     on_each(nodes, join)
 

@@ -63,11 +63,23 @@ class Terminal:
 
 @contextmanager
 def on_terminal(
-    command: Sequence[str], *, columns: int = 80, rows: int = 24, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    columns: int = 80,
+    rows: int = 24,
+    echo: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Terminal, "subprocess.Popen[bytes]"]]:
-    """The program in a session of its own with the terminal as stdin, stdout and stderr."""
+    """The program in a session of its own with the terminal as stdin, stdout and stderr.
+
+    :param echo: whether the terminal itself shows what is typed, as it does for who does not ask it not to.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    if not echo:
+        settings = termios.tcgetattr(theirs)
+        settings[3] &= ~termios.ECHO
+        termios.tcsetattr(theirs, termios.TCSANOW, settings)
     inherited = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES", "NO_COLOR"}}
     defaults = {"TERM": "xterm-256color", "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
     process = subprocess.Popen(
