@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
+from labgen import surroundings
 from labgen.errors import HostError
 from labgen.hypervisor import LibvirtNetwork
 from labgen.subnets import LAB_PREFIX, Use
@@ -37,7 +38,9 @@ def of_host() -> list[Use]:
 def _ask(*arguments: str) -> list[dict[str, Any]]:
     command = ["ip", "-json", "-4", *arguments]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
+        result = subprocess.run(
+            command, env=surroundings.environment(), capture_output=True, text=True, timeout=LIMIT, check=True
+        )
         answer: list[dict[str, Any]] = json.loads(result.stdout or "[]")
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         evidence = getattr(error, "stderr", "") or str(error)

@@ -180,7 +180,8 @@ def test_ctrl_c_is_a_normal_end(host: Host, run: Run, monkeypatch: pytest.Monkey
 
 def test_prune_shows_and_removes(host: Host, run: Run) -> None:
     run("create", "three-node-btrfs", "--name", "lost")
-    (paths.lab("lost") / paths.STATE).unlink()
+    for record in (paths.STATE, paths.PROFILE):
+        (paths.lab("lost") / record).unlink()
     shown = run("prune", "--yes", "--format", "json")
     assert {row["kind"] for row in json.loads(shown.stdout)} == {
         "domain",

@@ -92,7 +92,8 @@ def test_restore_looks_before_it_asks(two_labs: None, run: Run) -> None:
 
 
 def test_prune_can_only_look(two_labs: None, run: Run) -> None:
-    (paths.lab("one") / paths.STATE).unlink()
+    for record in (paths.STATE, paths.PROFILE):
+        (paths.lab("one") / record).unlink()
     looked = run("prune", "--dry-run")
     assert looked.status == 0
     assert "labgen" in looked.stdout
