@@ -37,11 +37,11 @@ def on_each(items: Mapping[str, T], work: Callable[[T], R]) -> dict[str, R]:
         else:
             results[name] = result
     if failures:
-        raise _joined(failures)
+        raise joined(failures)
     return {name: results[name] for name in items}  # type: ignore[misc]  # R may itself be None
 
 
-def _joined(failures: list[BaseException]) -> BaseException:
+def joined(failures: list[BaseException]) -> BaseException:
     """One failure as it is; several of ours as one that tells them all."""
     failures = list(dict.fromkeys(failures))  # several threads may have met the same one
     first = failures[0]

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 from jinja2 import Environment, StrictUndefined
 
-from labgen import paths
+from labgen import clients, paths
 from labgen.files import write_atomically
-from labgen.model import EMULATED, GUEST_USER, Lab
+from labgen.model import EMULATED, Lab
 
 XMLNS = "urn:labgen:lab:1"
 
@@ -24,8 +24,8 @@ def render(lab: Lab, directory: Path, profile: str, provision: Mapping[str, str]
     files = {
         paths.VAGRANTFILE: vagrantfile(lab),
         paths.NETWORK_XML: network_xml(lab),
-        paths.INVENTORY: inventory(lab, directory),
-        paths.SSH_CONFIG: ssh_config(lab, directory),
+        paths.INVENTORY: clients.inventory(lab, directory),
+        paths.SSH_CONFIG: clients.ssh_config(lab, directory),
         paths.PROFILE: profile,
     }
     for script in sorted({step.script for node in lab.nodes for step in node.steps}):
@@ -58,38 +58,6 @@ def network_xml(lab: Lab) -> str:
         ElementTree.SubElement(dhcp, "host", {"mac": node.mac, "name": node.name, "ip": node.address})
     ElementTree.indent(network)
     return ElementTree.tostring(network, encoding="unicode") + "\n"
-
-
-def ssh_config(lab: Lab, directory: Path) -> str:
-    """For OpenSSH: ``ssh -F FILE manager1``."""
-    return "\n".join(
-        f"Host {node.name}\n"
-        f"  HostName {node.address}\n"
-        f"  User {GUEST_USER}\n"
-        f'  IdentityFile "{directory / paths.KEY}"\n'
-        "  IdentitiesOnly yes\n"
-        f'  UserKnownHostsFile "{directory / paths.KNOWN_HOSTS}"\n'
-        "  StrictHostKeyChecking accept-new\n"
-        "  LogLevel ERROR\n"
-        for node in lab.nodes
-    )
-
-
-def inventory(lab: Lab, directory: Path) -> str:
-    """For Ansible: a group for each role."""
-    lines = []
-    for role in ("manager", "worker"):
-        members = [node for node in lab.nodes if node.role == role]
-        if members:
-            lines += [f"[{role}s]", *(f"{node.name} ansible_host={node.address}" for node in members), ""]
-    arguments = f"-o UserKnownHostsFile='{directory / paths.KNOWN_HOSTS}' -o StrictHostKeyChecking=accept-new"
-    lines += [
-        "[all:vars]",
-        f"ansible_user={GUEST_USER}",
-        f"ansible_ssh_private_key_file='{directory / paths.KEY}'",
-        f'ansible_ssh_common_args="{arguments}"',
-    ]
-    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ COMMANDS = {
     "list": "status",
     "status": "status",
     "ssh": "access",
-    "exec": "access",
+    "exec": "exec",
     "ssh-config": "access",
     "inventory": "access",
     "stop": "power",
@@ -39,6 +39,12 @@ COMMANDS = {
     "doctor": "doctor",
     "completion": "completion",
 }
+
+READER_GONE = 141  # 128 + SIGPIPE: as shells count a program that this signal ends
+
+
+class ReaderGone(Exception):
+    """Whoever read our output has seen enough. click would end the process with 1 if it saw the error itself."""
 
 
 # The same for what works and is not shown: flags that some type as commands.
@@ -62,6 +68,12 @@ class LazyGroup(Group):
         assert isinstance(command, click.Command)  # noqa: S101 - each module holds what COMMANDS says
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
 
 @click.command("labgen", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="labgen")
@@ -77,7 +89,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 failed, 2 usage, 10 profile, 20 host not ready, 30 box,
-    40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle, 130 interrupted.
+    40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle, 130 interrupted,
+    141 whoever read the output went away.
     """
 
 
@@ -97,10 +110,10 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         status = error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain when it flushes the rest.
+    except ReaderGone:
+        # Python would complain when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+        status = READER_GONE
     except OSError as error:
         fail(explained(error))
         status = 1

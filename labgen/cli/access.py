@@ -1,6 +1,9 @@
-"""``labgen ssh``, ``exec``, ``ssh-config`` and ``inventory``."""
+"""``labgen ssh``, ``ssh-config`` and ``inventory``."""
 
+import contextlib
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -8,85 +11,109 @@ from labgen import paths
 from labgen.cli import complete
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
+# Those of ssh's options that have a value (ssh(1), of OpenSSH 9 and 10).
+VALUED = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@dataclass(frozen=True)
+class SshWords:
+    """What follows LAB: ``[NODE] [SSH OPTIONS] [-- COMMAND]``, NODE also after the options, as in ssh."""
+
+    node: str | None
+    options: tuple[str, ...]
+    command: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "SshWords":
+        first = words[0] if words and not words[0].startswith("-") else None
+        start = 1 if first else 0
+        end = start
+        while end < len(words) and words[end].startswith("-") and words[end] != "--":
+            end += 2 if _lacks_value(words[end]) else 1
+        options, rest = tuple(words[start:end]), tuple(words[end:])
+        if rest and first is None and rest[0] != "--":
+            first, rest = rest[0], rest[1:]
+        return cls(first, options, rest[1:] if rest[:1] == ("--",) else rest)
+
+
+def _lacks_value(word: str) -> bool:
+    """Whether the value of this option, or of the last of these options (``-NL``), is the next word."""
+    for position, letter in enumerate(word[1:], 1):
+        if letter in VALUED:
+            return position == len(word) - 1
+    return False
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
 @lab_argument
-@click.argument("node", required=False, shell_complete=complete.nodes)
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def ssh(lab: str, node: str | None, command: tuple[str, ...]) -> None:
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[NODE] [SSH OPTIONS] [-- COMMAND]",
+    shell_complete=complete.nodes,
+)
+@click.pass_context
+def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
     """Enter a node; without NODE the first manager.
 
-    What follows the node goes to ssh: a command, for example.
+    Options go to ssh, and so does COMMAND, which the node's shell reads.
 
     \b
     Examples:
       labgen ssh three-node-btrfs
       labgen ssh three-node-btrfs worker2
-      labgen ssh three-node-btrfs manager1 docker node ls
+      labgen ssh three-node-btrfs -- hostname
+      labgen ssh three-node-btrfs manager1 -t -- sudo vi /etc/hosts
+      labgen ssh three-node-btrfs -N -L 8080:localhost:80
     """
-    from labgen import state
-    from labgen.errors import HostError
-    from labgen.lab.access import find_node
+    if words[:1] in {("-h",), ("--help",)}:
+        click.echo(context.get_help())
+        return
+    from labgen import clients, state
+    from labgen.errors import HostError, UsageError
+    from labgen.lab.access import find_node, why_off
 
+    given = SshWords.of(words)
     planned = state.load(lab).lab
-    chosen = find_node(planned, node) if node else planned.nodes[0]
-    arguments = ["ssh", "-F", str(paths.lab(lab) / paths.SSH_CONFIG), chosen.name, *command]
+    try:
+        node = find_node(planned, given.node) if given.node else planned.nodes[0]
+    except UsageError as error:
+        raise UsageError(error.brief, error.details, f"A command: labgen ssh {lab} -- {given.node} ...") from error
+    with contextlib.suppress(HostError):  # ssh may work where libvirt does not
+        if reason := why_off(planned, node):
+            raise reason
+    # Not the lab's ssh_config: that of an earlier version has other names. Of two values ssh takes the first.
+    ours = [part for option in clients.ssh_options(node, paths.lab(lab)).items() for part in ("-o", "=".join(option))]
+    command = ["--", *given.command] if given.command else []
+    arguments = ["ssh", "-F", "none", *given.options, *ours, clients.alias(planned, node), *command]
     try:
         os.execvp("ssh", arguments)  # noqa: S606 - the user's terminal becomes ssh's
     except FileNotFoundError as error:
         raise HostError("ssh is missing", resolution="Install openssh-client.") from error
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
-@lab_argument
-@click.option("--node", "nodes", multiple=True, metavar="N", shell_complete=complete.nodes, help="Repeatable.")
-@click.option("--all", "everywhere", is_flag=True, help="On all nodes; the default without --node.")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.pass_context
-def exec_command(
-    context: click.Context, lab: str, nodes: tuple[str, ...], everywhere: bool, command: tuple[str, ...]
-) -> None:
-    """Run a command on nodes, in parallel.
-
-    Each line of output is preceded by its node's name, if there are several. The exit code is the highest.
-
-    \b
-    Examples:
-      labgen exec three-node-btrfs -- docker info -f '{{.Driver}}'
-      labgen exec three-node-btrfs --node manager1 -- docker node ls
-      labgen exec three-node-btrfs -- sh -c 'df -h | grep docker'
-    """
-    from labgen.lab.access import run
-
-    if nodes and everywhere:
-        raise click.UsageError("--node and --all exclude each other")
-    label = len(nodes) != 1
-
-    def show(node: str, line: str, err: bool = False) -> None:
-        click.echo(f"{node}: {line}" if label else line, err=err)
-
-    results = run(lab, nodes, command, show)
-    for node, result in results.items():
-        for line in result.stderr.splitlines():
-            show(node, line, err=True)
-    context.exit(max(result.status for result in results.values()))
-
-
 @click.command("ssh-config")
 @lab_argument
-def ssh_config(lab: str) -> None:
-    """Print the lab's section for ~/.ssh/config.
+@click.option("--short", is_flag=True, help="Also the nodes' bare names, which are the same in many labs.")
+def ssh_config(lab: str, short: bool) -> None:
+    """Print the lab as a section of ~/.ssh/config.
+
+    Its nodes are called NODE.LAB there. One line before the first "Host" in
+    ~/.ssh/config has plain ssh, scp and rsync know all labs:
+
+    \b
+      Include ~/.local/share/labgen/labs/*/ssh_config
 
     \b
     Examples:
-      labgen ssh-config three-node-btrfs >> ~/.ssh/config
-      labgen ssh-config three-node-btrfs > lab.ssh
-      ssh -F lab.ssh worker1
+      ssh worker1.three-node-btrfs
+      labgen ssh-config three-node-btrfs --short > lab.conf
+      ssh -F lab.conf worker1
     """
-    from labgen import render, state
+    from labgen import clients, state
 
-    click.echo(render.ssh_config(state.load(lab).lab, paths.lab(lab)), nl=False)
+    click.echo(clients.ssh_config(state.load(lab).lab, paths.lab(lab), short=short), nl=False)
 
 
 @click.command()
@@ -99,6 +126,6 @@ def inventory(lab: str) -> None:
       labgen inventory three-node-btrfs > hosts.ini
       ansible -i hosts.ini all -m ping
     """
-    from labgen import render, state
+    from labgen import clients, state
 
-    click.echo(render.inventory(state.load(lab).lab, paths.lab(lab)), nl=False)
+    click.echo(clients.inventory(state.load(lab).lab, paths.lab(lab)), nl=False)

@@ -1,10 +1,11 @@
 """Entering a lab's machines."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from labgen import paths, ssh, state
-from labgen.errors import UsageError
+from labgen.errors import GuestError, UsageError
+from labgen.hypervisor import Hypervisor
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.suggestions import near
@@ -36,21 +37,21 @@ def entered(connect: Mapping[str, Callable[[], ssh.Connection]]) -> Iterator[dic
         yield on_each(connect, lambda make: stack.enter_context(make()))
 
 
-def run(
-    name: str, nodes: Sequence[str], command: Sequence[str], on_line: Callable[[str, str], None]
-) -> dict[str, ssh.Result]:
-    """Runs a command on nodes of a lab in parallel.
+def why_off(lab: Lab, node: Node) -> GuestError | None:
+    """What libvirt knows of a node that cannot be entered; None if its machine runs.
 
-    :param nodes: names; none means all. :param on_line: called with node and line as output comes.
-    :return: what each command left, by node name.
-    :raises GuestError: a node does not answer.
+    :raises HostError: libvirt does not answer.
     """
-    lab = state.load(name).lab
-    chosen = [find_node(lab, node) for node in nodes] or list(lab.nodes)
-
-    def work(node: Node) -> ssh.Result:
-        with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
-            # No limit of ours: only the caller knows how long the command may be silent.
-            return connection.run(command, limit=None, on_line=lambda line: on_line(node.name, line))
-
-    return on_each({node.name: node for node in chosen}, work)
+    with Hypervisor.connect() as hypervisor:
+        states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    now = states.get(node.domain)
+    if now == "running":
+        return None
+    start = f"labgen start {lab.name}"
+    if now is None:
+        return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt knows no {node.domain}", start)
+    if now == "suspended" and state.is_locked(lab.name):
+        why = "another labgen is working on the lab"
+        return GuestError(f"{node.name} of {lab.name!r} is paused", why, "Try again when that has ended.")
+    what = f"{node.name} of {lab.name!r}" if "running" in states.values() else f"the lab {lab.name!r}"
+    return GuestError(f"{what} is {now}", resolution=start)

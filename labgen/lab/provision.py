@@ -32,9 +32,9 @@ def provision(
         begun.append(script)
         progress.step(doing(script), node.name)
 
-    result = ssh.run_all(connection, scripts, chosen, begin)
-    with log.open("a") as file:
-        file.write(f"{result.stdout}{result.stderr}== exit status {result.status}\n")
+    with log.open("a", buffering=1) as file:  # line by line, for whoever wants to see why it takes so long
+        result = ssh.run_all(connection, scripts, chosen, begin, lambda line: file.write(f"{line}\n"))
+        file.write(f"{result.stderr}== exit status {result.status}\n")
     if result.status:
         raise GuestError(
             f"{begun[-1] if begun else 'preparing'} failed on {node.name} with exit status {result.status}",

@@ -16,11 +16,18 @@ UNPACK = f'where=$(mktemp -d) && trap "rm -rf $where" EXIT && tar -xC "$where" &
 
 
 def run_all(
-    connection: Connection, scripts: Mapping[str, str], steps: Sequence[Step], on_step: Callable[[str], None]
+    connection: Connection,
+    scripts: Mapping[str, str],
+    steps: Sequence[Step],
+    on_step: Callable[[str], None],
+    on_line: Callable[[str], object],
 ) -> Result:
     """Runs scripts in order, as far as the first that fails.
 
+    A script has ended when its own process has, whatever it left running in the background.
+
     :param scripts: the texts, by name. :param on_step: called with each script's name as it begins.
+    :param on_line: called with each line of the output as it comes.
     :return: its output has a line ``== NAME`` before what each script said; errors are in it, too.
     :raises GuestError: the connection broke, or nothing came for ten minutes.
     """
@@ -28,6 +35,7 @@ def run_all(
     def tell(line: str) -> None:
         if line.startswith(MARK):
             on_step(line.removeprefix(MARK))
+        on_line(line.replace(MARK, "== "))
 
     command = ["sudo", "-n", "sh", "-c", UNPACK]
     result = connection.run(command, stdin=_archive(scripts, steps), limit=LIMIT, on_line=tell)

@@ -5,7 +5,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,36 @@ import paramiko
 
 from labgen.errors import GuestError
 from labgen.model import GUEST_USER
-from labgen.ssh.forwarding import StreamLocalTransport, local_socket
+from labgen.ssh.command import Command, Lines
+from labgen.ssh.forwarding import local_socket
 from labgen.ssh.keys import load_known_hosts, require_key
+from labgen.ssh.transport import Transport
 
 CONNECT_LIMIT = 3  # seconds; short, because a lost first packet is repeated after ever longer pauses
 HANDSHAKE_LIMIT = 90  # seconds; three emulated machines on two cores answer slowly while they boot
 POLL = 0.5  # seconds between two looks at a machine that does not answer yet
+LOST_LIMIT = 60  # seconds after which a machine that acknowledges nothing is given up, as by OpenSSH's ServerAlive...
+ALIVE_INTERVAL = 15  # seconds between two questions to a silent machine's kernel
+STOP_LIMIT = 30  # seconds; the script below takes a sixth of it, the rest is emulation
+# All commands of this connection descend from the same process, our parent. Each process is signalled by itself: sudo
+# may put what it runs into a group of its own. As root, for nobody else may signal what sudo runs. $1: the signal.
+STOP = """
+others=$(ps -eo pid=,ppid= | awk -v top="$PPID" -v me=$$ '
+    { parent[$1] = $2 }
+    END {
+        for (each in parent) {
+            for (up = parent[each]; up in parent && up != top && up != me && each != me; ) up = parent[up]
+            if (up == top && each != me) print each
+        }
+    }')
+[ -n "$others" ] || exit 0
+sudo -n kill -s "$1" $others
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    ps -o pid= -p "$(echo $others)" >/dev/null || exit 0
+    sleep 0.5
+done
+sudo -n kill -s KILL $others
+"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +105,7 @@ class Connection:
                 # Our own, for paramiko's limit on connecting would be one on the key exchange as well.
                 wire = socket.create_connection((target.address, target.port), CONNECT_LIMIT)
                 unless_connected.callback(wire.close)
+                _notice_loss(wire)
                 client.connect(
                     target.address,
                     target.port,
@@ -92,7 +117,7 @@ class Connection:
                     auth_timeout=limit,
                     allow_agent=False,
                     look_for_keys=False,
-                    transport_factory=StreamLocalTransport,
+                    transport_factory=Transport,
                 )
             except paramiko.BadHostKeyException as error:
                 raise GuestError(
@@ -131,25 +156,46 @@ class Connection:
         :param on_line: called with each line of standard output as it comes.
         :raises GuestError: the connection broke or the limit passed.
         """
+        lines = Lines(on_line)
+        errors: list[bytes] = []
+        with self.start(command) as running:
+            threading.Thread(target=running.feed_all, args=(stdin,), daemon=True).start()
+            status = running.wait(lines.take, errors.append, limit)
+        return Result(status, lines.text(), b"".join(errors).decode(errors="replace"))
+
+    @contextlib.contextmanager
+    def start(self, command: Sequence[str]) -> Iterator[Command]:
+        """A command that runs, for whoever feeds it and listens to it.
+
+        :param command: an argument vector; each argument arrives as it is.
+        :raises GuestError: the connection is broken.
+        """
         try:
-            with contextlib.closing(self._transport.open_session(timeout=HANDSHAKE_LIMIT)) as channel:
-                channel.settimeout(limit)
-                channel.exec_command(shlex.join(command))
-                return _converse(channel, stdin, on_line)
+            channel = self._transport.open_session(timeout=HANDSHAKE_LIMIT)
+            channel.exec_command(shlex.join(command))
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise GuestError(
-                f"{self.target.name}: the connection broke while {command[0]!r} ran",
-                str(error) or f"nothing came for {limit} s",
-            ) from error
+            raise GuestError(f"{self.target.name}: {command[0]!r} cannot be started", str(error)) from error
+        with contextlib.closing(channel):
+            yield Command(self.target.name, command[0], channel)
+
+    def stop(self, signal: str) -> None:
+        """Ends all commands that were started through this connection.
+
+        Closing the connection would not: they go on until they read or write.
+
+        :param signal: what they get first, e.g. ``INT``; those that are still there after five seconds are killed.
+        :raises GuestError: the connection is broken.
+        """
+        self.run(["sh", "-c", STOP, "sh", signal], limit=STOP_LIMIT)
 
     def forwarded(self, remote: str) -> AbstractContextManager[Path]:
         """A local socket that leads to a Unix socket in the machine, for as long as the context lasts."""
         return local_socket(lambda: self._transport.open_stream(remote))
 
     @property
-    def _transport(self) -> StreamLocalTransport:
+    def _transport(self) -> Transport:
         transport = self._client.get_transport()
-        if not isinstance(transport, StreamLocalTransport) or not transport.is_active():
+        if not isinstance(transport, Transport) or not transport.is_active():
             raise Unreachable(f"{self.target.name}: the connection is closed")
         return transport
 
@@ -183,37 +229,10 @@ def port_open(target: Target) -> bool:
         return False
 
 
-def _converse(channel: paramiko.Channel, stdin: bytes, on_line: Callable[[str], None] | None) -> Result:
-    """Feeds a running command and collects what it says, each stream in a thread of its own:
-
-    a command may talk before it has read everything, and fill one stream while the other is read.
-    """
-    errors: list[bytes] = []
-    helpers = [
-        threading.Thread(target=_send_all, args=(channel, stdin), daemon=True),
-        threading.Thread(target=_collect_errors, args=(channel, errors), daemon=True),
-    ]
-    for helper in helpers:
-        helper.start()
-    output = []
-    with channel.makefile("rb") as lines:
-        for raw in lines:
-            line = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
-            output.append(line)
-            if on_line:
-                on_line(line.rstrip("\n"))
-    status = channel.recv_exit_status()
-    helpers[1].join()
-    return Result(status, "".join(output), b"".join(errors).decode(errors="replace"))
-
-
-def _send_all(channel: paramiko.Channel, data: bytes) -> None:
-    with contextlib.suppress(OSError, EOFError):
-        channel.sendall(data)
-        channel.shutdown_write()
-
-
-def _collect_errors(channel: paramiko.Channel, into: list[bytes]) -> None:
-    with contextlib.suppress(OSError, EOFError):
-        while chunk := channel.recv_stderr(65536):
-            into.append(chunk)
+def _notice_loss(wire: socket.socket) -> None:
+    """A machine that is gone says nothing: the kernel has to ask it, and to give up."""
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ALIVE_INTERVAL)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ALIVE_INTERVAL)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, LOST_LIMIT // ALIVE_INTERVAL - 1)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_LIMIT * 1000)

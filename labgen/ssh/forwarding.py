@@ -6,39 +6,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import paramiko
-
-_OPEN_LIMIT = 60  # seconds
-
-
-class StreamLocalTransport(paramiko.Transport):
-    """paramiko's transport, able to open a channel to a Unix socket.
-
-    paramiko writes a channel request's fields only for the kinds it knows. Those of this one are a socket
-    path, a reserved string and a reserved number (OpenSSH's PROTOCOL file, section 2.4); they are added when
-    the request is sent, which happens in the thread that opens the channel.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._opening = threading.local()
-
-    def open_stream(self, path: str) -> paramiko.Channel:
-        """:raises paramiko.SSHException: the machine refused, for example because there is no such socket."""
-        self._opening.path = path
-        try:
-            return self.open_channel("direct-streamlocal@openssh.com", timeout=_OPEN_LIMIT)
-        finally:
-            self._opening.path = None
-
-    def _send_user_message(self, data: Any) -> None:
-        if path := getattr(self._opening, "path", None):
-            data.add_string(path)
-            data.add_string("")
-            data.add_int(0)
-        super()._send_user_message(data)  # type: ignore[misc]  # the stubs leave it out
 
 
 @contextlib.contextmanager

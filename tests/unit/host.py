@@ -71,8 +71,6 @@ class FakeConnection:
             return Result(0, "", "")
         if "examine" in command:
             return self._examined(command, options["on_line"])
-        if on_line := options.get("on_line"):
-            on_line(" ".join(command))
         return Result(int(self.target.name[-1]), " ".join(command), "")
 
     def _examined(self, command: Sequence[str], on_line: Callable[[str], None]) -> Result:
@@ -81,6 +79,36 @@ class FakeConnection:
         clock = time.time() - machine.behind
         on_line(str(clock))
         return Result(0, answer(command, clock, {**well(node, command), **machine.ill}), "")
+
+    @contextmanager
+    def start(self, command: Sequence[str]) -> Iterator["FakeCommand"]:
+        yield FakeCommand(self, list(command))
+
+    def stop(self, signal: str) -> None:
+        self.host.stopped[self.target.name] = signal
+
+
+@dataclass
+class FakeCommand:
+    """``cat`` says what it is fed, any other command its own words; the status is its machine's number."""
+
+    connection: FakeConnection
+    words: list[str]
+    fed: bytes = b""
+    all_fed: threading.Event = field(default_factory=threading.Event)
+
+    def feed(self, data: bytes) -> bool:
+        self.fed += data
+        return True
+
+    def end_input(self) -> None:
+        self.all_fed.set()
+
+    def wait(self, output: ssh.Sink, errors: ssh.Sink) -> int:
+        assert self.all_fed.wait(20)
+        output(self.fed if self.words == ["cat"] else " ".join(self.words).encode())
+        errors(b"aside\n")
+        return int(self.connection.target.name[-1])
 
 
 @dataclass
@@ -99,6 +127,7 @@ class Host:
     unreachable: str = ""
     driver: str = "btrfs"
     agent_fails: bool = False
+    stopped: dict[str, str] = field(default_factory=dict)  # the signals that stopped commands, by node name
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
     held: set[str] = field(default_factory=set)  # the domains whose disks stand still
 
@@ -173,12 +202,15 @@ class Host:
         scripts: Mapping[str, str],
         steps: Sequence[Step],
         on_step: Callable[[str], None],
+        on_line: Callable[[str], object],
     ) -> Result:
         for step in steps:
             on_step(step.script)
+            on_line(f"== {step.script}")
             assert scripts[step.script]
             self.machine(connection.target.name).scripts.append(step.script.removesuffix(".sh"))
             if self.failing_script == step.script:
+                on_line("what went wrong")
                 return Result(7, "what went wrong", "")
         return Result(0, "", "")
 

@@ -12,7 +12,7 @@ import pytest
 
 from labgen import addresses, paths, registry, state
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
-from labgen.lab import access, power, provision, prune, status
+from labgen.lab import power, provision, prune, status
 from labgen.lab.create import Outcome, create
 from labgen.lab.destroy import destroy
 from labgen.lab.planning import preview
@@ -336,16 +336,6 @@ def test_list_shows_damaged_labs_too(host: Host) -> None:
     make("bad")
     (paths.lab("bad") / paths.STATE).write_text("damaged")
     assert {row["name"]: row["state"] for row in status.listing()} == {"good": "running", "bad": "failed"}
-
-
-def test_run_reaches_the_chosen_nodes(host: Host) -> None:
-    make()
-    lines: list[tuple[str, str]] = []
-    results = access.run("lab", ["worker1", "worker2"], ["echo", "x"], lambda node, line: lines.append((node, line)))
-    assert {name: result.status for name, result in results.items()} == {"worker1": 1, "worker2": 2}
-    assert sorted(lines) == [("worker1", "echo x"), ("worker2", "echo x")]
-    with pytest.raises(UsageError, match="worker9"):
-        access.run("lab", ["worker9"], ["true"], lambda *_: None)
 
 
 def test_a_preview_touches_nothing(host: Host, home: Path) -> None:

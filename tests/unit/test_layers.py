@@ -32,6 +32,7 @@ LAYERS = [
     {"orchestrators"},
     {"health"},
     {"profile"},
+    {"clients"},
     {"plan", "render", "domain", "handoff", "checks"},
     {"doctor"},
     {"lab"},

@@ -135,17 +135,19 @@ def test_scripts_run_in_order_each_under_its_own_interpreter(machine: Target) ->
     }
     steps = [Step("first.sh", ("one", "two $(three)")), Step("extra/second.py"), Step("long.sh")]
     begun: list[str] = []
+    lines: list[str] = []
     with Connection.open(machine) as node:
-        result = run_all(node, scripts, steps, begun.append)
+        result = run_all(node, scripts, steps, begun.append, lines.append)
     assert begun == ["first.sh", "extra/second.py", "long.sh"]
     assert result.stdout == "== first.sh\none two $(three)\naside\n== extra/second.py\n42\n== long.sh\nend\n"
+    assert lines == result.stdout.splitlines()
     assert result.status == 0
 
 
 def test_no_script_runs_after_one_that_failed_and_no_file_is_left(machine: Target, tmp_path: Path) -> None:
     scripts = {"fail.sh": f"pwd; dirname $0 >{tmp_path}/where; exit 7", "never.sh": "echo never"}
     with Connection.open(machine) as node:
-        result = run_all(node, scripts, [Step("fail.sh"), Step("never.sh")], lambda _: None)
+        result = run_all(node, scripts, [Step("fail.sh"), Step("never.sh")], lambda _: None, lambda _: None)
     assert result.status == 7
     assert "never" not in result.stdout
     assert not Path((tmp_path / "where").read_text().strip()).exists()

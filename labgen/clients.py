@@ -1,0 +1,74 @@
+"""A lab as other programs are told of it: OpenSSH and Ansible. Pure."""
+
+import shlex
+from pathlib import Path
+
+from labgen import paths
+from labgen.model import GUEST_USER, Lab, Node
+
+
+def alias(lab: Lab, node: Node) -> str:
+    """What plain ssh calls a node. The lab's name is in it, for many labs have a ``manager1``."""
+    return f"{node.name}.{lab.name}"
+
+
+def ssh_options(node: Node, directory: Path) -> dict[str, str]:
+    """How OpenSSH enters a node, as options of ``ssh_config``.
+
+    :param directory: the lab's, absolute.
+    """
+    return {
+        "HostName": node.address,
+        "User": GUEST_USER,
+        **_keys(directory),
+        "LogLevel": "ERROR",
+    }
+
+
+def ssh_config(lab: Lab, directory: Path, *, short: bool = False) -> str:
+    """For OpenSSH.
+
+    :param short: also the nodes' bare names, which are the same in many labs.
+    """
+    every_lab = _path(directory.parent / "*" / paths.SSH_CONFIG)
+    sections = [f"# For all labs, before the first Host in ~/.ssh/config: Include {every_lab}\n"]
+    for node in lab.nodes:
+        lines = [f"Host {alias(lab, node)}{f' {node.name}' if short else ''}"]
+        lines += [f"  {name} {value}" for name, value in ssh_options(node, directory).items()]
+        sections.append("\n".join(lines) + "\n")
+    return "\n".join(sections)
+
+
+def inventory(lab: Lab, directory: Path) -> str:
+    """For Ansible: a group for each role."""
+    lines = []
+    for role in ("manager", "worker"):
+        members = [node for node in lab.nodes if node.role == role]
+        if members:
+            lines += [f"[{role}s]", *(f"{node.name} ansible_host={node.address}" for node in members), ""]
+    # All through OpenSSH's own options: Ansible's for the key's file cannot name every path.
+    arguments = [part for name, value in _keys(directory).items() for part in ("-o", f"{name}={value}")]
+    lines += [
+        "[all:vars]",
+        f"ansible_user={GUEST_USER}",
+        "ansible_python_interpreter=/usr/bin/python3",
+        # Ansible takes a value here for a Python literal, if it is one.
+        f"ansible_ssh_common_args={shlex.join(arguments)!r}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(directory: Path) -> dict[str, str]:
+    """Only the lab's own key: an agent with many would use up the tries that the machine allows."""
+    return {
+        "IdentityFile": _path(directory / paths.KEY),
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": _path(directory / paths.KNOWN_HOSTS),
+        "StrictHostKeyChecking": "accept-new",
+    }
+
+
+def _path(path: Path) -> str:
+    """As OpenSSH reads it: in quotes a blank is one, and a percent sign begins a token."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'

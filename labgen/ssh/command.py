@@ -1,0 +1,142 @@
+"""A command that runs in a machine: what it is fed, what it says, how it ends."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+import paramiko
+
+from labgen.errors import GuestError
+
+Sink = Callable[[bytes], None]
+
+CHUNK = 65536  # bytes
+LOOK = 0.5  # seconds between two looks at whether the command has ended
+# The exit status overtakes the last output. What the command left behind may hold its output open for ever,
+# so that there is no end to wait for: this much is still taken.
+LATE = 2  # seconds of waiting
+LATE_BYTES = 8 * 2**20  # more than fits into a pipe, the server's buffer and ours together
+
+
+class Command:
+    """A running command; its channel must be closed by whoever opened it.
+
+    :param node: the machine's name. :param program: what runs there, for errors.
+    """
+
+    def __init__(self, node: str, program: str, channel: paramiko.Channel) -> None:
+        self._node, self._program, self._channel = node, program, channel
+        self._heard = time.monotonic()
+        channel.settimeout(LOOK)
+
+    def feed(self, data: bytes) -> bool:
+        """Writes to its standard input, as fast as it reads; whether it still takes anything."""
+        try:
+            while data:
+                try:
+                    sent = self._channel.send(data)
+                except TimeoutError:
+                    continue
+                if not sent:
+                    return False
+                data = data[sent:]
+        except (OSError, EOFError):
+            return False
+        return True
+
+    def end_input(self) -> None:
+        with contextlib.suppress(OSError, EOFError):  # it has ended before
+            self._channel.shutdown_write()
+
+    def feed_all(self, data: bytes) -> None:
+        if self.feed(data):
+            self.end_input()
+
+    def wait(self, output: Sink, errors: Sink, limit: float | None = None) -> int:
+        """Hands on what it says, as it comes, until it ends.
+
+        :param errors: called in a thread of its own: a command may fill one stream while the other is read.
+        :param limit: seconds that it may be silent; None: for ever.
+        :return: its exit status; 128 and the signal's number if a signal ended it.
+        :raises GuestError: the connection broke, or the limit passed. Whatever a sink raises ends the wait, too.
+        """
+        failures: list[BaseException] = []
+
+        def read_errors() -> None:
+            try:
+                self._read(self._channel.recv_stderr, errors)
+            except BaseException as error:  # raised again below
+                failures.append(error)
+                self._channel.close()
+
+        reader = threading.Thread(target=read_errors, daemon=True)
+        reader.start()
+        self._read(self._channel.recv, output, limit)
+        while not self._channel.status_event.wait(LOOK):  # it may have closed its output long before it ends
+            self._check(limit)
+        reader.join()
+        if failures:
+            raise failures[0]
+        if self._channel.exit_status < 0:
+            raise self._lost()
+        return self._channel.exit_status
+
+    def _read(self, receive: Callable[[int], bytes], sink: Sink, limit: float | None = None) -> None:
+        late, late_bytes = 0.0, 0
+        while late < LATE and late_bytes < LATE_BYTES:
+            began, ended = time.monotonic(), self._channel.status_event.is_set()
+            try:
+                chunk = receive(CHUNK)
+            except TimeoutError:
+                chunk = None
+            if chunk == b"":
+                return
+            if ended:
+                late += time.monotonic() - began
+                late_bytes += len(chunk or b"")
+            if chunk:
+                sink(chunk)
+                self._heard = time.monotonic()
+            elif not ended:
+                self._check(limit)
+
+    def _check(self, limit: float | None) -> None:
+        if limit is not None and time.monotonic() - self._heard > limit:
+            raise GuestError(f"{self._node}: {self._program!r} hangs", f"It was silent for {limit:.0f} s.")
+
+    def _lost(self) -> GuestError:
+        transport = self._channel.get_transport()
+        reason = None if transport.is_active() else transport.get_exception()
+        return GuestError(
+            f"{self._node}: the connection broke while {self._program!r} ran",
+            str(reason or "") or "The machine ended it, or did not answer any more.",
+        )
+
+
+class Lines:
+    """Collects output and hands on each line as it is complete.
+
+    :param on_line: called with each line, without its end.
+    """
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._lines: list[bytes] = []
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._hand_on(line)
+            self._lines.append(line + b"\n")
+
+    def text(self) -> str:
+        """All of it; a last line without an end counts."""
+        if self._rest:
+            self._hand_on(self._rest)
+        return b"".join([*self._lines, self._rest]).decode(errors="replace")
+
+    def _hand_on(self, line: bytes) -> None:
+        if self._on_line:
+            self._on_line(line.decode(errors="replace"))
