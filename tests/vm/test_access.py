@@ -1,0 +1,79 @@
+"""Entering machines as users do: through pipes, with Ctrl-C, with plain ssh and with Ansible."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.vm.conftest import LABGEN, NODES, eventually, labgen, node_output
+
+RUNS = "pgrep -cfx 'sleep 4321' || true"
+
+
+def test_input_goes_to_every_node_and_a_reader_may_leave(lab: str) -> None:
+    fed = subprocess.run(
+        [*LABGEN, "exec", lab, "--", "wc", "-c"], input=b"x" * 300000, capture_output=True, check=True
+    )
+    assert sorted(fed.stdout.decode().splitlines()) == [f"{node}: 300000" for node in NODES]
+    with subprocess.Popen([*LABGEN, "exec", lab, "--", "yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as yes:
+        assert yes.stdout and yes.stderr
+        yes.stdout.readline()
+        yes.stdout.close()
+        assert yes.stderr.read() == b""
+    assert yes.returncode == 141
+    assert "yes" not in labgen("exec", lab, "--", "ps", "-eo", "comm=").stdout.split()
+
+
+def test_ctrl_c_ends_what_sudo_runs_on_the_nodes(lab: str) -> None:
+    command = [*LABGEN, "exec", lab, "--node", "worker1", "--", "sudo", "sh", "-c", "sleep 4321; true"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        eventually("it runs", lambda: node_output(lab, "worker1", "sh", "-c", RUNS) == "1")
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=120)
+    assert (running.returncode, errors.strip()) == (130, "interrupted")
+    assert node_output(lab, "worker1", "sh", "-c", RUNS) == "0"
+    assert labgen("exec", lab, "--node", "worker1", "--", "sh", "-c", "kill -KILL $$", check=False).status == 137
+
+
+def test_a_process_left_in_the_background_does_not_hold_exec_up(lab: str) -> None:
+    began = time.monotonic()
+    assert node_output(lab, "worker1", "sh", "-c", "sleep 4321 & echo left") == "left"
+    assert time.monotonic() - began < 60
+    node_output(lab, "worker1", "pkill", "-fx", "sleep 4321")
+
+
+def test_ssh_takes_a_command_and_options_and_so_does_plain_ssh(lab: str, tmp_path: Path) -> None:
+    assert labgen("ssh", lab, "--", "hostname").stdout == "manager1\n"
+    assert labgen("ssh", lab, "-o", "ConnectTimeout=60", "worker1", "--", "hostname").stdout == "worker1\n"
+    config = tmp_path / "config"
+    config.write_text(f'Include "{os.environ["LABGEN_HOME"]}/data/labs/*/ssh_config"\n')
+    plain = subprocess.run(
+        ["ssh", "-F", config, f"worker2.{lab}", "hostname"], capture_output=True, text=True, check=True
+    )
+    assert plain.stdout == "worker2\n"
+
+
+def test_the_documented_use_of_ansible(lab: str, tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts.ini"
+    hosts.write_text(labgen("inventory", lab).stdout)
+    ansible = Path(sys.executable).with_name("ansible")
+    done = subprocess.run(
+        [ansible, "-i", hosts, "all", "-m", "ping"],
+        env={**os.environ, "HOME": str(tmp_path), "ANSIBLE_TIMEOUT": "60"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("SUCCESS") == len(NODES)
+    assert "WARNING" not in done.stdout + done.stderr
+
+
+def test_a_user_of_a_machine_finds_what_debian_has(lab: str) -> None:
+    script = (
+        "set -e; ping -c1 -w20 worker1 >/dev/null; locale | head -1; docker compose version >/dev/null; sudo true;"
+        " for p in dig less lsof nano nc killall python3 sudo vi; do command -v $p >/dev/null || echo no $p; done"
+    )
+    assert node_output(lab, "manager1", "bash", "-c", script) == "LANG=C.UTF-8"
