@@ -14,6 +14,7 @@ import libvirt
 import libvirt_qemu
 
 from labgen.errors import HostError, HypervisorError
+from labgen.hypervisor import heartbeat
 from labgen.hypervisor.explained import explained
 from labgen.hypervisor.overlays import Overlays
 from labgen.hypervisor.pool import Pool
@@ -84,7 +85,10 @@ class Hypervisor:
 
         def attempt() -> None:
             try:
-                outcome.append(libvirt.open(URI))
+                heartbeat.prepare()
+                connection = libvirt.open(URI)
+                heartbeat.watch(connection)
+                outcome.append(connection)
             except libvirt.libvirtError as error:
                 outcome.append(error)
 

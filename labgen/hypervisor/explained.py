@@ -5,13 +5,22 @@ from collections.abc import Iterator
 
 import libvirt
 
-from labgen.errors import HypervisorError
+from labgen.errors import HostError, HypervisorError
 
 
 @contextlib.contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """:raises HypervisorError: libvirt refused what is being done."""
+    """:raises HypervisorError: libvirt refused what is being done.
+
+    :raises HostError: it has stopped answering, or is gone.
+    """
     try:
         yield
     except libvirt.libvirtError as error:
+        if error.get_error_domain() == libvirt.VIR_FROM_RPC:
+            raise HostError(
+                "libvirt stopped answering",
+                f"{doing}: {error}",
+                "'labgen doctor' says how to restart it; then run the same command again.",
+            ) from error
         raise HypervisorError(f"{doing} failed", str(error)) from error
