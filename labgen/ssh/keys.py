@@ -115,7 +115,7 @@ def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
             raise GuestError(f"the machine at {address} shows a host key that is none", key[:200])
     with _writing:
         known = file.read_text().splitlines() if file.exists() else []
-        others = [line for line in known if line.split()[0] not in keys]
+        others = [line for line in known if line.strip() and line.split()[0] not in keys]
         new = [f"{address} {' '.join(key.split()[:2])}" for address, key in keys.items() if key]
         write_atomically(file, "".join(f"{line}\n" for line in [*others, *new]), 0o600)
 

@@ -330,6 +330,13 @@ def test_an_agent_that_answers_nonsense_is_told(answers: list[str]) -> None:
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBA"
 
 
+def test_an_empty_line_among_the_host_keys_is_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text("\n10.0.0.2 ssh-ed25519 other\n  \n")
+    ssh.know_hosts(file, {"10.0.0.1": HOST_KEY})
+    assert file.read_text().splitlines() == ["10.0.0.2 ssh-ed25519 other", f"10.0.0.1 {HOST_KEY}"]
+
+
 def test_host_keys_are_replaced_and_others_stay(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text("10.0.0.1 ssh-ed25519 old\n10.0.0.2 ssh-ed25519 other\n")
