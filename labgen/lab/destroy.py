@@ -33,11 +33,11 @@ def _is_in_libvirt(name: str) -> bool:
 
 def destroy_locked(name: str) -> None:
     """The same for a caller that holds the lab's lock, which is gone afterwards."""
-    clear(name)
+    clear_lab(name)
     paths.lab_lock(name).unlink(missing_ok=True)
 
 
-def clear(name: str) -> None:
+def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
     prefix = f"{paths.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:

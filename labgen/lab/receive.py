@@ -13,7 +13,7 @@ from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import placement, recovery
-from labgen.lab.destroy import clear, destroy_locked, remove_files
+from labgen.lab.destroy import clear_lab, destroy_locked, remove_files
 from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
@@ -55,7 +55,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
                 f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
             )
         if paths.incoming(called).exists():
-            clear(called)  # what an import that was cut off left
+            clear_lab(called)  # what an import that was cut off left
         recovery.refuse_lost_files(called)
         try:
             received, profile = _checked(file, called, verify, progress)

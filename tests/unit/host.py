@@ -166,8 +166,8 @@ class Host:
                 pool.createXML(VOLUME.format(name=node.domain + disk))
             record.parent.mkdir(parents=True)
             record.write_text(domain.UUIDString())
-            domain.create()
             self.machines.pop(node.name, None)
+            domain.create()
 
     def add_volume(self, name: str) -> None:
         self.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=name))
@@ -261,7 +261,9 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
     monkeypatch.setattr(ssh, "wait_for", fake.wait_for)
     monkeypatch.setattr(ssh, "run_all", fake.run_all)
     monkeypatch.setattr(ssh, "port_open", lambda _address: False)
-    monkeypatch.setattr(ssh.Connection, "open", lambda target, limit=0: fake.wait_for(target, limit, None))
+    monkeypatch.setattr(
+        ssh.Connection, "open", lambda target, limit=0: fake.wait_for(target, limit, lambda: "it is off")
+    )
     monkeypatch.setattr(engine, "connect", connect)
     monkeypatch.setattr(swarm, "POLL", 0)
     monkeypatch.setattr(addresses, "of_host", list)

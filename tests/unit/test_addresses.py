@@ -82,6 +82,7 @@ def test_a_lab_is_named_before_the_bridge_that_is_its_network(monkeypatch: pytes
 def test_an_ip_that_does_not_do(does: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is missing, it fails, or it is busybox's, which knows no JSON."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("labgen.surroundings.SYSTEM_PROGRAMS", "")
     if does:
         program = tmp_path / "ip"
         program.write_text(f"#!/bin/sh\n{does}\n")

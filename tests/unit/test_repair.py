@@ -58,8 +58,8 @@ GIVE_UP = {
     "swarm_take_over": {"swarm.move"},
     "move": {"create._clustered"},  # of an import that has other addresses here
     "swarm_init": {"swarm.form"},
-    "sweep": {"destroy.clear", "prune._remove_remains"},
-    "clear": {"destroy.destroy_locked", "receive.receive"},
+    "sweep": {"destroy.clear_lab", "prune._remove_remains"},
+    "clear_lab": {"destroy.destroy_locked", "receive.receive"},
     "destroy_locked": {
         "destroy.destroy",
         "create.create",  # --on-failure rollback, of a lab that this call has begun
