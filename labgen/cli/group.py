@@ -54,7 +54,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "profiles": "'labgen profile list'",
         "images": "'labgen box list'",
         "clean": "'labgen prune' removes what belongs to no lab.",
-        "uninstall": "'labgen prune --everything' removes all that labgen has made on this host.",
+        "uninstall": "'labgen destroy --all' removes all labs; docs/install.md says what else there is to remove.",
     },
 }
 
