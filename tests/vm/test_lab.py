@@ -100,7 +100,7 @@ def test_ssh_and_its_configuration_lead_into_the_nodes(lab: str, tmp_path: Path)
     assert labgen("ssh", lab, "worker2", "hostname").stdout.strip() == "worker2"
     config = tmp_path / "config"
     config.write_text(labgen("ssh-config", lab).stdout)
-    command = ["ssh", "-F", str(config), "worker1", "hostname"]
+    command = ["ssh", "-F", str(config), f"worker1.{lab}", "hostname"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "worker1\n"
 
 
