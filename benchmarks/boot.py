@@ -124,7 +124,9 @@ class Machine:
         self.process.wait()
 
 
-def measure(box: Box, daemon: dict[str, object], append: str | None, keep: bool) -> dict[str, tuple[float, float]]:
+@contextmanager
+def booted(box: Box, append: str | None) -> Iterator[Machine]:
+    """A machine that lets us in. :param append: the kernel's command line; None: the box's own boot loader."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labgen-bench-")))
         stack.enter_context(network(directory))
@@ -133,12 +135,17 @@ def measure(box: Box, daemon: dict[str, object], append: str | None, keep: bool)
         machine = Machine(box, directory, key, append)
         stack.callback(machine.stop)
         machine.wait_for_ssh()
+        yield machine
+
+
+def measure(box: Box, daemon: dict[str, object], append: str | None, keep: bool) -> dict[str, tuple[float, float]]:
+    with booted(box, append) as machine:
         ssh = machine.spent()
         script = DOCKER.format(daemon=json.dumps(daemon)).replace("'", "'\\''")
         machine.ssh(f"sudo sh -c '{script}'")
         docker = machine.spent()
         if keep:
-            input(f"ssh -i {key} vagrant@{GUEST}; Enter ends it")
+            input(f"ssh -i {machine.key} vagrant@{GUEST}; Enter ends it")
         return {"boot to SSH": ssh, "Docker from an empty disk": (docker[0] - ssh[0], docker[1] - ssh[1])}
 
 

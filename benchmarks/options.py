@@ -9,12 +9,10 @@ in a kernel that was started without it (norandmaps).
 """
 
 import argparse
-import tempfile
-from contextlib import ExitStack
+import json
 from itertools import pairwise
-from pathlib import Path
 
-from boot import DOCKER, PLAIN, Machine, json, network, subprocess
+from boot import DOCKER, PLAIN, booted
 
 from labgen import boxes
 from labgen.boxes import Box
@@ -29,14 +27,7 @@ CALLS = {
 
 
 def measure(box: Box, append: str) -> dict[str, tuple[float, float]]:
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labgen-bench-")))
-        stack.enter_context(network(directory))
-        key = directory / "key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-        machine = Machine(box, directory, key, append)
-        stack.callback(machine.stop)
-        machine.wait_for_ssh()
+    with booted(box, append) as machine:
         spent = [(0.0, 0.0), machine.spent()]
         for script in [DOCKER.format(daemon=json.dumps(PLAIN)), *CALLS.values()]:
             quoted = script.replace("'", "'\\''")

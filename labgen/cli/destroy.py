@@ -48,10 +48,10 @@ def _present(names: list[str], if_exists: bool) -> list[str]:
 
     :raises UsageError: some are not, and may not be missing.
     """
-    from labgen import registry, state
+    from labgen import state
+    from labgen.lab.destroy import is_there
 
-    known = {*state.names(), *registry.load().subnets}
-    missing = [name for name in names if name not in known]
+    missing = [name for name in names if not is_there(name)]
     if missing and not if_exists:
         raise UsageError(
             f"there is no lab called {' or '.join(repr(name) for name in missing)}; nothing was destroyed",
@@ -60,7 +60,7 @@ def _present(names: list[str], if_exists: bool) -> list[str]:
         )
     for name in missing:
         console.note(f"there is no lab called {name!r}")
-    return [name for name in names if name in known]
+    return [name for name in names if name not in missing]
 
 
 def _destroyed(name: str) -> int:

@@ -27,5 +27,5 @@ def rebuild(lab: str, node: str, yes: bool) -> None:
         if not yes:
             console.confirm(f"Make {node} of {lab} anew?")
     with console.progress() as shown:
-        recipe.rebuild(lab, node, shown)
+        recipe.rebuild(lab, node, lost, shown)
     click.echo(f"{node} of {lab} was made anew" if lost else f"{node} of {lab} has its machine again, with its disks")

@@ -14,4 +14,5 @@ class Cluster(Check):
             return None  # said already
         if complaint := ORCHESTRATORS[seen.lab.orchestrator].complaint(seen.node, seen.engine):
             return Verdict("fail", complaint, f"labgen start {seen.lab.name}")
-        return Verdict("ok", f"takes part as a {seen.node.role}")
+        # Not compared with the plan: who leads is the user's to change.
+        return Verdict("ok", f"takes part as a {'manager' if seen.engine.is_manager else 'worker'}")

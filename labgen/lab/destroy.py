@@ -19,13 +19,16 @@ def destroy(name: str) -> None:
     :raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses.
     :raises HypervisorError: something of it is still there.
     """
-    if name not in state.names() and name not in registry.load().subnets and not _is_in_libvirt(name):
+    if not is_there(name):
         raise UsageError(f"there is no lab called {name!r}", near(name, state.names(), "labs"))
     with state.locked(name):
         destroy_locked(name)
 
 
-def _is_in_libvirt(name: str) -> bool:
+def is_there(name: str) -> bool:
+    """Whether there is anything of a lab of that name: its directory, its subnet, or machines and disks."""
+    if name in state.names() or name in registry.load().subnets:
+        return True
     prefix = f"{paths.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:
         return bool(hypervisor.domains(prefix) or hypervisor.pool.volumes(prefix))

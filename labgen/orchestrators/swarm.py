@@ -95,8 +95,6 @@ class Swarm(Orchestrator):
             return f"its part in the Swarm is {info.swarm_state!r} {info.swarm_error}".strip()
         if info.address != node.address:
             return f"the others look for it at {info.address}, not at {node.address}"
-        if info.is_manager != (node.role == "manager"):
-            return f"it takes part as a {'manager' if info.is_manager else 'worker'}, not as a {node.role}"
         return ""
 
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:

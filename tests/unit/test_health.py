@@ -136,7 +136,6 @@ def test_what_an_ill_machine_says(check: str, lines: list[str], status: str, evi
         (replace(ENGINE, swarm_state="error", swarm_error="certificate has expired"), "cluster",
          "its part in the Swarm is 'error' certificate has expired"),
         (replace(ENGINE, address="10.9.9.9"), "cluster", "the others look for it at 10.9.9.9, not at 10.77.0.12"),
-        (replace(ENGINE, is_manager=True), "cluster", "it takes part as a manager, not as a worker"),
         (ClusterError("asking Docker failed"), "docker", "does not answer"),
     ],
 )  # fmt: skip
@@ -144,6 +143,13 @@ def test_what_docker_says_of_an_ill_machine(engine: Any, check: str, evidence: s
     found = judged(replace(seen(), engine=engine))
     assert found[check] == ("fail", evidence)
     assert [name for name, (status, _) in found.items() if status != "ok"] == [check]
+
+
+def test_a_worker_that_was_promoted_is_well() -> None:
+    assert judged(replace(seen(), engine=replace(ENGINE, is_manager=True)))["cluster"] == (
+        "ok",
+        "takes part as a manager",
+    )
 
 
 class Here:

@@ -9,7 +9,7 @@ from labgen import checkpoints, state
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import checkpoint, destroy, power, status
-from labgen.lab.rebuild import rebuild
+from labgen.lab.rebuild import losses, rebuild
 from labgen.lab.suspend import suspend
 from labgen.progress import Silent
 from tests.unit.host import Host, host
@@ -271,7 +271,7 @@ def test_without_the_memory_the_machines_boot(host: Host, monkeypatch: pytest.Mo
 def test_a_node_that_was_made_anew_has_no_checkpoint(host: Host) -> None:
     make()
     checkpoint.save("lab", "old", Silent())
-    rebuild("lab", "worker1", Silent())
+    rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     with pytest.raises(UsageError, match="cannot be restored") as caught:
         checkpoint.restore("lab", "old", Silent())
     assert "worker1" in caught.value.details

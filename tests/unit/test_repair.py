@@ -12,13 +12,14 @@ import pytest
 
 from labgen import paths, registry, state, vagrant
 from labgen.domain import docker_volume, root_volume
-from labgen.errors import ClusterError, HypervisorError, LabgenError, UsageError
+from labgen.errors import BoxError, ClusterError, HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import power, prune, status
-from labgen.lab.create import repair
+from labgen.lab.create import create, repair
 from labgen.lab.destroy import destroy
 from labgen.lab.rebuild import losses, rebuild
 from labgen.orchestrators import ClusterGone, ClusterLocked
+from labgen.profile import load
 from labgen.progress import Silent
 from labgen.state import JournalLost
 from tests.unit.host import Host, host
@@ -36,7 +37,7 @@ GIVE_UP = {
     "machines.remove": {
         "machines.clear_half_made",  # only of a lab that was never complete; test_half_made below
         "warm.awaken",  # the machines that it has just made itself
-        "rebuild.rebuild",
+        "rebuild._make_disks",
     },
     "pool.remove": {
         "destroy.sweep",
@@ -233,7 +234,7 @@ def test_a_node_is_made_anew_on_request(host: Host, lose: Callable[[Host], None]
     host.machine("worker1").engine = None
     host.machine("worker1").scripts.clear()
     assert losses("lab", "worker1")
-    rebuild("lab", "worker1", Silent())
+    rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     assert len(host.domains()) == 3
     assert len(host.volumes()) == 6
     assert {node: domain(host, node).UUIDString() for node in others} == others
@@ -252,7 +253,7 @@ def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host
     disks = host.volumes()
     lose_domain(host)
     assert losses("lab", "worker1") == []
-    rebuild("lab", "worker1", Silent())
+    rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     assert host.volumes() == disks
     assert len(host.domains()) == 3
     assert len(host.machine("worker1").scripts) == 3  # of the first create
@@ -271,7 +272,7 @@ def test_the_only_manager_made_anew_begins_a_new_swarm_with_the_others(host: Hos
     make()
     host.cloud.entries.clear()
     host.machine("manager1").engine = None
-    rebuild("lab", "manager1", Silent())
+    rebuild("lab", "manager1", losses("lab", "manager1"), Silent())
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
     assert "leave" in host.engine("worker1").calls
 
@@ -283,19 +284,50 @@ def test_a_rebuild_that_was_cut_off_is_resumed(host: Host, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr("labgen.lab.rebuild.repair", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            rebuild("lab", "worker1", Silent())
+            rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     power.start("lab", Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
     assert not state.load("lab").rebuilding
     with monkeypatch.context() as patch:
         patch.setattr(Hypervisor, "define", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            rebuild("lab", "worker1", Silent())
+            rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     host.machine("worker1").scripts.clear()
     with pytest.raises(HypervisorError, match="not whole"):
         power.start("lab", Silent())
-    rebuild("lab", "worker1", Silent())
+    rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
+
+
+def test_more_than_was_agreed_to_is_not_lost(host: Host) -> None:
+    make()
+    lose_domain(host)
+    agreed = losses("lab", "worker1")
+    lose_docker_disk(host)
+    before = traces(host)
+    with pytest.raises(UsageError, match="has changed since you were asked"):
+        rebuild("lab", "worker1", agreed, Silent())
+    assert traces(host) == before
+
+
+@pytest.mark.parametrize("node", ["worker1", "manager1"])
+def test_what_a_rebuild_needs_is_there_before_anything_is_removed(
+    host: Host, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise BoxError("the box cannot be built")
+
+    profile = "single-node" if node == "manager1" else "three-node-btrfs"  # one without, one with other nodes
+    create(load(profile, ["storage.driver=btrfs"]), "lab", Silent(), cold=True)
+    monkeypatch.setattr("labgen.lab.rebuild._image", unavailable)
+    if node == "worker1":
+        for half in (paths.KEY, f"{paths.KEY}.pub"):
+            (paths.lab("lab") / half).unlink()
+    before = traces(host)
+    with pytest.raises(LabgenError):
+        rebuild("lab", node, losses("lab", node), Silent())
+    assert traces(host) == before
+    assert not state.load("lab").rebuilding
 
 
 def _interrupt(*_: object, **__: object) -> None:
@@ -484,6 +516,14 @@ def test_a_damaged_registry_does_not_give_a_labs_subnet_away(host: Host) -> None
 
 
 # destroy, and machines that cannot be woken
+
+
+def test_destroy_finds_machines_of_which_nothing_else_is_left(host: Host) -> None:
+    make()
+    shutil.rmtree(paths.lab("lab"))
+    paths.registry().unlink()
+    destroy("lab")
+    assert traces(host) == NOTHING
 
 
 def test_destroy_says_what_is_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
