@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from labgen import accelerator, addresses, boxes, paths, registry, remedies, subnets
+from labgen import accelerator, boxes, paths, remedies
 from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.profile import Profile
 from labgen.progress import Progress
 from labgen.surroundings import environment
-from labgen.vagrant import NOWHERE
-from labgen.vagrant import environment as vagrant_environment
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -26,7 +24,6 @@ SLOW = 5.0  # seconds; a healthy libvirt describes its host in a tenth of one, a
 # What QEMU itself takes beside the guest's memory; with TCG also for the code it has translated.
 OVERHEAD_MIB = {"kvm": 80, "tcg": 250}
 NODE_GIB = 2  # what a node really writes: Docker's first images and logs; its disks are thin
-BUILD_GIB = 4  # what building a box takes meanwhile
 
 # Programs that labgen calls, and the Debian packages they are in.
 PROGRAMS = {
@@ -38,19 +35,12 @@ PROGRAMS = {
     "dnsmasq": "dnsmasq-base",
     "iptables": "iptables",
     "ip": "iproute2",
+    "ssh": "openssh-client",
+    "setpriv": "util-linux",
+    "prlimit": "util-linux",
 }
 
 _MEMINFO = Path("/proc/meminfo")
-_TUN = Path("/dev/net/tun")
-
-# A network for a moment. 192.0.2.0/24 is for documentation (RFC 5737): nobody's route leads there.
-_PROBE = "labgen-probe"
-_PROBE_XML = f"""<network>
-  <name>{_PROBE}</name>
-  <forward mode='nat'/>
-  <bridge name='{_PROBE}'/>
-  <ip address='192.0.2.1' prefix='30'><dhcp><range start='192.0.2.2' end='192.0.2.2'/></dhcp></ip>
-</network>"""
 
 
 @dataclass(frozen=True)
@@ -87,35 +77,22 @@ def programs() -> Finding:
     missing = {name: package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
     if not missing:
         return Finding("programs", "ok", f"all {len(PROGRAMS)} are installed")
-    return Finding("programs", "fail", "missing: " + ", ".join(missing), remedies.install(*sorted(missing.values())))
+    return Finding(
+        "programs", "fail", "missing: " + ", ".join(missing), remedies.install(*sorted(set(missing.values())))
+    )
 
 
-def vagrant() -> Finding:
-    """Whether Vagrant starts and has its libvirt provider. Takes a second or two."""
-    fix = remedies.install("vagrant", "vagrant-libvirt")
-    try:
-        result = subprocess.run(
-            ["vagrant", "plugin", "list"],
-            cwd=NOWHERE,
-            env=vagrant_environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    except FileNotFoundError:
-        return Finding("vagrant", "fail", "Vagrant is not installed", fix)
-    except subprocess.TimeoutExpired:
-        return Finding("vagrant", "fail", "Vagrant does not answer within 60 s", "vagrant plugin list --debug")
-    if result.returncode:
-        said = (result.stderr or result.stdout).strip().splitlines()
-        return Finding("vagrant", "fail", said[-1] if said else "Vagrant fails", "vagrant plugin list --debug")
-    provider = next((line for line in result.stdout.splitlines() if line.startswith("vagrant-libvirt ")), None)
-    if provider is None:
-        return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", fix)
-    own = paths.vagrant_home() / "Vagrantfile"
-    aside = f"; {own} is for other projects: labgen leaves it out, plain vagrant does not" if own.exists() else ""
-    return Finding("vagrant", "ok", f"it loads {provider}{aside}")
+def files() -> Finding:
+    """Whether labs, boxes and Vagrant's own records can be written."""
+    for place in (paths.data_home(), paths.cache_home(), paths.vagrant_home()):
+        directory = _existing(place)
+        try:
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            fix = f"Make it writable for you, or choose another place: export LABGEN_HOME=DIRECTORY ({place})"
+            return Finding("files", "fail", f"nothing can be written in {directory}: {error.strerror}", fix)
+    return Finding("files", "ok", f"{paths.data_home()} and {paths.cache_home()} can be written")
 
 
 def libvirt() -> Finding:
@@ -139,35 +116,6 @@ def pool(hypervisor: Hypervisor) -> Finding:
         fix = f"virsh -c {paths.LIBVIRT_URI} pool-list --all"
         return Finding("storage pool", "fail", error.details or error.brief, fix)
     return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(_pool_free(hypervisor))} free")
-
-
-def network(hypervisor: Hypervisor) -> Finding:
-    """Whether networks can be made: a bridge, the rules for NAT, a DHCP server."""
-    if not _TUN.exists():
-        return Finding("network", "fail", f"there is no {_TUN}: machines get no interfaces", "sudo modprobe tun")
-    try:
-        hypervisor.ensure_network(_PROBE, _PROBE_XML)
-        problem = None
-    except LabgenError as error:
-        problem = error.details or error.brief
-    try:
-        hypervisor.remove_network(_PROBE)
-    except LabgenError as error:
-        problem = problem or error.details or error.brief
-    if problem:
-        return Finding("network", "fail", problem, remedies.install("iptables", "dnsmasq-base", "iproute2"))
-    return Finding("network", "ok", "a network with NAT and DHCP was made and removed")
-
-
-def subnet(hypervisor: Hypervisor) -> Finding:
-    """Whether a /24 is left for another lab."""
-    try:
-        available = subnets.pool()
-        uses = addresses.in_use(registry.load().subnets, hypervisor.networks())
-        choice = subnets.choose(None, uses, available)
-    except LabgenError as error:
-        return Finding("subnet", "fail", f"{error.brief}: {error.details}", error.resolution)
-    return Finding("subnet", "ok", "; ".join(filter(None, (f"{choice.subnet} of {available} is free", choice.note))))
 
 
 def memory(profile: Profile) -> Finding:
@@ -205,9 +153,14 @@ def box(name: str) -> Finding:
         return Finding(subject, "fail", error.brief, "labgen box list")
     if found:
         return Finding(subject, "ok", f"{found.version} is built")
+    if packages := boxes.missing_packages():
+        evidence = "not built yet, and what builds it is missing: " + ", ".join(packages)
+        return Finding(subject, "fail", evidence, remedies.install(*packages))
     free = shutil.disk_usage(_existing(paths.boxes())).free
     evidence = f"not built yet, which takes minutes and the internet; {_gib(free)} free in {paths.boxes()}"
-    return Finding(subject, "warn" if free > BUILD_GIB * GIB else "fail", evidence, f"labgen box build {name}")
+    return Finding(
+        subject, "warn" if free > boxes.SCRATCH_GIB * GIB else "fail", evidence, f"labgen box build {name}"
+    )
 
 
 def _pool_free(hypervisor: Hypervisor) -> int:

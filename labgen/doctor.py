@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from labgen import checks
+from labgen import checks, trial
 from labgen.checks import Finding
 from labgen.errors import HostError
 from labgen.hypervisor import Hypervisor
@@ -51,18 +51,22 @@ def _libvirt(profile: Profile) -> Iterator[Finding]:
 def _examine(profile: Profile | None, progress: Progress) -> Iterator[Finding]:
     yield checks.kvm(progress)
     yield checks.programs()
-    progress.step("asking Vagrant")
-    yield checks.vagrant()
+    files = checks.files()
+    yield files
+    if files.status == "ok":
+        progress.step("asking Vagrant")
+        yield trial.vagrant()
     progress.step("asking libvirt")
     answer = checks.libvirt()
     yield answer
     if answer.status == "ok":
         with Hypervisor.connect() as hypervisor:
-            yield checks.pool(hypervisor)
-            yield checks.network(hypervisor)
-            yield checks.subnet(hypervisor)
+            pool = checks.pool(hypervisor)
+            yield pool
+            if "fail" not in {files.status, pool.status}:
+                yield from trial.findings(hypervisor, progress)
             if profile:
                 yield checks.disk(hypervisor, profile)
     if profile:
         yield checks.memory(profile)
-        yield checks.box(profile.box)
+    yield checks.box((profile or trial.profile()).box)

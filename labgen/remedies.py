@@ -1,5 +1,7 @@
 """Commands that mend a host, as they are on this one: with systemd or without, from a checkout or a wheel."""
 
+import re
+import shlex
 from pathlib import Path
 
 from labgen import paths
@@ -31,6 +33,16 @@ def reach_libvirt(refusal: str) -> str:
     if "ermission denied" in refusal or "authentication" in refusal:
         return "sudo usermod -aG libvirt $USER, then log in again"
     return start_libvirt()
+
+
+def start_machine(refusal: str, domain: str) -> str:
+    """:param refusal: what libvirt or QEMU said when a machine did not start."""
+    closed = re.search(r"'?(/[^' :]+)'?.*ermission denied", refusal)
+    if closed:
+        return f"Let QEMU's user enter every directory on the way: namei -l {shlex.quote(closed[1])}"
+    if "annot allocate memory" in refusal:
+        return "Free some memory: labgen stop, for labs that you do not use now"
+    return f"sudo tail /var/log/libvirt/qemu/{domain}.log"
 
 
 def move_kvm_aside() -> str:

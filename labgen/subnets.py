@@ -133,7 +133,9 @@ def _used_up(available: IPv4Network, uses: Sequence[Use]) -> HostError:
         ways.append("destroy a lab that you no longer need: labgen list")
     advice = "; or ".join(ways) or "set LABGEN_SUBNET_POOL to a network that nothing on this host uses"
     return HostError(
-        f"no free /24 is left in {available}", "\n".join(["in use:", *lines]), f"{advice[0].upper()}{advice[1:]}"
+        f"no free /24 is left in {available}: all of it is in use",
+        "\n".join(lines),
+        f"{advice[0].upper()}{advice[1:]}",
     )
 
 

@@ -19,6 +19,8 @@ from labgen.errors import HostError, HypervisorError
 from labgen.files import write_atomically
 
 PROVIDER = "libvirt"
+MISSING = "Vagrant is missing"
+PLUGINS_LIMIT = 60  # seconds that Vagrant may take to name its plugins
 POLL = 0.2  # seconds between two looks at a vagrant that runs
 NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
 SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
@@ -89,6 +91,31 @@ def validate(directory: Path) -> None:
     """
     with _logged("checking the Vagrantfile") as log:
         _vagrant(directory, log)._call_vagrant_command(["validate"])
+
+
+def plugins(limit: float = PLUGINS_LIMIT) -> list[str]:
+    """A line for each of Vagrant's plugins, e.g. ``vagrant-libvirt (0.11.2, system)``.
+
+    :param limit: seconds. :raises HostError: there is no Vagrant. :raises HypervisorError: it fails, or hangs.
+    """
+    command = ["vagrant", "plugin", "list"]
+    try:
+        result = subprocess.run(
+            command,
+            cwd=NOWHERE,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise HostError(MISSING) from error
+    except subprocess.TimeoutExpired as error:
+        raise HypervisorError(f"Vagrant does not answer within {limit:.0f} s") from error
+    if result.returncode:
+        raise HypervisorError("Vagrant fails", reason(f"{result.stdout}\n{result.stderr}"))
+    return result.stdout.splitlines()
 
 
 def has_box(name: str, version: str) -> bool:
@@ -217,7 +244,7 @@ def _explained(doing: str, log: Path, start: int = 0) -> Iterator[None]:
         said = log.read_bytes()[start:].decode(errors="replace")
         raise HypervisorError(f"{doing} failed", reason(said), f"All that Vagrant said: {log}") from error
     except (RuntimeError, FileNotFoundError) as error:
-        raise HostError("Vagrant is missing", str(error), "Run 'make install' or 'labgen doctor'.") from error
+        raise HostError(MISSING, str(error), "Run 'make install' or 'labgen doctor'.") from error
 
 
 @contextlib.contextmanager

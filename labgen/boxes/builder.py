@@ -88,12 +88,15 @@ def _build(wanted: Recipe, progress: Progress) -> Box:
         ) from error
 
 
-def _check_host() -> None:
+def missing_packages() -> list[str]:
+    """The Debian packages that a build needs and this host lacks."""
     path = environment()["PATH"]
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)]
-    if not GRUB_BOOT.is_file():
-        missing.append("grub-pc-bin")
-    if missing:
+    return missing if GRUB_BOOT.is_file() else [*missing, "grub-pc-bin"]
+
+
+def _check_host() -> None:
+    if missing := missing_packages():
         raise BoxError(
             "This host cannot build boxes: programs are missing",
             "Missing Debian packages: " + ", ".join(missing),

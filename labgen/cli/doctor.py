@@ -21,7 +21,7 @@ from labgen.cli.profile import complete_profiles
 def doctor(context: click.Context, reference: str | None, form: str) -> None:
     """Check whether this host can run labs, by trying.
 
-    Boots a kernel under KVM, makes and removes a volume and a network, and says what to do about what fails.
+    Does for a moment what create does: a volume, a network, a machine. Says what to do about what fails.
     Exit code 20 if anything does.
 
     \b

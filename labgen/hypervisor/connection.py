@@ -176,11 +176,12 @@ class Hypervisor:
             number = self._connection.getVersion()
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, paused: bool = False) -> None:
+        """:param paused: if it was off, it runs nothing yet."""
         with explained(f"starting {name}"):
             domain = self._connection.lookupByName(name)
             if not domain.isActive():
-                domain.create()
+                domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
             elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
                 domain.resume()
 

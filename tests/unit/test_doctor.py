@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, addresses, boxes, checks, paths, remedies, surroundings
+from labgen import accelerator, addresses, boxes, checks, paths, remedies, surroundings, trial
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -21,6 +21,7 @@ from labgen.profile import Profile, load
 from labgen.progress import Silent
 
 GIB = 1 << 30
+SAYS = Path(__file__).parent / "vagrant_says"
 
 
 class FakeHypervisor:
@@ -39,17 +40,27 @@ class FakeHypervisor:
         pass
 
     def __getattr__(self, name: str) -> Any:
-        def call(*_arguments: object) -> object:
+        def call(*_arguments: object, **_options: object) -> object:
             self.calls.append(name)
             if name in self.failing:
                 raise HypervisorError(f"{name} failed", "the evidence")
-            answers = {"version": "9.0.0", "free_bytes": self.free, "networks": [NETWORK]}
+            answers = {
+                "version": "9.0.0",
+                "free_bytes": self.free,
+                "networks": [NETWORK, *([trials()] if "ensure_network" in self.calls else [])],
+                "domains": [],
+                "volumes": [],
+            }
             return answers.get(name)
 
         return call
 
 
 NETWORK = LibvirtNetwork("other", "virbr0", True, ("10.77.0.1/24",))
+
+
+def trials() -> LibvirtNetwork:
+    return LibvirtNetwork(f"{paths.owner()}_{trial.NAME}", "lg0", True, ())
 
 
 @pytest.fixture
@@ -76,7 +87,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(surroundings, "SYSTEM_PROGRAMS", "")
     monkeypatch.setattr(checks, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(checks, "_TUN", tmp_path / "meminfo")
+    monkeypatch.setattr(trial, "_TUN", tmp_path / "meminfo")
+    monkeypatch.setattr(trial.ssh, "make_key", lambda path, _comment: path.with_suffix(".pub").write_text("key"))
+    monkeypatch.setattr(boxes, "missing_packages", list)
     monkeypatch.setattr(remedies, "_SYSTEMD", tmp_path / "systemd")
     monkeypatch.setattr(remedies, "_DAEMONS", tmp_path / "daemons")
     monkeypatch.setattr(paths, "POOL_DIRECTORY", str(tmp_path / "pool"))
@@ -86,6 +99,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "meminfo").write_text("MemTotal: 9999999 kB\nMemAvailable:   8388608 kB\n")
     for name in checks.PROGRAMS:
         program(tmp_path, name, "echo 'vagrant-libvirt (0.11.2, system)'")
+    program(tmp_path, "setpriv", 'shift 2; exec "$@"')
     yield tmp_path
 
 
@@ -103,10 +117,12 @@ def test_a_ready_host(hypervisor: FakeHypervisor, profile: Profile) -> None:
     assert {finding.name: finding.status for finding in findings} == {
         "kvm": "warn",
         "programs": "ok",
+        "files": "ok",
         "vagrant": "ok",
         "libvirt": "ok",
         "storage pool": "ok",
         "network": "ok",
+        "machine": "ok",
         "subnet": "ok",
         "disk": "ok",
         "memory": "ok",
@@ -142,20 +158,28 @@ def test_kvm_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     ("does", "evidence"),
     [
         ("echo 'No plugins installed.'", "no vagrant-libvirt"),
-        ("echo one >&2; echo 'Ruby is broken' >&2; exit 1", "Ruby is broken"),
+        (
+            "echo \"/usr/lib/x.rb:7:in 'y': Ruby is broken (LoadError)\" >&2; echo '\tfrom /x.rb:1:in z' >&2; exit 1",
+            "Ruby",
+        ),
         ("exit 1", "Vagrant fails"),
+        (f"/bin/cat '{SAYS / 'libvirt_is_down.log'}'; exit 1", "Failed to connect socket"),
+        (
+            "[ $1 = validate ] && exit 3; echo 'vagrant-libvirt (0.11.2, system)'",
+            "fails: checking the Vagrantfile failed",
+        ),
     ],
 )
 def test_vagrant_that_does_not_do(host: Path, does: str, evidence: str) -> None:
     program(host, "vagrant", does)
-    finding = checks.vagrant()
+    finding = trial.vagrant()
     assert finding.status == "fail"
     assert evidence in finding.evidence
 
 
 def test_vagrant_missing(host: Path) -> None:
     (host / "vagrant").unlink()
-    assert checks.vagrant().evidence == "Vagrant is not installed"
+    assert trial.vagrant().evidence == "Vagrant is missing"
 
 
 def test_vagrant_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +187,7 @@ def test_vagrant_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         raise subprocess.TimeoutExpired("vagrant", 60)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert "within 60 s" in checks.vagrant().evidence
+    assert "within 60 s" in trial.vagrant().evidence
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, evidence: str) -> Finding:
@@ -221,6 +245,9 @@ def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
         ("ensure_network", "network"),
         ("remove_network", "network"),
         ("networks", "subnet"),
+        ("make_disk", "machine"),
+        ("define", "machine"),
+        ("start", "machine"),
     ],
 )
 def test_what_libvirt_refuses(monkeypatch: pytest.MonkeyPatch, failing: str, name: str) -> None:
@@ -237,8 +264,51 @@ def test_a_network_that_failed_is_removed(monkeypatch: pytest.MonkeyPatch) -> No
     assert "remove_network" in fake.calls
 
 
+def test_a_machine_that_failed_leaves_nothing(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = connect_to(FakeHypervisor(failing=("start",)), monkeypatch)
+    doctor_module.examine()
+    assert fake.calls[-4:] == ["domains", "volumes", "networks", "remove_network"]
+    assert list((host / "home" / "data").glob(".doctor-*")) == []
+
+
+def test_without_a_network_no_machine_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = connect_to(FakeHypervisor(failing=("ensure_network",)), monkeypatch)
+    assert "machine" not in by_name(doctor_module.examine())
+    assert "define" not in fake.calls
+
+
+@pytest.mark.parametrize(
+    ("refusal", "fix"),
+    [
+        (
+            "Cannot access storage file '/var/a.img' (as uid:64055, gid:64055): Permission denied",
+            "namei -l /var/a.img",
+        ),
+        ("cannot set up guest memory 'pc.ram': Cannot allocate memory", "labgen stop"),
+        ("internal error: whatever", "/var/log/libvirt/qemu/domain.log"),
+    ],
+)
+def test_what_helps_a_machine_to_start(refusal: str, fix: str) -> None:
+    assert fix in remedies.start_machine(refusal, "domain")
+
+
+def test_a_home_that_cannot_be_written(host: Path, hypervisor: FakeHypervisor) -> None:
+    (host / "home").write_text("a file, so that not even root can write below")
+    findings = by_name(doctor_module.examine())
+    assert findings["files"].status == "fail"
+    assert "LABGEN_HOME" in findings["files"].fix
+    assert "machine" not in findings
+
+
+def test_a_box_that_cannot_be_built_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "missing_packages", lambda: ["mmdebstrap"])
+    finding = checks.box("debian13")
+    assert finding.status == "fail"
+    assert finding.fix.endswith(" mmdebstrap")
+
+
 def test_no_tun(host: Path, hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_TUN", host / "no-tun")
+    monkeypatch.setattr(trial, "_TUN", host / "no-tun")
     assert by_name(doctor_module.examine())["network"].status == "fail"
     assert "ensure_network" not in hypervisor.calls
 

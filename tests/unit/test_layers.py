@@ -33,7 +33,7 @@ LAYERS = [
     {"health"},
     {"profile"},
     {"clients"},
-    {"plan", "render", "domain", "handoff", "checks"},
+    {"plan", "render", "domain", "handoff", "checks", "trial"},
     {"doctor"},
     {"lab"},
     {"cli"},

@@ -1,0 +1,150 @@
+"""A lab of one machine, made for a moment as ``create`` would make it, and removed again.
+
+Nothing boots: the machine has empty disks and is started paused. Its name is hidden, and no lab can have it; what a
+killed labgen leaves of it, ``prune`` finds.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from labgen import accelerator, addresses, paths, registry, remedies, ssh, subnets
+from labgen import vagrant as program
+from labgen.checks import Finding
+from labgen.domain import docker_volume, domain_xml, root_volume
+from labgen.errors import HypervisorError, LabgenError
+from labgen.hypervisor import Hypervisor
+from labgen.model import Box, Lab
+from labgen.plan import plan
+from labgen.profile import Profile, dump, parse
+from labgen.progress import Progress
+from labgen.render import network_xml, render, write
+from labgen.turns import turn
+
+NAME = ".doctor"
+TURN_LIMIT = 60  # seconds that another trial may take
+_TUN = Path("/dev/net/tun")
+
+
+def profile() -> Profile:
+    """The smallest one; all else as profiles have it by default."""
+    return parse("name: doctor\nnodes: {manager: {role: manager}}\nresources: {memory: 512MiB}\n", "doctor").profile
+
+
+def vagrant() -> Finding:
+    """Whether Vagrant starts, has its libvirt provider and takes our Vagrantfile. Takes some seconds."""
+    try:
+        plugins = program.plugins()
+    except LabgenError as error:
+        missing = error.brief == program.MISSING
+        fix = remedies.install("vagrant", "vagrant-libvirt") if missing else "vagrant plugin list --debug"
+        return Finding("vagrant", "fail", _evidence(error), fix)
+    provider = next((each for each in plugins if each.startswith("vagrant-libvirt ")), None)
+    if provider is None:
+        return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", remedies.install("vagrant-libvirt"))
+    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"))
+    with tempfile.TemporaryDirectory(prefix="labgen-doctor-") as directory:
+        write(render(lab, Path(directory), dump(profile()), {}), Path(directory))
+        try:
+            program.validate(Path(directory))
+        except LabgenError as error:
+            fix = remedies.install("--reinstall", "vagrant", "vagrant-libvirt")
+            return Finding("vagrant", "fail", f"{provider} fails: {_evidence(error)}", fix)
+    own = paths.vagrant_home() / "Vagrantfile"
+    aside = f"; {own} is for other projects: labgen leaves it out, plain vagrant does not" if own.exists() else ""
+    return Finding("vagrant", "ok", f"{provider} takes a lab's Vagrantfile{aside}")
+
+
+def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
+    """The subnet that the next lab would get, its network, and a machine in it."""
+    lock = paths.lab_lock(NAME)
+    with turn(lock, TURN_LIMIT, "another doctor is at work", "Wait for it, or stop it.", progress):
+        _sweep(hypervisor)
+        try:
+            with registry.locked():  # no create chooses the same subnet meanwhile
+                choice, available = _chosen(hypervisor)
+                lab = _planned(choice.subnet)
+                found = _network(lab, hypervisor)
+        except LabgenError as error:
+            yield Finding(
+                "subnet", "fail", f"{error.brief}: {'; '.join(error.details.splitlines())}", error.resolution
+            )
+            return
+        machine: list[Finding] = []
+        try:
+            if found.status == "ok":
+                progress.step("starting a machine for a moment")
+                machine = [_machine(lab, hypervisor)]
+        finally:
+            refusal = _sweep(hypervisor)
+        note = f"; {choice.note}" if choice.note else ""
+        yield Finding("subnet", "ok", f"{choice.subnet} of {available} is free{note}")
+        yield found if found.status == "fail" or not refusal else Finding("network", "fail", refusal, "labgen prune")
+        yield from machine
+
+
+def _chosen(hypervisor: Hypervisor) -> tuple[subnets.Choice, str]:
+    available = subnets.pool()
+    uses = addresses.in_use(registry.load().subnets, hypervisor.networks())
+    return subnets.choose(None, uses, available), str(available)
+
+
+def _planned(subnet: str) -> Lab:
+    smallest = profile()
+    box = Box(smallest.box, f"labgen/{smallest.box}", "0")
+    kind = accelerator.probe().kind
+    return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=paths.owner())
+
+
+def _network(lab: Lab, hypervisor: Hypervisor) -> Finding:
+    """Whether networks can be made: a bridge, the rules for NAT, a DHCP server."""
+    if not _TUN.exists():
+        return Finding("network", "fail", f"there is no {_TUN}: machines get no interfaces", "sudo modprobe tun")
+    try:
+        hypervisor.ensure_network(lab.network.name, network_xml(lab))
+    except LabgenError as error:
+        fix = remedies.install("iptables", "dnsmasq-base", "iproute2")
+        return Finding("network", "fail", _evidence(error), fix)
+    return Finding("network", "ok", "a network with NAT and DHCP was made and removed")
+
+
+def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
+    """Whether machines start: QEMU as its own user reads their disks, and their consoles are written to a log."""
+    (node,) = lab.nodes
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"{NAME}-", dir=paths.data_home()) as name:
+            directory = Path(name)
+            directory.chmod(0o755)  # as a lab's
+            (directory / paths.LOGS).mkdir()
+            ssh.make_key(directory / paths.KEY, "labgen doctor")
+            key = (directory / f"{paths.KEY}.pub").read_text().strip()
+            for volume in (root_volume(node), docker_volume(node)):
+                hypervisor.pool.make_disk(volume, node.disk_gib)
+            hypervisor.define(domain_xml(lab, node, directory, key))
+            hypervisor.start(node.domain, paused=True)
+            hypervisor.remove_domain(node.domain)
+    except LabgenError as error:
+        return Finding("machine", "fail", _evidence(error), remedies.start_machine(_evidence(error), node.domain))
+    except OSError as error:
+        return Finding("machine", "fail", str(error), remedies.start_machine(str(error), node.domain))
+    return Finding("machine", "ok", f"one was started and removed ({lab.accelerator})")
+
+
+def _sweep(hypervisor: Hypervisor) -> str:
+    """Removes all that is there of a trial, this one or a killed one. :return: why it cannot; empty: it could."""
+    prefix = f"{paths.owner()}_{NAME}"
+    try:
+        for domain in hypervisor.domains(prefix):
+            hypervisor.remove_domain(domain.name)
+        for volume in hypervisor.pool.volumes(prefix):
+            hypervisor.pool.remove(volume)
+        if any(network.name == prefix for network in hypervisor.networks()):
+            hypervisor.remove_network(prefix)
+    except HypervisorError as error:
+        return _evidence(error)
+    return ""
+
+
+def _evidence(error: LabgenError) -> str:
+    """The first line of an error's details: the reason."""
+    return next(iter(error.details.splitlines()), error.brief)
