@@ -29,7 +29,7 @@ def device(*commands: str) -> Iterator[None]:
         subprocess.run(["ip", "link", "delete", "tun0"], check=True)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def as_it_was() -> Iterator[None]:
     labgen("doctor")  # makes the pool, if this is the first thing that ever ran
     before = on_host()
