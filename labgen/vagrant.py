@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import vagrant
 
 from labgen import paths, surroundings, turns
+from labgen.backtrace import reason
 from labgen.errors import HostError, HypervisorError
 from labgen.files import write_atomically
 
@@ -25,15 +25,6 @@ POLL = 0.2  # seconds between two looks at a vagrant that runs
 NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
 SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
 INDEX_LIMIT = 60  # seconds; Vagrant holds its index for much less than one
-MOST_SAID = 15  # lines of Vagrant's that an error repeats
-# A line of a backtrace. The first one of an error that Vagrant did not expect also holds what went wrong.
-_FRAME = re.compile(r"\s*(from )?\S+:\d+:in [`'][^']*'(: (?P<message>.*))?$")
-_STEP = re.compile(r"==> \S+: |    \S+: |Bringing machine |.*\r|\s*$")  # what Vagrant says while all is well
-_AROUND = re.compile(
-    r"An (unexpected )?error occurred wh(en|ile) executing |Any errors that occurred are shown below"
-    r"|('\S+' )?machine\. Please (handle this error|report this as a bug)"
-)
-_LIBVIRT = re.compile(r"Call to \w+ failed: (?P<reason>.*?)( \(Libvirt::\w+\))?$")
 
 
 class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
@@ -183,21 +174,6 @@ def know_machine(directory: Path, name: str, uuid: str) -> None:
 def forget_machine(directory: Path, name: str) -> None:
     """Removes Vagrant's record of one machine, which is then new to it."""
     shutil.rmtree(directory / ".vagrant" / "machines" / name, ignore_errors=True)
-
-
-def reason(said: str) -> str:
-    """Why Vagrant failed: what libvirt told it first, then its own words; not what it did before, nor where in it."""
-    told: list[str] = []
-    words: list[str] = []
-    for line in said.split("\n"):
-        frame = _FRAME.match(line)
-        text = (frame["message"] or "") if frame else line.rstrip()
-        if libvirt := _LIBVIRT.search(text):
-            told.append(libvirt["reason"])
-        elif not _STEP.match(text) and not _AROUND.match(text):
-            words.append(text)
-    lines = list(dict.fromkeys(told + words)) or said.strip().splitlines()[-MOST_SAID:]
-    return "\n".join(lines[:MOST_SAID])
 
 
 def environment() -> dict[str, str]:

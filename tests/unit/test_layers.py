@@ -25,6 +25,7 @@ LAYERS = [
         "disks",
         "hypervisor",
         "vagrant",
+        "backtrace",
         "boxes",
         "accelerator",
     },

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labgen import vagrant
+from labgen import backtrace, vagrant
 from labgen.errors import HypervisorError
 
 SAYS = Path(__file__).parent / "vagrant_says"
@@ -51,4 +51,4 @@ def test_a_ruby_of_these_days_quotes_otherwise() -> None:
         "/usr/lib/x.rb:7:in 'Libvirt::Domain#create': Call to virDomainCreateWithFlags failed: no memory"
         " (Libvirt::Error)\n\tfrom /usr/lib/x.rb:7:in 'Fog::Compute#vm_action'\n"
     )
-    assert vagrant.reason(said) == "no memory"
+    assert backtrace.reason(said) == "no memory"
