@@ -122,7 +122,6 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
                 hypervisor.pool.make_disk(volume, node.disk_gib)
             hypervisor.define(domain_xml(lab, node, directory, key))
             hypervisor.start(node.domain, paused=True)
-            hypervisor.remove_domain(node.domain)
     except LabgenError as error:
         return Finding("machine", "fail", _evidence(error), remedies.start_machine(_evidence(error), node.domain))
     except OSError as error:
@@ -132,14 +131,14 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
 
 def _sweep(hypervisor: Hypervisor) -> str:
     """Removes all that is there of a trial, this one or a killed one. :return: why it cannot; empty: it could."""
-    prefix = f"{paths.owner()}_{NAME}"
+    network = f"{paths.owner()}_{NAME}"
     try:
-        for domain in hypervisor.domains(prefix):
+        for domain in hypervisor.domains(f"{network}_"):
             hypervisor.remove_domain(domain.name)
-        for volume in hypervisor.pool.volumes(prefix):
+        for volume in hypervisor.pool.volumes(f"{network}_"):
             hypervisor.pool.remove(volume)
-        if any(network.name == prefix for network in hypervisor.networks()):
-            hypervisor.remove_network(prefix)
+        if any(each.name == network for each in hypervisor.networks()):
+            hypervisor.remove_network(network)
     except HypervisorError as error:
         return _evidence(error)
     return ""

@@ -15,9 +15,10 @@ from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
 from labgen.cli.doctor import doctor
-from labgen.errors import HostError, HypervisorError
+from labgen.errors import HostError, HypervisorError, LabgenError
 from labgen.hypervisor import LibvirtNetwork
 from labgen.profile import Profile, load
+from labgen.profile.naming import lab_name
 from labgen.progress import Silent
 
 GIB = 1 << 30
@@ -269,6 +270,11 @@ def test_a_machine_that_failed_leaves_nothing(host: Path, monkeypatch: pytest.Mo
     doctor_module.examine()
     assert fake.calls[-4:] == ["domains", "volumes", "networks", "remove_network"]
     assert list((host / "home" / "data").glob(".doctor-*")) == []
+
+
+def test_no_lab_can_have_the_name_of_doctors_own() -> None:
+    with pytest.raises(LabgenError):
+        lab_name(trial.NAME)
 
 
 def test_without_a_network_no_machine_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
