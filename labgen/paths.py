@@ -130,6 +130,11 @@ def boxes() -> Path:
     return cache_home() / "boxes"
 
 
+def box_log(name: str) -> Path:
+    """What mmdebstrap said when that box was last built, or was to be."""
+    return boxes() / f"{name}.log"
+
+
 def templates() -> Path:
     """Labs as they were before their clusters, to begin the next ones with: KEY/{template.json,NODE.root,...}."""
     return cache_home() / "templates"

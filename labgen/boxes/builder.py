@@ -5,17 +5,15 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
-from collections import deque
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from labgen import paths
-from labgen.boxes import recipe, store
+from labgen.boxes import mmdebstrap, recipe, store
 from labgen.boxes.recipe import Recipe
 from labgen.boxes.store import Box
 from labgen.errors import BoxError
@@ -123,63 +121,20 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
     own = {"LABGEN_DISK_BYTES": str(DISK_GIB * 2**30), "LABGEN_ROOT_UUID": ROOT_UUID}
     if os.geteuid() == 0:
         own["TMPDIR"] = str(scratch)
-    tail: deque[str] = deque(maxlen=20)
-    with subprocess.Popen(
-        mmdebstrap_command(wanted),
-        cwd=scratch,
-        env=environment(PROXIES, **own),
-        umask=0o022,  # of which the box's own directories are made
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout  # noqa: S101 - a pipe was asked for
-        try:
-            for line in process.stdout:
-                tail.append(line.rstrip())
-                if stage := _stage(line):
-                    progress.step(f"building box {wanted.name}: {stage}")
-        except BaseException:
-            process.terminate()  # mmdebstrap takes its mounts and its root with it
-            raise
-    if process.returncode:
+    log = paths.box_log(wanted.name)
+    status = mmdebstrap.run(
+        mmdebstrap.command(wanted),
+        scratch,
+        environment(PROXIES, **own),
+        log,
+        lambda stage: progress.step(f"building box {wanted.name}: {stage}"),
+    )
+    if status:
         raise BoxError(
             f"Building box '{wanted.name}' failed",
-            "\n".join(tail),
-            "If a download failed, try again: labgen box build " + wanted.name,
+            mmdebstrap.evidence(log.read_text(errors="replace"), wanted),
+            f"All that mmdebstrap said: {log}\nIf a download failed, try again: labgen box build {wanted.name}",
         )
-
-
-def mmdebstrap_command(wanted: Recipe) -> list[str]:
-    """The whole command line. Hooks go in as text, so that no path has to be readable in its namespace."""
-    hooks = [layer.hook for layer in wanted.layers if layer.hook]
-    return [
-        # A labgen that is killed takes the build with it.
-        *("setpriv", "--pdeathsig", "TERM"),
-        "mmdebstrap",
-        "--mode=root" if os.geteuid() == 0 else "--mode=unshare",
-        "--variant=minbase",
-        "--architectures=amd64",
-        "--include=" + ",".join(wanted.packages),
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        "--customize-hook=tar-in files.tar /",
-        *(f"--customize-hook={hook}" for hook in [*hooks, wanted.image_hook]),
-        "--customize-hook=copy-out /run/labgen/out .",
-        wanted.suite,
-        "/dev/null",
-    ]
-
-
-def _stage(line: str) -> str | None:
-    """What mmdebstrap is doing, from its line "I: running apt-get update..."."""
-    if not line.startswith("I: ") or "hook" in line:
-        return None
-    return line.removeprefix("I: ").strip().rstrip(".")
 
 
 def _pack_files(wanted: Recipe, target: Path) -> None:

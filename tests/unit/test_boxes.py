@@ -17,7 +17,7 @@ import pytest
 
 from labgen import boxes, paths, surroundings
 from labgen.boxes import builder as building
-from labgen.boxes import recipe, store
+from labgen.boxes import mmdebstrap, recipe, store
 from labgen.errors import BoxError
 from labgen.progress import Silent
 
@@ -89,7 +89,8 @@ def test_a_built_box_is_complete_and_found(host: Host) -> None:
     assert (box.cmdline, box.emulated) == ("root=UUID=1 rw quiet", "norandmaps")
     assert box.lock["docker"] == "26.1.5"
     assert box.lock["packages"]["btrfs-progs:amd64"] == "6.14-1"
-    assert any("running apt-get update" in step for step in notes.steps)
+    assert "building box debian13: fetching the package lists (1 of 7)" in notes.steps
+    assert not any("apt-get" in step for step in notes.steps)
     assert scratch_directories() == []
 
 
@@ -204,10 +205,43 @@ def test_a_failed_build_shows_the_evidence_and_leaves_nothing(host: Host) -> Non
     with pytest.raises(BoxError) as caught:
         boxes.build("debian13", Silent())
     assert caught.value.brief == "Building box 'debian13' failed"
-    assert "E: apt-get update failed" in caught.value.details
+    assert caught.value.details == "E: apt-get update failed"
     assert "labgen box build debian13" in caught.value.resolution
+    log = paths.box_log("debian13")
+    assert str(log) in caught.value.resolution
+    assert log.read_text() == "I: running apt-get update...\nE: apt-get update failed\n"
     assert scratch_directories() == []
     assert boxes.find("debian13") is None
+
+
+def test_a_failed_hook_shows_what_it_said_and_not_its_own_text(host: Host) -> None:
+    """mmdebstrap repeats a hook's text before it runs it, and again when it has failed."""
+    hook = recipe.load("debian13").image_hook
+    host.mmdebstrap(
+        f"hook = {hook!r}\n"
+        "print('I: running --customize-hook in shell: sh -c ' + hook)\n"
+        "print('mke2fs: No space left on device')\n"
+        "print('E: setup failed: E: command failed: ' + hook)\n"
+        "print('I: removing tempdir /tmp/x...')\n"
+        "print('E: mmdebstrap failed to run')\n"
+        "sys.exit(1)"
+    )
+    with pytest.raises(BoxError) as caught:
+        boxes.build("debian13", Silent())
+    assert caught.value.details.splitlines() == [
+        "mke2fs: No space left on device",
+        "E: setup failed: E: command failed: #!/bin/sh",
+        "E: mmdebstrap failed to run",
+    ]
+    assert "mke2fs -q" in paths.box_log("debian13").read_text()
+
+
+def test_all_stages_of_a_build_are_told_in_order(host: Host) -> None:
+    host.mmdebstrap("print(" + repr("\n".join(mmdebstrap.STAGES)) + ")")
+    notes = Notes()
+    boxes.build("debian13", notes)
+    told = [step for step in notes.steps if " of 7)" in step]
+    assert [step.rpartition("(")[2] for step in told] == [f"{number} of 7)" for number in (1, *range(1, 8))]
 
 
 def test_a_full_disk_is_explained(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +299,7 @@ def test_ctrl_c_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
 
     class Impatient(Silent):
         def step(self, text: str, node: str | None = None) -> None:
-            if "apt-get update" in text:
+            if "package lists" in text:
                 raise KeyboardInterrupt
 
     started = time.monotonic()
@@ -321,13 +355,18 @@ def test_remove_takes_one_version_or_all(host: Host) -> None:
 
 
 def test_the_command_line_has_the_packages_the_layers_and_the_disk(host: Host) -> None:
-    command = building.mmdebstrap_command(recipe.load("debian12"))
+    command = mmdebstrap.command(recipe.load("debian12"))
     hooks = [part.removeprefix("--customize-hook=") for part in command if part.startswith("--customize-hook=")]
     assert command[-2:] == ["bookworm", "/dev/null"]
     assert hooks[0] == "tar-in files.tar /"
     assert hooks[-1] == "copy-out /run/labgen/out ."
     assert hooks[-2] == (paths.box_recipes() / "image.sh").read_text()
-    assert [hook.splitlines()[0] for hook in hooks[1:-1]] == ["#!/bin/sh"] * 3
+    assert [hook.splitlines()[0] for hook in hooks[1:-1]] == [
+        "#!/bin/sh",
+        "#!/bin/sh",
+        "echo 'labgen: image'",
+        "#!/bin/sh",
+    ]
     include = next(part for part in command if part.startswith("--include=")).removeprefix("--include=").split(",")
     assert {"docker.io", "btrfs-progs", "tiny-initramfs"} <= set(include)
     assert "docker-cli" not in include
