@@ -119,7 +119,7 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
             ssh.make_key(directory / paths.KEY, "labgen doctor")
             key = (directory / f"{paths.KEY}.pub").read_text().strip()
             for volume in (root_volume(node), docker_volume(node)):
-                hypervisor.pool.make_disk(volume, node.disk_gib)
+                hypervisor.pool.create(volume, node.disk_gib)
             hypervisor.define(domain_xml(lab, node, directory, key))
             hypervisor.start(node.domain, paused=True)
     except LabgenError as error:

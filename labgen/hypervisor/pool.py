@@ -41,15 +41,6 @@ class Pool:
                 pool.storageVolLookupByName("labgen-probe").delete()
             pool.createXML(xml).delete()
 
-    def make_disk(self, name: str, gib: int) -> None:
-        """Makes a volume as a machine's disk is one, without content."""
-        volume = ElementTree.Element("volume")
-        ElementTree.SubElement(volume, "name").text = name
-        ElementTree.SubElement(volume, "capacity", unit="GiB").text = str(gib)
-        ElementTree.SubElement(ElementTree.SubElement(volume, "target"), "format", type="qcow2")
-        with explained(f"making the volume {name}"):
-            self._opened().createXML(ElementTree.tostring(volume, encoding="unicode"))
-
     def volumes(self, prefix: str) -> list[str]:
         """The names of the pool's volumes that start so."""
         with explained(f"listing the volumes of {POOL}"):

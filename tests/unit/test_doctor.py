@@ -246,7 +246,7 @@ def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
         ("ensure_network", "network"),
         ("remove_network", "network"),
         ("networks", "subnet"),
-        ("make_disk", "machine"),
+        ("create", "machine"),
         ("define", "machine"),
         ("start", "machine"),
     ],
