@@ -18,4 +18,5 @@ printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root
 printf 'UUID=%s / ext4 errors=remount-ro 0 1\n' "$LABGEN_ROOT_UUID" >"$root/etc/fstab"
 
 chroot "$root" systemctl --quiet enable \
-    systemd-networkd.service labgen-early.service labgen-hostkey.service labgen-new-owner.service docker.service
+    systemd-networkd.service labgen-early.service labgen-hostkey.service labgen-new-owner.service labgen-clock.timer \
+    docker.service

@@ -70,6 +70,11 @@ def confirm(question: str) -> None:
         raise click.exceptions.Exit(Interrupted.exit_code)
 
 
+def counted(number: int, noun: str) -> str:
+    """:param noun: in the singular, of a plural in -s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def printable(text: str) -> str:
     """What machines and strangers' files say must not steer the terminal: control characters are written out."""
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)

@@ -156,7 +156,8 @@ def _print_preview(preview: "Preview") -> None:
 
 
 def _print_lab(lab: "Lab") -> None:
-    click.echo(f"{lab.name} is running: {len(lab.nodes)} nodes, Docker on {lab.storage_driver}, {lab.orchestrator}\n")
+    nodes = console.counted(len(lab.nodes), "node")
+    click.echo(f"{lab.name} is running: {nodes}, Docker on {lab.storage_driver}, {lab.orchestrator}\n")
     _print_nodes(lab)
     click.echo(f"\nEnter it:  labgen ssh {lab.name} {lab.nodes[0].name}")
     click.echo(f"Remove it: labgen destroy {lab.name}")

@@ -92,7 +92,8 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
     if imported.without_memory:
         console.note(f"Its machines cannot go on with their memory here: {imported.without_memory}.")
         console.note("They will boot from their disks.")
-    click.echo(f"{lab.name} is here: {len(lab.nodes)} nodes, box {lab.box.name} {lab.box.version}")
+    nodes = console.counted(len(lab.nodes), "node")
+    click.echo(f"{lab.name} is here: {nodes}, box {lab.box.name} {lab.box.version}")
     click.echo(f"Boot it: labgen start {lab.name}")
 
 

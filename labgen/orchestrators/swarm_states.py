@@ -119,8 +119,10 @@ def _way_with_certificates(lab: Lab, broken: Collection[Node]) -> str:
         "wait half a minute, and let labgen set the clock right:\n"
         f"labgen exec {lab.name} --node {first} -- sudo openssl x509 -noout -dates -in "
         "/var/lib/docker/swarm/certificates/swarm-node.crt\n"
-        f"labgen exec {lab.name} -- sudo sh -c 'date --set DATE && systemctl restart docker'\n"
-        f"labgen start {lab.name}"
+        f"labgen exec {lab.name} -- sudo sh -c "
+        "'systemctl stop labgen-clock.timer; date --set DATE && systemctl restart docker'\n"
+        f"labgen start {lab.name}\n"
+        f"labgen exec {lab.name} -- sudo systemctl start labgen-clock.timer"
     )
 
 

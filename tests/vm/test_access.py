@@ -5,11 +5,30 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.vm.conftest import LABGEN, NODES, eventually, labgen, node_output
+import pytest
 
+from tests.vm.conftest import LABGEN, NODES, eventually, labgen, names, node_output, virsh
+
+MANY_KEYS = 8  # OpenSSH's server lets a client try six
+LOST_LIMIT = 300  # seconds; labgen gives a machine up after 60 without an answer
 RUNS = "pgrep -cfx 'sleep 4321' || true"
+
+
+@pytest.fixture
+def crowded_agent(tmp_path: Path) -> Iterator[str]:
+    """The socket of an ssh-agent that offers more keys than a server lets anyone try."""
+    socket = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        eventually("the agent listens", socket.exists)
+        for number in range(MANY_KEYS):
+            key = tmp_path / f"key{number}"
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+            subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
+        yield str(socket)
+        agent.terminate()
 
 
 def test_input_goes_to_every_node_and_a_reader_may_leave(lab: str) -> None:
@@ -44,7 +63,27 @@ def test_a_process_left_in_the_background_does_not_hold_exec_up(lab: str) -> Non
     node_output(lab, "worker1", "pkill", "-fx", "sleep 4321")
 
 
-def test_ssh_takes_a_command_and_options_and_so_does_plain_ssh(lab: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_machine_that_is_lost_while_a_command_runs_is_named(lab: str) -> None:
+    domain = next(name for name in names("list") if name.endswith(f"_{lab}_worker1"))
+    command = [*LABGEN, "exec", lab, "--node", "worker1", "--", "sleep", "4321"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        eventually("it runs", lambda: node_output(lab, "worker1", "sh", "-c", RUNS) == "1")
+        virsh("suspend", domain)
+        try:
+            _, errors = running.communicate(timeout=LOST_LIMIT)
+        finally:
+            virsh("resume", domain)
+    assert running.returncode == 50
+    assert "worker1" in errors
+    node_output(lab, "worker1", "pkill", "-fx", "sleep 4321")
+    labgen("start", lab)
+
+
+def test_ssh_takes_a_command_and_options_and_so_does_plain_ssh(
+    lab: str, tmp_path: Path, crowded_agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", crowded_agent)
     assert labgen("ssh", lab, "--", "hostname").stdout == "manager1\n"
     assert labgen("ssh", lab, "-o", "ConnectTimeout=60", "worker1", "--", "hostname").stdout == "worker1\n"
     config = tmp_path / "config"
@@ -55,13 +94,13 @@ def test_ssh_takes_a_command_and_options_and_so_does_plain_ssh(lab: str, tmp_pat
     assert plain.stdout == "worker2\n"
 
 
-def test_the_documented_use_of_ansible(lab: str, tmp_path: Path) -> None:
+def test_the_documented_use_of_ansible(lab: str, tmp_path: Path, crowded_agent: str) -> None:
     hosts = tmp_path / "hosts.ini"
     hosts.write_text(labgen("inventory", lab).stdout)
     ansible = Path(sys.executable).with_name("ansible")
     done = subprocess.run(
         [ansible, "-i", hosts, "all", "-m", "ping"],
-        env={**os.environ, "HOME": str(tmp_path), "ANSIBLE_TIMEOUT": "60"},
+        env={**os.environ, "HOME": str(tmp_path), "ANSIBLE_TIMEOUT": "60", "SSH_AUTH_SOCK": crowded_agent},
         capture_output=True,
         text=True,
         check=False,
