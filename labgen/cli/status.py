@@ -61,7 +61,7 @@ def status(context: click.Context, lab: str, check: bool, form: str) -> None:
     if check:
         from labgen.lab import health
 
-        findings = health.check(found.journal.lab, found.states)
+        findings = health.check(found.journal.lab, found.states, found.cut_off)
     content = found.to_json()
     if check:
         content["health"] = [asdict(finding) for finding in findings]
@@ -85,6 +85,8 @@ def _print_status(found: "Status") -> None:
         row["driver"] = row["storage_driver"]
         row["docker"] = row["engine_version"]
     emit(rows, "table", ["name", "role", "address", "state", "driver", "docker", "swarm"])
+    if found.cut_off:
+        note(f"\nwithout their network: {', '.join(found.cut_off)}. labgen start {content['lab']} reconnects them")
     if found.journal.failure:
         click.echo(f"\nlast failure: {found.journal.failure}", err=True)
 

@@ -15,6 +15,7 @@ import libvirt_qemu
 
 from labgen.errors import HostError, HypervisorError
 from labgen.hypervisor import heartbeat
+from labgen.hypervisor.cards import Cards
 from labgen.hypervisor.explained import explained
 from labgen.hypervisor.overlays import Overlays
 from labgen.hypervisor.pool import Pool
@@ -74,6 +75,7 @@ class Hypervisor:
         self._connection = connection
         self.pool = Pool(connection)
         self.overlays = Overlays(connection, self.pool)
+        self.cards = Cards(connection)
 
     @classmethod
     def connect(cls, limit: float = CONNECT_LIMIT) -> Self:

@@ -37,17 +37,24 @@ def entered(connect: Mapping[str, Callable[[], ssh.Connection]]) -> Iterator[dic
         yield on_each(connect, lambda make: stack.enter_context(make()))
 
 
+def cut_off_evidence(lab: Lab) -> str:
+    return f"its network card is in no bridge, as after a stop of the libvirt network {lab.network.name}"
+
+
 def why_off(lab: Lab, node: Node) -> GuestError | None:
-    """What libvirt knows of a node that cannot be entered; None if its machine runs.
+    """What libvirt knows of a node that cannot be entered; None if its machine runs and is connected.
 
     :raises HostError: libvirt does not answer.
     """
     with Hypervisor.connect() as hypervisor:
         states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+        cut_off = hypervisor.cards.cut_off(lab.prefix, lab.network)
     now = states.get(node.domain)
+    start = f"labgen start {lab.name}"
+    if now == "running" and node.domain in cut_off:
+        return GuestError(f"{node.name} of {lab.name!r} runs without its network", cut_off_evidence(lab), start)
     if now == "running":
         return None
-    start = f"labgen start {lab.name}"
     if now is None:
         return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt knows no {node.domain}", start)
     if now == "suspended" and state.is_locked(lab.name):

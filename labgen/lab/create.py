@@ -18,7 +18,7 @@ from labgen.parallel import on_each
 from labgen.plan import HOSTS
 from labgen.profile import Loaded, parse
 from labgen.progress import Progress
-from labgen.render import network_xml, vagrantfile, write
+from labgen.render import vagrantfile, write
 from labgen.state import Journal, NodeFacts, Origin
 
 
@@ -96,7 +96,7 @@ def _run(
     """From files on disk to a checked cluster; what is there already is only looked at."""
     lab = journal.lab
     hypervisor.pool.ensure()
-    hypervisor.ensure_network(lab.network.name, network_xml(lab))
+    reconnected = machines.connect(lab, hypervisor, progress)
     if journal.complete:
         parts.require_whole(lab, hypervisor)
         parts.rewrite_records(lab, hypervisor, progress)
@@ -135,7 +135,7 @@ def _run(
         if journal.complete:
             health.tell(lab, connections, progress)
     journal = _saved(replace(journal.reached("verified"), facts=preparation.facts, rebuilding=frozenset()))
-    done = (started, new, behind, preparation.provisioned)
+    done = (reconnected, started, new, behind, preparation.provisioned)
     return Outcome(journal, changed or arrived or mended or any(done))
 
 

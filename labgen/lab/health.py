@@ -1,12 +1,12 @@
 """A lab's machines against the list of checks: shown by ``status --check``, mended where it is safe by ``start``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from labgen import ssh
 from labgen.errors import LabgenError
 from labgen.health import CHECKS, CLOCK, Check, Finding, examine
 from labgen.lab import clocks
-from labgen.lab.access import target
+from labgen.lab.access import cut_off_evidence, target
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -14,15 +14,17 @@ from labgen.progress import Progress
 LOGIN_LIMIT = 30  # seconds for each stage of a login to a machine that is up
 
 
-def check(lab: Lab, states: Mapping[str, str]) -> list[Finding]:
+def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list[Finding]:
     """Every check on every node, in the nodes' order; changes nothing.
 
-    :param states: of the machines, by node name.
+    :param states: of the machines, by node name. :param cut_off: the nodes that run without their network.
     """
 
     def look(node: Node) -> list[Finding]:
         if states[node.name] != "running":
             return [_machine(lab, node, f"it is {states[node.name]}")]
+        if node.name in cut_off:
+            return [_machine(lab, node, cut_off_evidence(lab))]
         try:
             with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
                 return examine(lab, node, connection, CHECKS)

@@ -12,6 +12,7 @@ from labgen.lab import access
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.render import network_xml
 from labgen.turns import turn
 
 # Seconds until a machine lets us in. The machines of a lab share the host's processors: each slows the others.
@@ -85,6 +86,28 @@ def remove(hypervisor: Hypervisor, domain: str) -> None:
     for volume in hypervisor.pool.volumes(domain):
         if volume.removeprefix(domain)[0] in ".-":
             hypervisor.pool.remove(volume)
+
+
+def connect(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> list[Node]:
+    """Sees that the lab's network is there, and that the machines that run are in it.
+
+    :return: those that were not, as after somebody has stopped the network.
+    :raises HypervisorError: the network cannot be started, or a machine not be put into it.
+    """
+    hypervisor.ensure_network(lab.network.name, network_xml(lab))
+    cut_off = hypervisor.cards.cut_off(lab.prefix, lab.network)
+    nodes = [node for node in lab.nodes if node.domain in cut_off]
+    for node in nodes:
+        try:
+            hypervisor.cards.reconnect(node.domain, lab.network)
+        except HypervisorError as error:
+            raise HypervisorError(
+                f"{node.name} runs without its network, and cannot be reconnected",
+                error.details,
+                f"A machine that starts is connected: labgen stop {lab.name}; labgen start {lab.name}",
+            ) from error
+        progress.note(f"reconnected {node.name} to its network")
+    return nodes
 
 
 def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, DomainState]:

@@ -1,6 +1,6 @@
 """``status`` and ``list``: what the host and the cluster say at this moment."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,12 +20,16 @@ UNKNOWN = Membership("unknown")
 
 @dataclass(frozen=True)
 class Status:
-    """A lab as it is now; ``members`` and ``states`` are by node name."""
+    """A lab as it is now; ``members`` and ``states`` are by node name.
+
+    :param cut_off: the nodes that run without their network.
+    """
 
     journal: Journal
     state: LabState
     states: Mapping[str, str]
     members: Mapping[str, Membership]
+    cut_off: Collection[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The stable form that scripts read; see docs/labs.md."""
@@ -61,9 +65,12 @@ def status(name: str) -> Status:
     lab = journal.lab
     with Hypervisor.connect() as hypervisor:
         domains = {domain.name: domain for domain in hypervisor.domains(lab.prefix)}
+        without = hypervisor.cards.cut_off(lab.prefix, lab.network)
     states = _node_states(journal, domains)
-    members = _members(lab, states) if journal.complete else {}
-    return Status(journal, _lab_state(journal, states), states, members)
+    cut_off = [node.name for node in lab.nodes if node.domain in without]
+    reachable = [node for node in lab.managers if states[node.name] == "running" and node.name not in cut_off]
+    members = _members(lab, reachable) if journal.complete else {}
+    return Status(journal, _lab_state(journal, states), states, members, cut_off)
 
 
 def listing() -> list[dict[str, object]]:
@@ -117,14 +124,12 @@ def _lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
     return "stopped"
 
 
-def _members(lab: Lab, states: Mapping[str, str]) -> dict[str, Membership]:
+def _members(lab: Lab, managers: Sequence[Node]) -> dict[str, Membership]:
     """What the first manager that answers says of the cluster; nothing if none does."""
     from labgen import ssh  # noqa: PLC0415
     from labgen.lab.access import target  # noqa: PLC0415
 
-    for manager in lab.managers:
-        if states[manager.name] != "running":
-            continue
+    for manager in managers:
         try:
             with ssh.Connection.open(target(lab, manager), ANSWER_LIMIT) as connection:
                 return ORCHESTRATORS[lab.orchestrator].members(lab, connection)

@@ -28,7 +28,8 @@ from tests.unit.examined import answer, well
 URI = "test:///default"
 DOMAIN = """<domain type='test'><name>{name}</name><description>{identity}</description>
 <memory unit='MiB'>64</memory><os><type>hvm</type></os>
-<devices><interface type='network'><mac address='{mac}'/><source network='default'/></interface></devices></domain>"""
+<devices><interface type='network'><mac address='{mac}'/><source network='{network}'/>
+<target dev='{tap}'/></interface></devices></domain>"""
 VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 
 
@@ -160,7 +161,9 @@ class Host:
                 continue
             if number == self.boots:
                 raise HypervisorError("booting the machines failed", "Vagrant's last words")
-            domain = self.libvirt.defineXML(DOMAIN.format(name=node.domain, identity=lab.identity, mac=node.mac))
+            about = {"name": node.domain, "identity": lab.identity, "mac": node.mac}
+            about |= {"network": lab.network.name, "tap": f"tap-{node.name}"}
+            domain = self.libvirt.defineXML(DOMAIN.format(**about))
             pool = self.libvirt.storagePoolLookupByName("labgen")
             for disk in (".img", "-vdb.qcow2"):
                 pool.createXML(VOLUME.format(name=node.domain + disk))

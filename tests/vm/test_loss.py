@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def test_vagrants_records_are_written_again(kept: str) -> None:
     assert what_the_user_has() == ["mine", "mine"]
     record = directory / ".vagrant" / "machines" / "manager1" / "libvirt" / "id"
     assert record.read_text() == virsh("domuuid", domain()).strip()
+
+
+def test_a_network_that_was_stopped_under_the_machine_is_started_and_the_machine_put_into_it(kept: str) -> None:
+    boot = node_output(kept, "manager1", "cat", "/proc/sys/kernel/random/boot_id")
+    card = virsh("domiflist", domain()).splitlines()[2].split()
+    virsh("net-destroy", card[2])
+    began = time.monotonic()
+    found = labgen("status", kept, "--check", check=False)
+    assert time.monotonic() - began < 60
+    assert found.status == 50
+    assert f"without their network: manager1. labgen start {kept} reconnects them" in found.stderr
+    entered = labgen("exec", kept, "--", "true", check=False)
+    assert entered.status == 50
+    assert "runs without its network" in entered.stderr
+    assert "reconnected manager1 to its network" in labgen("start", kept).stderr
+    assert node_output(kept, "manager1", "cat", "/proc/sys/kernel/random/boot_id") == boot
+    assert what_the_user_has() == ["mine", "mine"]
+    assert virsh("domiflist", domain()).splitlines()[2].split() == card
+    assert "nothing to do" in labgen("start", kept).stdout
 
 
 def test_a_locked_swarm_is_not_replaced(kept: str) -> None:

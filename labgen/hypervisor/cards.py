@@ -1,0 +1,73 @@
+"""Network cards without a bridge: what remains of them when a network is stopped under machines that run.
+
+libvirt starts the network again, but connects nothing to it. It does connect a card whose definition names another
+kind of connection, even to the same bridge; so a card is moved from the network to its bridge, and back.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import libvirt
+
+from labgen.hypervisor.explained import explained
+from labgen.model import Network
+
+INTERFACES = Path("/sys/class/net")
+
+
+class Cards:
+    """Every method raises HypervisorError when libvirt refuses."""
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self._connection = connection
+
+    def cut_off(self, prefix: str, network: Network) -> set[str]:
+        """The domains whose names start so, and that run with a card in the network that is in no bridge."""
+        with explained("looking at the network cards"):
+            return {
+                each.name()
+                for each in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+                if each.name().startswith(prefix) and _without_bridge(each, network)
+            }
+
+    def reconnect(self, name: str, network: Network) -> None:
+        """Puts a running machine's cards into their network again, which has to be active; it notices nothing."""
+        with explained(f"connecting {name} to the network {network.name}"):
+            domain = self._connection.lookupByName(name)
+            for card in _without_bridge(domain, network):
+                for step in way_back(card, network):
+                    domain.updateDeviceFlags(step, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def way_back(card: ElementTree.Element, network: Network) -> list[str]:
+    """What a card has to become, one after the other, to be in its network again (XML). Pure.
+
+    Between the two it is connected already: nothing is lost if nobody comes to the second.
+    """
+    in_bridge, in_network = _moved(card, "bridge", network.bridge), _moved(card, "network", network.name)
+    return [in_network] if card.get("type") == "bridge" else [in_bridge, in_network]
+
+
+def _moved(card: ElementTree.Element, kind: str, name: str) -> str:
+    changed = ElementTree.fromstring(ElementTree.tostring(card))  # noqa: S314 - a copy
+    changed.set("type", kind)
+    for source in changed.findall("source"):
+        source.attrib.clear()
+        source.set(kind, name)
+    return ElementTree.tostring(changed, encoding="unicode")
+
+
+def _without_bridge(domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
+    found = ElementTree.fromstring(domain.XMLDesc()).iter("interface")  # noqa: S314 - libvirt's own
+    return [card for card in found if _is_in(card, network) and _has_lost_its_bridge(card)]
+
+
+def _is_in(card: ElementTree.Element, network: Network) -> bool:
+    source = card.find("source")
+    return source is not None and (source.get("network") == network.name or source.get("bridge") == network.bridge)
+
+
+def _has_lost_its_bridge(card: ElementTree.Element) -> bool:
+    target = card.find("target")
+    tap = INTERFACES / (target.get("dev", "") if target is not None else "")
+    return tap != INTERFACES and tap.exists() and not (tap / "master").exists()
