@@ -9,6 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
+from labgen.errors import HostError
+
 PACKAGE = Path(__file__).parent
 CHECKOUT = PACKAGE.parent
 
@@ -41,21 +43,50 @@ def handoff_script() -> Path:
     return _asset("handoff/up", "scripts/handoff/up")
 
 
+# What cannot be in the path of a home, because others read it in their way: OpenSSH puts a variable in the place of
+# ${NAME} and Ansible evaluates what is in the braces of Jinja, neither to be prevented; Vagrant takes the path of a
+# box for a URL that it quotes only half, and a backslash for a slash; apt takes no double quote.
+_IMPOSSIBLE = ("${", "{{", "{%", "{#", "?", "[", "]", "\\", '"')
+
+
 def _home() -> Path | None:
     home = os.environ.get("LABGEN_HOME")
-    return Path(home).expanduser().resolve() if home else None
+    return _of_user(home).resolve() if home else None
+
+
+def _of_user(path: str) -> Path:
+    """:raises HostError: it begins with the home of a user who is not known."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise HostError(f"there is no directory {path}", str(error), "Set LABGEN_HOME to one.") from error
+
+
+def _usable(home: Path) -> Path:
+    """:raises HostError: not everybody who has to could be told where it is."""
+    path = str(home)
+    found = [each for each in _IMPOSSIBLE if each in path]
+    found += [ascii(each)[1:-1] for each in path if not each.isprintable()]
+    if found:
+        evidence = f"{path}: Vagrant, OpenSSH, Ansible or apt cannot be told of a path with {' or '.join(found)}"
+        raise HostError("labgen cannot work in this directory", evidence, "Set LABGEN_HOME to another one.")
+    return home
 
 
 def data_home() -> Path:
-    """Labs and the registry: what a user would miss."""
+    """Labs and the registry: what a user would miss. :raises HostError: its path is impossible."""
+    return _usable(_data_home().resolve())
+
+
+def _data_home() -> Path:
     home = _home()
     return home / "data" if home else Path(platformdirs.user_data_dir("labgen"))
 
 
 def cache_home() -> Path:
-    """Boxes: what labgen can make again."""
+    """Boxes: what labgen can make again. :raises HostError: its path is impossible."""
     home = _home()
-    return home / "cache" if home else Path(platformdirs.user_cache_dir("labgen"))
+    return _usable(home / "cache" if home else Path(platformdirs.user_cache_dir("labgen")).resolve())
 
 
 def vagrant_home() -> Path:
@@ -64,9 +95,9 @@ def vagrant_home() -> Path:
     The user's own by default, so that plain ``vagrant`` works in a lab's directory.
     """
     if given := os.environ.get("VAGRANT_HOME"):
-        return Path(given).expanduser().resolve()
+        return _of_user(given).resolve()
     home = _home()
-    return home / "vagrant" if home else Path.home() / ".vagrant.d"
+    return home / "vagrant" if home else _of_user("~/.vagrant.d")
 
 
 def vagrant_view() -> Path:
@@ -79,7 +110,16 @@ def owner() -> str:
 
     It keeps the labs of two users, or of two ``LABGEN_HOME``, apart on one host.
     """
-    digest = hashlib.sha256(str(data_home()).encode()).hexdigest()
+    return _owner_of(data_home())
+
+
+def former_owner() -> str:
+    """The same as labgen 0.1 had it, for which a home that is reached through a link was another one."""
+    return _owner_of(_data_home())
+
+
+def _owner_of(home: Path) -> str:
+    digest = hashlib.sha256(str(home).encode()).hexdigest()
     return f"labgen-{digest[:6]}"
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from labgen.cli import complete
+from labgen.cli import complete, encoding
 from labgen.cli.console import explained, fail
 from labgen.cli.group import Group
 from labgen.errors import Interrupted, LabgenError
@@ -96,6 +96,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The program: runs a command, and turns every expected failure into its sentence and exit code."""
+    encoding.settle()
     if complete.VARIABLE in os.environ:
         complete.answer(cli)
     signal.signal(signal.SIGTERM, _interrupt)

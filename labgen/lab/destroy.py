@@ -29,9 +29,8 @@ def is_there(name: str) -> bool:
     """Whether there is anything of a lab of that name: its directory, its subnet, or machines and disks."""
     if name in state.names() or name in registry.load().subnets:
         return True
-    prefix = f"{paths.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:
-        return bool(hypervisor.domains(prefix) or hypervisor.pool.volumes(prefix))
+        return any(hypervisor.domains(each) or hypervisor.pool.volumes(each) for each in _prefixes(name).values())
 
 
 def destroy_locked(name: str) -> None:
@@ -42,16 +41,21 @@ def destroy_locked(name: str) -> None:
 
 def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
-    prefix = f"{paths.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:
-        sweep(hypervisor, prefix)
-        _require_gone(name, prefix, hypervisor)
+        for owner, prefix in _prefixes(name).items():
+            sweep(hypervisor, prefix)
+            _require_gone(name, owner, prefix, hypervisor)
     remove_files(name)
 
 
-def _require_gone(name: str, prefix: str, hypervisor: Hypervisor) -> None:
+def _prefixes(name: str) -> dict[str, str]:
+    """What everything of a lab starts with in libvirt, by owner."""
+    return {owner: f"{owner}_{name}_" for owner in (paths.owner(), paths.former_owner())}
+
+
+def _require_gone(name: str, owner: str, prefix: str, hypervisor: Hypervisor) -> None:
     """By the lab's identity too: a machine that somebody renamed is still the lab's."""
-    identity = identity_of(name, paths.owner())
+    identity = identity_of(name, owner)
     left = {
         "machine": [
             each.name for each in hypervisor.domains("") if each.name.startswith(prefix) or each.identity == identity

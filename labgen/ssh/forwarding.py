@@ -1,6 +1,7 @@
 """Unix sockets in a machine, reached through a connection to it."""
 
 import contextlib
+import os
 import socket
 import tempfile
 import threading
@@ -14,13 +15,15 @@ import paramiko
 def local_socket(open_stream: Callable[[], paramiko.Channel]) -> Iterator[Path]:
     """A local socket, each connection to which becomes a new stream, for as long as the context lasts.
 
-    It lies in a directory that only its owner can enter.
+    It lies in a directory that only its owner can enter, and is named by this process's descriptor of that: a
+    socket's name has at most 107 bytes, and Docker's SDK takes it for part of a URL, whatever TMPDIR is called.
     """
     with (
         tempfile.TemporaryDirectory(prefix="labgen-") as directory,
+        _opened(directory) as descriptor,
         socket.socket(socket.AF_UNIX) as listener,
     ):
-        path = Path(directory) / "socket"
+        path = Path(f"/proc/self/fd/{descriptor}/socket")
         listener.bind(str(path))
         listener.listen()
         acceptor = threading.Thread(target=_accept, args=(listener, open_stream), daemon=True)
@@ -32,6 +35,15 @@ def local_socket(open_stream: Callable[[], paramiko.Channel]) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             acceptor.join(5)
+
+
+@contextlib.contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _accept(listener: socket.socket, open_stream: Callable[[], paramiko.Channel]) -> None:

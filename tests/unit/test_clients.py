@@ -1,0 +1,56 @@
+"""What OpenSSH and Ansible are told of a lab, read by themselves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labgen import clients, paths
+from tests.unit.labs import planned
+
+LAB = planned(reference="single-node")
+# Of each character that means something to a shell, to OpenSSH, to INI files or to Ansible, and may be in a path.
+ODD = ["it's a home ä", "a#b #c", "%h%%d", "$HOME $$", "a;b|c", "`id`", "a&b <c>", "~*!", " =,:@^+ ", "{} }}", "𝄞"]
+
+
+def as_openssh_reads(*arguments: str | Path) -> dict[str, str]:
+    """The settings by name, with tokens where OpenSSH has not put anything in their place yet."""
+    command = ["ssh", *arguments, "-G"]
+    said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    return dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_openssh_finds_the_files_in_any_home(name: str, tmp_path: Path) -> None:
+    directory = tmp_path / name / "labs" / "lab"
+    config = tmp_path / "config"
+    config.write_text(clients.ssh_config(LAB, directory))
+    options = [
+        part for each in clients.ssh_options(LAB.nodes[0], directory).items() for part in ("-o", "=".join(each))
+    ]
+    for read in (
+        as_openssh_reads("-F", config, "manager1.lab"),
+        as_openssh_reads("-F", "none", *options, "manager1"),
+    ):
+        assert read["identityfile"].replace("%%", "%") == str(directory / paths.KEY)
+        assert read["userknownhostsfile"].replace("%%", "%") == str(directory / paths.KNOWN_HOSTS).replace("%%", "%")
+
+
+def test_ansible_hands_the_files_on_from_any_home(tmp_path: Path) -> None:
+    """A stand-in for ssh writes down what it is told; the real one is in tests/vm."""
+    directory = tmp_path.joinpath(*ODD) / "labs" / "lab"
+    inventory, told, ssh = tmp_path / "hosts.ini", tmp_path / "told", tmp_path / "ssh"
+    inventory.write_text(clients.inventory(LAB, directory))
+    ssh.write_text(f"#!/bin/sh\nfor each; do printf '%s\\n' \"$each\"; done >>'{told}'\nexit 255\n")
+    ssh.chmod(0o755)
+    subprocess.run(
+        [Path(sys.executable).with_name("ansible"), "-i", inventory, "all", "-m", "raw", "-a", "true"],
+        env={**os.environ, "HOME": str(tmp_path), "ANSIBLE_SSH_EXECUTABLE": str(ssh), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        check=False,
+    )
+    options = clients.ssh_options(LAB.nodes[0], directory)
+    wanted = {f"{name}={options[name]}" for name in ("IdentityFile", "UserKnownHostsFile")}
+    assert wanted <= set(told.read_text().splitlines())
