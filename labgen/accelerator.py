@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labgen import model, paths
+from labgen.files import read_json
 from labgen.progress import Progress, Silent
 from labgen.surroundings import environment
 
@@ -112,7 +113,7 @@ def _memory() -> Path:
 def _recall() -> Accelerator | None:
     """The verdict of an earlier probe since the host was booted."""
     try:
-        content = json.loads(_memory().read_text())
+        content = read_json(_memory())
         if content.pop("boot") != _BOOT_ID.read_text().strip():
             return None
         return Accelerator(**content)

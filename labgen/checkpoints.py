@@ -11,7 +11,7 @@ from typing import Literal
 
 from labgen import paths
 from labgen.errors import LabgenError, UsageError
-from labgen.files import write_atomically
+from labgen.files import read_json, write_atomically
 from labgen.suggestions import near
 
 Phase = Literal["saving", "complete", "restoring", "dropping"]
@@ -69,7 +69,7 @@ def load(lab: str, label: str) -> Checkpoint:
 def _read(lab: str, label: str) -> Checkpoint:
     path = paths.checkpoint(lab, label)
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         return Checkpoint(**{**content, "memory": tuple(content["memory"])})
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise LabgenError(

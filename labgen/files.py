@@ -1,8 +1,23 @@
-"""Writing files so that a crash or a power cut leaves the old or the new one."""
+"""Our files: written so that a crash or a power cut leaves the old or the new one, read as what may be damaged."""
 
+import contextlib
+import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> Any:
+    """What a file of ours holds, which anybody may have damaged since.
+
+    :raises ValueError: it is not JSON. :raises OSError: as from the file system.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
@@ -10,19 +25,36 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
     :raises OSError: as from the file system; the old content is then still there.
     """
+    with _written_beside(path, text, mode) as temporary:
+        temporary.replace(path)
+    _sync(path.parent)
+
+
+def create_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Makes a file that is not there yet, in one step; of several that try at once, one does.
+
+    :raises FileExistsError: it is there already. :raises OSError: as from the file system; nothing is there then.
+    """
+    with _written_beside(path, text, mode) as temporary:
+        path.hardlink_to(temporary)
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, text: str, mode: int) -> Iterator[Path]:
+    """The content in a file in the same directory, which is gone afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sync(directory: Path) -> None:

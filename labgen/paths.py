@@ -3,7 +3,6 @@
 ``LABGEN_HOME`` moves all of it below one directory; otherwise the XDG directories are used.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -51,15 +50,36 @@ _IMPOSSIBLE = ("${", "{{", "{%", "{#", "?", "[", "]", "\\", '"')
 
 def _home() -> Path | None:
     home = os.environ.get("LABGEN_HOME")
-    return _of_user(home).resolve() if home else None
+    return _resolved(home, "LABGEN_HOME") if home else None
 
 
-def _of_user(path: str) -> Path:
-    """:raises HostError: it begins with the home of a user who is not known."""
+def _own(directory: str, variable: str) -> Path:
+    """One of the user's own directories: never one that depends on where labgen is run.
+
+    :raises HostError: it is not known where that is.
+    """
+    if not Path(directory).is_absolute():
+        raise HostError(
+            "there is no home directory for labs and boxes",
+            f"{directory} is not an absolute path",
+            f"Set HOME (or {variable}) to an absolute path, or LABGEN_HOME to a directory for all that labgen keeps.",
+        )
+    return _resolved(directory, variable)
+
+
+def _resolved(directory: str, variable: str) -> Path:
+    """The one name that a directory has, by whatever links it was reached: names in libvirt and Vagrant hold it.
+
+    :raises HostError: it cannot be told.
+    """
     try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise HostError(f"there is no directory {path}", str(error), "Set LABGEN_HOME to one.") from error
+        return Path(directory).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a current directory that is gone, ...
+        raise HostError(
+            f"{directory!r} is not a directory that labgen can use",
+            str(error),
+            f"Set {variable} to an absolute path.",
+        ) from error
 
 
 def _usable(home: Path) -> Path:
@@ -75,18 +95,14 @@ def _usable(home: Path) -> Path:
 
 def data_home() -> Path:
     """Labs and the registry: what a user would miss. :raises HostError: its path is impossible."""
-    return _usable(_data_home().resolve())
-
-
-def _data_home() -> Path:
     home = _home()
-    return home / "data" if home else Path(platformdirs.user_data_dir("labgen"))
+    return _usable(home / "data" if home else _own(platformdirs.user_data_dir("labgen"), "XDG_DATA_HOME"))
 
 
 def cache_home() -> Path:
     """Boxes: what labgen can make again. :raises HostError: its path is impossible."""
     home = _home()
-    return _usable(home / "cache" if home else Path(platformdirs.user_cache_dir("labgen")).resolve())
+    return _usable(home / "cache" if home else _own(platformdirs.user_cache_dir("labgen"), "XDG_CACHE_HOME"))
 
 
 def vagrant_home() -> Path:
@@ -95,9 +111,11 @@ def vagrant_home() -> Path:
     The user's own by default, so that plain ``vagrant`` works in a lab's directory.
     """
     if given := os.environ.get("VAGRANT_HOME"):
-        return _of_user(given).resolve()
-    home = _home()
-    return home / "vagrant" if home else _of_user("~/.vagrant.d")
+        return _resolved(given, "VAGRANT_HOME")
+    if home := _home():
+        return home / "vagrant"
+    # Not Path's own, which raises where there is no home directory.
+    return _own(os.path.expanduser("~/.vagrant.d"), "VAGRANT_HOME")  # noqa: PTH111
 
 
 def vagrant_view() -> Path:
@@ -105,22 +123,9 @@ def vagrant_view() -> Path:
     return cache_home() / "vagrant-home"
 
 
-def owner() -> str:
-    """The prefix of everything that labs of this data home are called in libvirt, e.g. ``labgen-3fa2b1``.
-
-    It keeps the labs of two users, or of two ``LABGEN_HOME``, apart on one host.
-    """
-    return _owner_of(data_home())
-
-
-def former_owner() -> str:
-    """The same as labgen 0.1 had it, for which a home that is reached through a link was another one."""
-    return _owner_of(_data_home())
-
-
-def _owner_of(home: Path) -> str:
-    digest = hashlib.sha256(str(home).encode()).hexdigest()
-    return f"labgen-{digest[:6]}"
+def identity() -> Path:
+    """The data home's id (JSON), which all its labs' names in libvirt begin with."""
+    return data_home() / "identity.json"
 
 
 def labs() -> Path:
@@ -187,11 +192,6 @@ def template(key: str) -> Path:
 def template_lock(key: str) -> Path:
     """Held by whoever makes, uses or removes a template."""
     return templates() / f"{key}.lock"
-
-
-def template_volumes() -> str:
-    """What the volumes of this data home's templates are called in the pool, up to the template's key."""
-    return f"{owner()}.template-"
 
 
 def vagrant_lock() -> Path:

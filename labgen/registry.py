@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from labgen import paths, state, turns
 from labgen.errors import LabgenError
-from labgen.files import write_atomically
+from labgen.files import read_json, write_atomically
 
 LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks
 
@@ -28,7 +28,7 @@ class Registry:
 def load() -> Registry:
     """What is written; if that is lost or damaged, what the labs' journals say."""
     try:
-        return Registry(dict(json.loads(paths.registry().read_text())["subnets"]))
+        return Registry(dict(read_json(paths.registry())["subnets"]))
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return Registry(dict(_in_journals()))
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from labgen import paths, turns
+from labgen import identity, paths, turns
 from labgen.errors import LabgenError, UsageError
-from labgen.files import write_atomically
+from labgen.files import read_json, write_atomically
 from labgen.model import Lab
 from labgen.suggestions import near
 
@@ -129,7 +129,7 @@ def load(name: str) -> Journal:
         raise _unknown(name)
     path = paths.lab(name) / paths.STATE
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = read_json(path)
         if content["schema"] > SCHEMA:
             raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
         facts = {node: NodeFacts(**each) for node, each in content["facts"].items()}
@@ -192,8 +192,9 @@ def names() -> list[str]:
 def locked(name: str) -> Iterator[None]:
     """Held by whoever changes the lab; the kernel releases it when that process ends, however it ends.
 
-    :raises BusyError: somebody else holds it.
+    :raises BusyError: somebody else holds it. :raises HostError: the lab may be another data home's.
     """
+    identity.owner()
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(turns.lock(paths.lab_lock(name)))

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labgen import paths
-from labgen.files import write_atomically
+from labgen import identity, paths
+from labgen.files import read_json, write_atomically
 from labgen.progress import Progress
 from labgen.turns import is_held, turn
 
@@ -46,7 +46,7 @@ def save(template: Template) -> None:
 def find(key: str) -> Template | None:
     """None: there is none, or its record cannot be read, which is as good."""
     try:
-        content: dict[str, Any] = json.loads(_record(key).read_text())
+        content: dict[str, Any] = read_json(_record(key))
         return Template(**{**content, "box": tuple(content["box"]), "base": tuple(content["base"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -81,9 +81,19 @@ def disk(key: str, node: str, kind: str) -> Path:
     return paths.template(key) / f"{node}.{kind}"
 
 
+def memory_volumes(owner: str) -> str:
+    """What the volumes with the memory of a data home's templates are called in the pool, up to a template's key."""
+    return f"{owner}.template-"
+
+
+def memory_volumes_of(key: str) -> str:
+    """What the volumes with a template's memory are called, up to the node's name."""
+    return f"{memory_volumes(identity.owner())}{key}."
+
+
 def memory_volume(key: str, node: str) -> str:
     """The volume with a node's memory."""
-    return f"{paths.template_volumes()}{key}.{node}.memory"
+    return f"{memory_volumes_of(key)}{node}.memory"
 
 
 def locked(key: str, progress: Progress) -> AbstractContextManager[None]:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labgen import accelerator, addresses, paths, registry, remedies, ssh, subnets
+from labgen import accelerator, addresses, identity, paths, registry, remedies, ssh, subnets
 from labgen import vagrant as program
 from labgen.checks import Finding
 from labgen.domain import docker_volume, domain_xml, root_volume
@@ -93,7 +93,7 @@ def _planned(subnet: str) -> Lab:
     smallest = profile()
     box = Box(smallest.box, f"labgen/{smallest.box}", "0")
     kind = accelerator.probe().kind
-    return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=paths.owner())
+    return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=identity.owner())
 
 
 def _network(lab: Lab, hypervisor: Hypervisor) -> Finding:
@@ -131,7 +131,7 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
 
 def _sweep(hypervisor: Hypervisor) -> str:
     """Removes all that is there of a trial, this one or a killed one. :return: why it cannot; empty: it could."""
-    network = f"{paths.owner()}_{NAME}"
+    network = f"{identity.owner()}_{NAME}"
     try:
         for domain in hypervisor.domains(f"{network}_"):
             hypervisor.remove_domain(domain.name)

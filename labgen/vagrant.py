@@ -16,7 +16,7 @@ import vagrant
 from labgen import paths, surroundings, turns
 from labgen.backtrace import reason
 from labgen.errors import HostError, HypervisorError
-from labgen.files import write_atomically
+from labgen.files import read_json, write_atomically
 
 PROVIDER = "libvirt"
 MISSING = "Vagrant is missing"
@@ -137,20 +137,20 @@ def forget(directory: Path) -> None:
     """Removes a project's machines from Vagrant's machine index (``vagrant global-status``).
 
     The format and the lock are those of Vagrant's machine_index.rb. An index that cannot be read is left as it is:
-    Vagrant itself says so, and nothing of the project depends on it.
+    Vagrant itself says so, and nothing of the project depends on it. Paths are compared by what they lead to.
 
     :raises HeldError: somebody holds the index for long.
     """
-    index = paths.vagrant_home() / "data" / "machine-index" / "index"
+    index, here = paths.vagrant_home() / "data" / "machine-index" / "index", directory.resolve()
     if not index.is_file():
         return
     with (
         turns.lock(index.with_name("index.lock"), INDEX_LIMIT),
         contextlib.suppress(ValueError, LookupError, TypeError, AttributeError),
     ):
-        content = json.loads(index.read_text())
+        content = read_json(index)
         machines = content["machines"]
-        kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]) != directory}
+        kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]).resolve() != here}
         if kept != machines:
             write_atomically(index, json.dumps({**content, "machines": kept}))
 

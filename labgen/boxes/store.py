@@ -7,7 +7,6 @@ catalog.json  what "vagrant box add" reads; it carries the version and the check
 lock.json     what is in the box, to the last package version; the box's version is computed from it
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from labgen import paths
 from labgen.boxes import recipe
 from labgen.errors import BoxError
+from labgen.files import read_json
 
 LOCK, IMAGE, CATALOG = "lock.json", "box.img", "catalog.json"
 
@@ -77,7 +77,7 @@ def built(name: str) -> list[Box]:
 
 def _read(name: str, lock: Path) -> Box | None:
     try:
-        content = json.loads(lock.read_text())
+        content = read_json(lock)
         content["built"], content["recipe"], content["cmdline"]
     except (OSError, ValueError, KeyError):
         return None

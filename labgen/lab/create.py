@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from labgen import accelerator, boxes, doctor, paths, registry, ssh, state, vagrant
+from labgen import accelerator, boxes, doctor, identity, paths, registry, ssh, state, vagrant
 from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks, freeze, health, machines, parts, planning, recovery, warm
@@ -254,7 +254,9 @@ def _planned(
                 progress.note(choice.note)
             subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
-    return _saved(Journal(planning.decide(loaded, name, subnet, host.kind, box), request=request))
+    return _saved(
+        Journal(planning.decide(loaded, name, subnet, host.kind, box, owner=identity.owner()), request=request)
+    )
 
 
 def _rendered(journal: Journal, loaded: Loaded) -> Journal:

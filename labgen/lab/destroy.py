@@ -4,10 +4,12 @@ It works from the lab's name alone: everything of it on the host carries its pre
 nor an intact journal is needed.
 """
 
+import contextlib
+import re
 import shutil
 
-from labgen import paths, registry, state, vagrant
-from labgen.errors import HypervisorError, UsageError
+from labgen import identity, paths, registry, state, vagrant
+from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.plan import identity_of
 from labgen.suggestions import near
@@ -29,8 +31,12 @@ def is_there(name: str) -> bool:
     """Whether there is anything of a lab of that name: its directory, its subnet, or machines and disks."""
     if name in state.names() or name in registry.load().subnets:
         return True
+    owner = identity.known()
+    if owner is None:
+        return False
+    prefix = f"{owner}_{name}_"
     with Hypervisor.connect() as hypervisor:
-        return any(hypervisor.domains(each) or hypervisor.pool.volumes(each) for each in _prefixes(name).values())
+        return bool(hypervisor.domains(prefix) or hypervisor.pool.volumes(prefix))
 
 
 def destroy_locked(name: str) -> None:
@@ -41,24 +47,28 @@ def destroy_locked(name: str) -> None:
 
 def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
+    owner = _owner(name)
+    prefix = f"{owner}_{name}_"
     with Hypervisor.connect() as hypervisor:
-        for owner, prefix in _prefixes(name).items():
-            sweep(hypervisor, prefix)
-            _require_gone(name, owner, prefix, hypervisor)
+        sweep(hypervisor, prefix)
+        _require_gone(name, owner, hypervisor)
     remove_files(name)
 
 
-def _prefixes(name: str) -> dict[str, str]:
-    """What everything of a lab starts with in libvirt, by owner."""
-    return {owner: f"{owner}_{name}_" for owner in (paths.owner(), paths.former_owner())}
+def _owner(name: str) -> str:
+    """The id that a lab was made under: under labgen 0.1.0 a home had one for each path that it was reached by."""
+    with contextlib.suppress(LabgenError):
+        if made := re.fullmatch(f"({identity.OWNER})_{re.escape(name)}_", state.load(name).lab.prefix):
+            return made[1]
+    return identity.owner()
 
 
-def _require_gone(name: str, owner: str, prefix: str, hypervisor: Hypervisor) -> None:
+def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:
     """By the lab's identity too: a machine that somebody renamed is still the lab's."""
-    identity = identity_of(name, owner)
+    prefix, written = f"{owner}_{name}_", identity_of(name, owner)
     left = {
         "machine": [
-            each.name for each in hypervisor.domains("") if each.name.startswith(prefix) or each.identity == identity
+            each.name for each in hypervisor.domains("") if each.name.startswith(prefix) or each.identity == written
         ],
         "volume": hypervisor.pool.volumes(prefix),
         "network": [each.name for each in hypervisor.networks() if each.name == prefix.rstrip("_")],

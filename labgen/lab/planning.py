@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labgen import accelerator, addresses, boxes, paths, registry, state, subnets
+from labgen import accelerator, addresses, boxes, identity, paths, registry, state, subnets
 from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
@@ -37,8 +37,17 @@ def preview(loaded: Loaded, name: str) -> Preview:
     networks, unheard = _networks()
     known = registry.load().subnets
     choice = subnets.Choice(known[name]) if name in known else choose_subnet(loaded, known, networks)
-    lab = decide(loaded, name, choice.subnet, accelerator.probe().kind, _box(loaded))
-    return Preview(lab, files(loaded, lab, paths.lab(name)), tuple(filter(None, (unheard, choice.note))))
+    owner, stand_in = _owner()
+    lab = decide(loaded, name, choice.subnet, accelerator.probe().kind, _box(loaded), owner=owner)
+    return Preview(lab, files(loaded, lab, paths.lab(name)), tuple(filter(None, (unheard, choice.note, stand_in))))
+
+
+def _owner() -> tuple[str, str]:
+    """The data home's id, and what to say if it has none yet."""
+    if owner := identity.known():
+        return owner, ""
+    stand_in = identity.of_path()
+    return stand_in, f"names and MACs are made with {stand_in} here; the first create chooses an id in its place"
 
 
 def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
@@ -47,9 +56,10 @@ def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
     return render(lab, directory, dump(loaded.profile), scripts)
 
 
-def decide(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxes.Box | Box") -> Lab:
+def decide(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxes.Box | Box", *, owner: str) -> Lab:
+    """:param owner: see :func:`labgen.identity.owner`."""
     chosen = Box(box.name, box.vagrant_name, box.version)
-    return plan(loaded.profile, name, subnet=subnet, box=chosen, accelerator=kind, owner=paths.owner())
+    return plan(loaded.profile, name, subnet=subnet, box=chosen, accelerator=kind, owner=owner)
 
 
 def _box(loaded: Loaded) -> Box:

@@ -5,12 +5,14 @@ import re
 import shutil
 from dataclasses import dataclass, field
 
-from labgen import boxes, paths, registry, state, templates, vagrant
+from labgen import boxes, identity, paths, registry, state, templates, vagrant
 from labgen.hypervisor import Hypervisor
 from labgen.lab import bases, clocks, freeze, recovery, warm
 from labgen.lab.destroy import sweep
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
+
+NOBODY = "labgen-nobody"  # whose nothing in libvirt is, in a data home that has made nothing there
 
 
 @dataclass(frozen=True)
@@ -49,31 +51,33 @@ def find(*, cache: bool = False) -> Orphans:
     """:param cache: also the templates that the next create could use. :raises HostError: libvirt does not answer."""
     living = {name for name in state.names() if state.exists(name) or state.is_locked(name)}
     with Hypervisor.connect() as hypervisor:
-        prefix = f"{paths.owner()}_"
-        with_machines = {_lab_of(each.name) for each in hypervisor.domains(prefix)}
+        owner = identity.known() or NOBODY
+        prefix = f"{owner}_"
+        with_machines = {_lab_of(each.name, owner) for each in hypervisor.domains(prefix)}
         lost = {name for name in with_machines - living if recovery.may_be_possible(name)}
         living |= lost
         return Orphans(
-            domains=[each.name for each in hypervisor.domains(prefix) if _lab_of(each.name) not in living],
+            domains=[each.name for each in hypervisor.domains(prefix) if _lab_of(each.name, owner) not in living],
             networks=[
                 each.name
                 for each in hypervisor.networks()
-                if each.name.startswith(prefix) and _lab_of(each.name) not in living
+                if each.name.startswith(prefix) and _lab_of(each.name, owner) not in living
             ],
-            volumes=[name for name in hypervisor.pool.volumes(prefix) if _lab_of(name) not in living]
+            volumes=[name for name in hypervisor.pool.volumes(prefix) if _lab_of(name, owner) not in living]
             + _unused_box_volumes(hypervisor)
             + bases.unused(hypervisor),
             directories=[name for name in state.names() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
             exports=[name for name in living - lost if paths.outgoing(name).exists() and not state.is_locked(name)],
-            templates=[key for key in _template_keys(hypervisor) if not _is_needed(key) or cache],
+            templates=[key for key in _template_keys(hypervisor, owner) if not _is_needed(key) or cache],
             lost=sorted(lost),
         )
 
 
 def remove(orphans: Orphans, progress: Progress) -> None:
     """:raises LabgenError: libvirt refuses."""
-    gone = {_lab_of(name) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
+    owner = identity.owner()
+    gone = {_lab_of(name, owner) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
     with Hypervisor.connect() as hypervisor:
         for name in gone | set(orphans.directories) | set(orphans.reservations):
             # Somebody may have begun to make a lab of that name meanwhile.
@@ -97,7 +101,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
 
 
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
-    sweep(hypervisor, f"{paths.owner()}_{name}_")
+    sweep(hypervisor, f"{identity.owner()}_{name}_")
     vagrant.forget(paths.lab(name))
     shutil.rmtree(paths.lab(name), ignore_errors=True)
     with registry.locked():
@@ -105,15 +109,15 @@ def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
     paths.lab_lock(name).unlink(missing_ok=True)
 
 
-def _lab_of(name: str) -> str:
+def _lab_of(name: str, owner: str) -> str:
     """The lab that an object of ours belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
     parts = name.split("_")
-    return parts[1] if len(parts) > 1 and parts[0] == paths.owner() else ""
+    return parts[1] if len(parts) > 1 and parts[0] == owner else ""
 
 
-def _template_keys(hypervisor: Hypervisor) -> list[str]:
+def _template_keys(hypervisor: Hypervisor, owner: str) -> list[str]:
     """Of all templates, also of those of which only something is left."""
-    prefix = paths.template_volumes()
+    prefix = templates.memory_volumes(owner)
     in_pool = {name.removeprefix(prefix).partition(".")[0] for name in hypervisor.pool.volumes(prefix)}
     return sorted(in_pool | set(templates.keys()))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from labgen import accelerator, addresses, bundle, handoff, paths, registry, ssh, state, subnets
+from labgen import accelerator, addresses, bundle, handoff, identity, paths, registry, ssh, state, subnets
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
@@ -172,7 +172,7 @@ def _planned(
             progress.note(choice.note)
         subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
-    lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=paths.owner())
+    lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=identity.owner())
     return lab, not free
 
 

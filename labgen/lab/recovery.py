@@ -7,7 +7,7 @@ every machine must be there, with the network card that the plan gives it.
 import re
 from xml.etree import ElementTree
 
-from labgen import boxes, paths, registry, state
+from labgen import boxes, identity, paths, registry, state
 from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import parts
@@ -61,7 +61,7 @@ def refuse_lost(name: str) -> None:
 
     :raises JournalLost: there are machines or disks of a lab of that name, whose journal is lost.
     """
-    prefix = f"{paths.owner()}_{name}_"
+    prefix = f"{identity.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:
         left = [domain.name for domain in hypervisor.domains(prefix)] or hypervisor.pool.volumes(prefix)
     if left:
@@ -78,7 +78,7 @@ def _taken(name: str, evidence: str) -> JournalLost:
 
 
 def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
-    prefix = f"{paths.owner()}_{name}_"
+    prefix = f"{identity.owner()}_{name}_"
     domains = hypervisor.domains(prefix)
     try:
         profile = parse((paths.lab(name) / paths.PROFILE).read_text(), name).profile
@@ -90,7 +90,7 @@ def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
     definition = ElementTree.fromstring(hypervisor.definition(domains[0].name))  # noqa: S314 - libvirt's own
     kind: Accelerator = "kvm" if definition.get("type") == "kvm" else "tcg"
     box = _box(profile, domains[0].name, hypervisor)
-    lab = plan(profile, name, subnet=subnet, box=box, accelerator=kind, owner=paths.owner())
+    lab = plan(profile, name, subnet=subnet, box=box, accelerator=kind, owner=identity.owner())
     if differing := _differing(lab, hypervisor):
         raise _hopeless(lost, f"not there, or other machines than its profile makes: {', '.join(differing)}")
     return Journal(lab, "verified")

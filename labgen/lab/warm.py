@@ -77,7 +77,7 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
 def remove(key: str, hypervisor: Hypervisor) -> None:
     """Removes a template, or what there is of one. For a caller that holds its lock."""
     templates.remove(key)
-    for volume in hypervisor.pool.volumes(f"{paths.template_volumes()}{key}."):
+    for volume in hypervisor.pool.volumes(templates.memory_volumes_of(key)):
         hypervisor.pool.remove(volume)
 
 
@@ -173,7 +173,7 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
             hypervisor.pool.download(docker_volume(node), templates.disk(key, node.name, "docker"), lambda _: None)
     base = hypervisor.pool.backing(root_volume(lab.nodes[0]))
     built = hardware(hypervisor.definition(lab.nodes[0].domain))
-    memory = hypervisor.pool.sizes(f"{paths.template_volumes()}{key}.")
+    memory = hypervisor.pool.sizes(templates.memory_volumes_of(key))
     disks = [path.stat().st_size for path in paths.template(key).iterdir()]
     return Template(
         key=key,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, addresses, boxes, checks, paths, remedies, surroundings, trial
+from labgen import accelerator, addresses, boxes, checks, identity, paths, remedies, surroundings, trial
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -61,7 +61,7 @@ NETWORK = LibvirtNetwork("other", "virbr0", True, ("10.77.0.1/24",))
 
 
 def trials() -> LibvirtNetwork:
-    return LibvirtNetwork(f"{paths.owner()}_{trial.NAME}", "lg0", True, ())
+    return LibvirtNetwork(f"{identity.owner()}_{trial.NAME}", "lg0", True, ())
 
 
 @pytest.fixture

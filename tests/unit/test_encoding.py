@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labgen import paths, state
+from labgen import identity, state
 from labgen.state import Journal
 from tests.unit.labs import planned
 from tests.unit.terminal import on_terminal
@@ -63,7 +63,7 @@ def test_a_locale_changes_neither_files_nor_names(home: Path, variables: dict[st
         }
     assert written["other"] == written["UTF-8"]
     assert "Größe für Übungen".encode() in written["other"][Path("Vagrantfile")]
-    assert paths.owner().encode() in written["other"][Path("network.xml")]
+    assert identity.of_path().encode() in written["other"][Path("network.xml")]
 
 
 def test_what_is_printed_for_ssh_names_the_right_files(home: Path, variables: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labgen import bundle, disks, paths, registry, savefile, state, vagrant
+from labgen import bundle, disks, identity, paths, registry, savefile, state, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
@@ -298,7 +298,7 @@ def test_an_export_of_memory_that_fails_leaves_a_running_lab(
 
 def _domains(lab: str) -> list[Domain]:
     with Hypervisor.connect() as hypervisor:
-        return hypervisor.domains(f"{paths.owner()}_{lab}_")
+        return hypervisor.domains(f"{identity.owner()}_{lab}_")
 
 
 def _boots_by_itself(lab: str) -> None:
@@ -461,7 +461,7 @@ def test_secrets_travel_only_when_told_to(host: Host, tmp_path: Path) -> None:
 def test_nothing_of_the_senders_host_is_told(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path)
     data = (tmp_path / "lab.labgen").read_bytes()
-    for secret in (paths.owner(), str(paths.data_home()), str(tmp_path)):
+    for secret in (identity.owner(), str(paths.data_home()), str(tmp_path)):
         assert secret.encode() not in data
 
 
@@ -580,7 +580,7 @@ def test_the_machines_go_on_when_an_export_fails(
     with pytest.raises(KeyboardInterrupt):
         exported(tmp_path)
     with Hypervisor.connect() as hypervisor:
-        assert {domain.state for domain in hypervisor.domains(f"{paths.owner()}_lab_")} == {"running"}
+        assert {domain.state for domain in hypervisor.domains(f"{identity.owner()}_lab_")} == {"running"}
     assert [path for path in tmp_path.iterdir() if "lab.labgen" in path.name] == []
 
 

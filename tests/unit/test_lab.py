@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labgen import addresses, paths, registry, state
+from labgen import addresses, identity, paths, registry, state
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.lab import power, provision, prune, status
 from labgen.lab.create import Outcome, create
@@ -342,14 +342,19 @@ def test_a_preview_touches_nothing(host: Host, home: Path) -> None:
     planned = preview(load("three-node-btrfs"), "lab")
     assert paths.VAGRANTFILE in planned.files
     assert not home.exists()
+    assert identity.of_path() in planned.notes[-1]
+    identity.owner()
+    planned = preview(load("three-node-btrfs"), "lab")
+    assert planned.notes == ()
     make()
-    assert preview(load("three-node-btrfs"), "lab").lab == planned.lab
+    assert preview(load("three-node-btrfs"), "lab").lab == planned.lab == state.load("lab").lab
 
 
 def test_a_preview_knows_the_networks_that_create_would_avoid(host: Host) -> None:
     host.libvirt.networkDefineXML(
         "<network><name>other</name><bridge name='other'/><ip address='10.77.0.1' prefix='24'/></network>"
     )
+    identity.owner()
     planned = preview(load("three-node-btrfs"), "lab").lab
     assert planned.network.subnet == "10.77.1.0/24"
     assert make().journal.lab == planned
@@ -365,6 +370,7 @@ def test_a_preview_says_what_it_could_not_ask(host: Host, monkeypatch: pytest.Mo
 def test_a_vpn_is_said_by_preview_and_create_alike(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     route = Use(IPv4Network("10.0.0.0/8"), "a route through tun0", wide=True)
     monkeypatch.setattr(addresses, "of_host", lambda: [route])
+    identity.owner()
     (note,) = preview(load("single-node"), "lab").notes
     heard = Heard()
     create(load("single-node", ["storage.driver=btrfs"]), "lab", heard, cold=True)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labgen import agent, paths, savefile, ssh, state, templates
+from labgen import agent, identity, paths, savefile, ssh, state, templates
 from labgen.domain import Hardware, domain_xml, hardware
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.hypervisor import Hypervisor, Pool
@@ -33,7 +33,7 @@ def base(host: Host) -> None:
 
 
 def template_volumes(host: Host) -> set[str]:
-    return {name for name in host.volumes() if name.startswith(paths.template_volumes())}
+    return {name for name in host.volumes() if name.startswith(templates.memory_volumes(identity.owner()))}
 
 
 @pytest.mark.usefixtures("base")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_a_host_that_is_in_the_pool_itself_is_told_one_that_works() -> None:
     with device("address add 10.1.2.3/8 dev tun0"):
         subnet = findings()["subnet"]
         refused = labgen("create", "single-node", "--dry-run", check=False)
-        pool = subnet["fix"].split("LABGEN_SUBNET_POOL=")[1]
+        [pool] = re.findall(r"LABGEN_SUBNET_POOL=([\d./]+)", subnet["fix"])
         planned = labgen("create", "single-node", "--dry-run", env={"LABGEN_SUBNET_POOL": pool})
     assert "10.0.0.0/8 (this host's own network on tun0)" in subnet["evidence"]
     assert refused.status == 20

@@ -1,5 +1,6 @@
 """Users with other habits: a lab that was once complete is lost by nothing but a command that says so."""
 
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ def kept() -> Iterator[str]:
     labgen("create", "single-node", "--name", LAB, "--cold", env=SURROUNDINGS)
     node_output(LAB, "manager1", "sh", "-c", "echo mine >mine; echo mine | docker config create mine -; sync")
     yield LAB
-    labgen("destroy", LAB, "--yes")
+    labgen("destroy", LAB, "--yes", "--if-exists")
 
 
 def domain() -> str:
@@ -112,3 +113,23 @@ def test_a_disk_that_was_removed_is_named_and_made_anew_only_on_request(kept: st
     assert node_output(kept, "manager1", "docker", "info", "-f", "{{.Driver}} {{.Swarm.LocalNodeState}}") == (
         "overlay2 active"
     )
+
+
+def test_a_copy_of_the_home_leaves_the_lab_alone_and_a_link_to_it_is_the_same_home(kept: str, tmp_path: Path) -> None:
+    home = Path(os.environ["LABGEN_HOME"])
+    shutil.copytree(home / "data", tmp_path / "copy" / "data", symlinks=True)
+    for command in (["stop", kept], ["destroy", kept, "--yes"], ["prune", "--yes"]):
+        refused = labgen(*command, env={"LABGEN_HOME": str(tmp_path / "copy")}, check=False)
+        assert refused.status == 20
+        assert "is a copy" in refused.stderr
+    assert virsh("domstate", domain()).strip() == "running"
+
+    by_link = {"LABGEN_HOME": "", "XDG_DATA_HOME": str(tmp_path / "share"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for link, target in {"share": "data", "cache": "cache"}.items():
+        (tmp_path / link).mkdir()
+        (tmp_path / link / "labgen").symlink_to(home / target)
+    assert json.loads(labgen("status", kept, "--format", "json", env=by_link).stdout)["state"] == "running"
+    labgen("destroy", kept, "--yes", env=by_link)
+    assert not {name for name in names("list", "--all") | volumes() if f"_{LAB}_" in name}
+    index = json.loads((Path(os.environ["VAGRANT_HOME"]) / "data" / "machine-index" / "index").read_text())
+    assert not [each for each in index["machines"].values() if each["vagrantfile_path"].endswith(f"/{LAB}")]

@@ -1,0 +1,133 @@
+"""Who this data home is on its host: the id that tells its labs from those of others.
+
+It is chosen at random and kept in the data home, so that the labs are the same ones by whatever path the home is
+reached, and two homes with the same path (in two containers with one libvirt) do not meet.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from labgen import paths
+from labgen.errors import HostError
+from labgen.files import create_atomically, read_json, write_atomically
+
+OWNER = r"labgen-[0-9a-f]{6}"  # a regular expression
+
+
+@dataclass(frozen=True)
+class _Record:
+    """:param owner: the id. :param home: the data home's path when it was last used, by which a copy is noticed."""
+
+    owner: str
+    home: str
+
+
+def owner() -> str:
+    """The prefix of everything that labs of this data home are called in libvirt, e.g. ``labgen-3fa2b1``.
+
+    For whoever changes something: it is chosen and written down where there is none yet.
+
+    :raises HostError: the record is damaged, or the data home is a copy of another one.
+    """
+    here = str(paths.data_home())
+    while (record := _read(paths.identity())) is None:
+        chosen = _inherited() or f"labgen-{secrets.token_hex(3)}"
+        with contextlib.suppress(FileExistsError):  # another labgen was quicker
+            create_atomically(paths.identity(), _text(_Record(chosen, here)))
+    if record.home != here:
+        _refuse_copy(record)
+        write_atomically(paths.identity(), _text(replace(record, home=here)))
+    return record.owner
+
+
+def known() -> str | None:
+    """The same for whoever only looks: nothing is written. None: nothing has been made from this data home yet.
+
+    :raises HostError: as :func:`owner`.
+    """
+    record = _read(paths.identity())
+    if record is None:
+        return _inherited()
+    if record.home != str(paths.data_home()):
+        _refuse_copy(record)
+    return record.owner
+
+
+def of_path() -> str:
+    """What labgen 0.1.0 used, and what a preview shows where there is no id yet."""
+    return f"labgen-{hashlib.sha256(str(paths.data_home()).encode()).hexdigest()[:6]}"
+
+
+def _text(record: _Record) -> str:
+    return json.dumps(asdict(record), indent=2) + "\n"
+
+
+def _read(file: Path) -> _Record | None:
+    try:
+        record = _Record(**read_json(file))
+        if not re.fullmatch(OWNER, record.owner) or not Path(record.home).is_absolute():
+            raise ValueError("it holds no id")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError) as error:
+        raise HostError(
+            "the id of this data home is damaged",
+            f"{file}: {error}",
+            "Put it back from a backup, or remove that file: the next command takes the id from the labs' journals.",
+        ) from error
+    return record
+
+
+def _inherited() -> str | None:
+    """The id under which a labgen that kept none has made what is there.
+
+    Not looked up in libvirt: what is there under the path's id may be of another host's home, or another container's.
+    """
+    if found := Counter(_in_journals()).most_common(1):
+        return found[0][0]
+    left = [each for each in (paths.labs(), paths.templates()) if each.is_dir() and any(each.iterdir())]
+    return of_path() if left else None
+
+
+def _in_journals() -> Iterator[str]:
+    for journal in sorted(paths.labs().glob(f"*/{paths.STATE}")):
+        with contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError):
+            if match := re.match(f"({OWNER})_", read_json(journal)["lab"]["prefix"]):
+                yield match[1]
+
+
+def _refuse_copy(record: _Record) -> None:
+    """The home has another path than before. It may have been moved, or be reached by a mount; a copy is refused.
+
+    What one of two homes with the same id knows nothing of would be a leftover for it.
+
+    :raises HostError: the data home with this id is still where it was, or that cannot be told.
+    """
+    here, original = paths.data_home(), Path(record.home) / paths.identity().name
+    try:
+        if original.samefile(paths.identity()):
+            return
+        other = _read(original)
+        if other is None or other.owner != record.owner:
+            return
+        why = f"{record.home} is still there and has the same id, {record.owner}"
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        why = f"{record.home} had the id {record.owner}, and cannot be looked at: {error.strerror}"
+    home = shlex.quote(str(here))
+    raise HostError(
+        f"the data home {here} is a copy, or has been moved",
+        f"{why}\nTwo data homes cannot have the same machines.",
+        f"If the labs are to belong to {here} from now on: rm {home}/{paths.identity().name}\n"
+        f"If it is to begin without labs: rm -r {home}/labs {home}/{paths.registry().name} "
+        f"{home}/{paths.identity().name}",
+    )
