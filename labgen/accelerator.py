@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labgen import model, paths
-from labgen.files import read_json
+from labgen.files import read_json, write_atomically
 from labgen.progress import Progress, Silent
 from labgen.surroundings import environment
 
@@ -107,7 +107,7 @@ def _kernel() -> Path | None:
 
 
 def _memory() -> Path:
-    return paths.cache_home() / "accelerator.json"
+    return paths.accelerator()
 
 
 def _recall() -> Accelerator | None:
@@ -126,7 +126,4 @@ def _remember(verdict: Accelerator) -> None:
         return
     content = {"boot": _BOOT_ID.read_text().strip(), **asdict(verdict)}
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second, no more
-        _memory().parent.mkdir(parents=True, exist_ok=True)
-        temporary = _memory().with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(content))
-        temporary.replace(_memory())
+        write_atomically(_memory(), json.dumps(content))

@@ -48,7 +48,8 @@ def handoff_script() -> Path:
 _IMPOSSIBLE = ("${", "{{", "{%", "{#", "?", "[", "]", "\\", '"')
 
 
-def _home() -> Path | None:
+def labgen_home() -> Path | None:
+    """The one directory that everything lies below, if there is one."""
     home = os.environ.get("LABGEN_HOME")
     return _resolved(home, "LABGEN_HOME") if home else None
 
@@ -95,13 +96,13 @@ def _usable(home: Path) -> Path:
 
 def data_home() -> Path:
     """Labs and the registry: what a user would miss. :raises HostError: its path is impossible."""
-    home = _home()
+    home = labgen_home()
     return _usable(home / "data" if home else _own(platformdirs.user_data_dir("labgen"), "XDG_DATA_HOME"))
 
 
 def cache_home() -> Path:
     """Boxes: what labgen can make again. :raises HostError: its path is impossible."""
-    home = _home()
+    home = labgen_home()
     return _usable(home / "cache" if home else _own(platformdirs.user_cache_dir("labgen"), "XDG_CACHE_HOME"))
 
 
@@ -112,7 +113,7 @@ def vagrant_home() -> Path:
     """
     if given := os.environ.get("VAGRANT_HOME"):
         return _resolved(given, "VAGRANT_HOME")
-    if home := _home():
+    if home := labgen_home():
         return home / "vagrant"
     # Not Path's own, which raises where there is no home directory.
     return _own(os.path.expanduser("~/.vagrant.d"), "VAGRANT_HOME")  # noqa: PTH111
@@ -165,9 +166,13 @@ def registry_lock() -> Path:
     return data_home() / "registry.lock"
 
 
+def locks() -> Path:
+    return data_home() / "locks"
+
+
 def lab_lock(name: str) -> Path:
     """Held by whoever changes the lab; outside its directory, which destroy removes."""
-    return data_home() / "locks" / f"{name}.lock"
+    return locks() / f"{name}.lock"
 
 
 def boxes() -> Path:
@@ -178,6 +183,16 @@ def boxes() -> Path:
 def box_log(name: str) -> Path:
     """What mmdebstrap said when that box was last built, or was to be."""
     return boxes() / f"{name}.log"
+
+
+def build_lock() -> Path:
+    """Held while a box is being built, or all of them are removed."""
+    return boxes() / ".build.lock"
+
+
+def accelerator() -> Path:
+    """Whether KVM works (JSON), as it was tried since the host was booted."""
+    return cache_home() / "accelerator.json"
 
 
 def templates() -> Path:
@@ -196,12 +211,12 @@ def template_lock(key: str) -> Path:
 
 def vagrant_lock() -> Path:
     """Held while Vagrant boots machines: its libvirt plugin guards its uploads only within one process."""
-    return data_home() / "locks" / ".vagrant.lock"
+    return locks() / ".vagrant.lock"
 
 
 def base_lock(sha256: str) -> Path:
     """Held while an import stores that box, until a disk lies on it."""
-    return data_home() / "locks" / f".base-{sha256}.lock"
+    return locks() / f".base-{sha256}.lock"
 
 
 LIBVIRT_URI = "qemu:///system"
@@ -211,6 +226,7 @@ POOL_DIRECTORY = "/var/lib/libvirt/labgen"
 # In the pool: boxes as Vagrant uploads them, and those that came in a bundle, called after their digest.
 BOX_VOLUMES = "labgen-VAGRANTSLASH-"
 RECEIVED_BOXES = "labgen-base_"
+PROBE = "labgen-probe"  # the volume that doctor makes, and removes; in 0.1.0 a network, too
 
 # Names inside a lab's directory.
 VAGRANTFILE = "Vagrantfile"

@@ -134,7 +134,7 @@ def remove_box(name: str) -> None:
 
 
 def forget(directory: Path) -> None:
-    """Removes a project's machines from Vagrant's machine index (``vagrant global-status``).
+    """Removes the machines of a project, or of all projects below it, from Vagrant's machine index.
 
     The format and the lock are those of Vagrant's machine_index.rb. An index that cannot be read is left as it is:
     Vagrant itself says so, and nothing of the project depends on it. Paths are compared by what they lead to.
@@ -150,7 +150,11 @@ def forget(directory: Path) -> None:
     ):
         content = read_json(index)
         machines = content["machines"]
-        kept = {key: each for key, each in machines.items() if Path(each["vagrantfile_path"]).resolve() != here}
+        kept = {
+            key: each
+            for key, each in machines.items()
+            if not Path(each["vagrantfile_path"]).resolve().is_relative_to(here)
+        }
         if kept != machines:
             write_atomically(index, json.dumps({**content, "machines": kept}))
 

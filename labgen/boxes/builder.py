@@ -66,7 +66,7 @@ def _only_build(progress: Progress) -> AbstractContextManager[None]:
     """One build at a time on a host; the kernel releases the lock when its holder dies."""
     paths.boxes().mkdir(parents=True, exist_ok=True)
     resolution = "Wait until it is built, or end that build."
-    return turn(paths.boxes() / ".build.lock", BUILD_LIMIT, "another box is being built", resolution, progress)
+    return turn(paths.build_lock(), BUILD_LIMIT, "another box is being built", resolution, progress)
 
 
 def _build(wanted: Recipe, progress: Progress) -> Box:

@@ -82,13 +82,17 @@ def _destroyed(name: str) -> int:
 
 @click.command()
 @click.option("--cache", is_flag=True, help="Also the templates that make the next create of a profile short.")
+@click.option("--everything", is_flag=True, help="All labs, boxes and records of this user: what uninstalling takes.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @yes_option
 @console.format_option
-def prune(cache: bool, dry_run: bool, yes: bool, form: str) -> None:
+def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) -> None:
     """Remove what is left over on the host and belongs to no lab.
 
     Looks only at objects that carry this user's own labgen prefix, and at volumes of boxes that were replaced.
+
+    With --everything, all that labgen has made on this host for this user: labs with what is in them, boxes, also in
+    Vagrant's store and in libvirt's, and labgen's own directories. What others own stays, and is named.
 
     \b
     Examples:
@@ -96,9 +100,14 @@ def prune(cache: bool, dry_run: bool, yes: bool, form: str) -> None:
       labgen prune --dry-run
       labgen prune --yes
       labgen prune --cache
+      labgen prune --everything --dry-run
     """
+    from labgen.cli.uninstall import remove_everything
     from labgen.lab import prune as recipe
 
+    if everything:
+        remove_everything(dry_run=dry_run, yes=yes, form=form)
+        return
     orphans = recipe.find(cache=cache)
     rows = orphans.rows()
     if rows or form == "json":

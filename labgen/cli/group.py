@@ -54,7 +54,8 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "profiles": "'labgen profile list'",
         "images": "'labgen box list'",
         "clean": "'labgen prune' removes what belongs to no lab.",
-        "uninstall": "'labgen destroy --all' removes all labs; docs/install.md says what else there is to remove.",
+        "uninstall": "'labgen prune --everything' removes all that labgen has made; 'make uninstall' in the checkout "
+        "then also what it has installed there.",
     },
 }
 

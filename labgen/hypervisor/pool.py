@@ -1,5 +1,6 @@
 """libvirt's pool that all labs' disks lie in, and its volumes."""
 
+import contextlib
 import hashlib
 import io
 import time
@@ -9,8 +10,9 @@ from xml.etree import ElementTree
 
 import libvirt
 
+from labgen.errors import HypervisorError
 from labgen.hypervisor.explained import explained
-from labgen.paths import POOL, POOL_DIRECTORY
+from labgen.paths import POOL, POOL_DIRECTORY, PROBE
 
 UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
 
@@ -26,6 +28,16 @@ class Pool:
         with explained(f"making the storage pool {POOL}"):
             self._opened()
 
+    def is_there(self) -> bool:
+        """Whether libvirt knows it; it is not made for that."""
+        with explained(f"looking for the storage pool {POOL}"):
+            return POOL in {pool.name() for pool in self._connection.listAllStoragePools()}
+
+    @staticmethod
+    def directory_is_there() -> bool:
+        """Whether its directory is; asks the file system, not libvirt, which may not run."""
+        return Path(POOL_DIRECTORY).exists()
+
     def free_bytes(self) -> int:
         with explained(f"looking at the storage pool {POOL}"):
             pool = self._opened()
@@ -34,11 +46,11 @@ class Pool:
 
     def probe_write(self) -> None:
         """Makes a small volume and removes it."""
-        xml = "<volume><name>labgen-probe</name><capacity unit='KiB'>64</capacity></volume>"
+        xml = f"<volume><name>{PROBE}</name><capacity unit='KiB'>64</capacity></volume>"
         with explained(f"writing to the storage pool {POOL}"):
             pool = self._opened()
-            if "labgen-probe" in pool.listVolumes():
-                pool.storageVolLookupByName("labgen-probe").delete()
+            if PROBE in pool.listVolumes():
+                pool.storageVolLookupByName(PROBE).delete()
             pool.createXML(xml).delete()
 
     def volumes(self, prefix: str) -> list[str]:
@@ -152,14 +164,33 @@ class Pool:
 
     def backings(self) -> set[str]:
         """The names of the volumes that others are overlays of."""
+        return set(self.overlays().values())
+
+    def overlays(self) -> dict[str, str]:
+        """The names of the volumes that are overlays of others, with those of the others."""
         with explained(f"listing the volumes of {POOL}"):
-            xmls = [volume.XMLDesc() for volume in self._opened().listAllVolumes()]
-        paths = [ElementTree.fromstring(xml).findtext("backingStore/path") for xml in xmls]  # noqa: S314 - libvirt's own
-        return {path.rpartition("/")[2] for path in paths if path}
+            xmls = {volume.name(): volume.XMLDesc() for volume in self._opened().listAllVolumes()}
+        paths = {name: ElementTree.fromstring(xml).findtext("backingStore/path") for name, xml in xmls.items()}  # noqa: S314 - libvirt's own
+        return {name: path.rpartition("/")[2] for name, path in paths.items() if path}
 
     def remove(self, name: str) -> None:
         with explained(f"removing the volume {name}"):
             self._opened().storageVolLookupByName(name).delete()
+
+    def dissolve(self) -> None:
+        """Removes the pool itself and its directory; what libvirt does not take for a volume stays in that.
+
+        :raises HypervisorError: there is a volume in it.
+        """
+        with explained(f"removing the storage pool {POOL}"):
+            pool = self._opened()
+            _refresh(pool)
+            if volumes := pool.listVolumes():
+                raise HypervisorError(f"the storage pool {POOL} is not empty", "\n".join(volumes))
+            pool.destroy()
+            with contextlib.suppress(libvirt.libvirtError):
+                pool.delete()  # its directory, if that is empty
+            pool.undefine()
 
     def _receive(self, volume: str, length: int, take: Callable[[libvirt.virStream, bytes, None], object]) -> None:
         """:param length: bytes from the beginning; 0 for all."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from labgen import boxes, identity, paths, registry, state, templates, vagrant
 from labgen.hypervisor import Hypervisor
-from labgen.lab import bases, clocks, freeze, recovery, warm
+from labgen.lab import bases, clocks, freeze, homes, recovery, warm
 from labgen.lab.destroy import sweep
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
@@ -53,20 +53,20 @@ def find(*, cache: bool = False) -> Orphans:
     with Hypervisor.connect() as hypervisor:
         owner = identity.known() or NOBODY
         prefix = f"{owner}_"
-        with_machines = {_lab_of(each.name, owner) for each in hypervisor.domains(prefix)}
+        with_machines = {lab_of(each.name, owner) for each in hypervisor.domains(prefix)}
         lost = {name for name in with_machines - living if recovery.may_be_possible(name)}
         living |= lost
         return Orphans(
-            domains=[each.name for each in hypervisor.domains(prefix) if _lab_of(each.name, owner) not in living],
+            domains=[each.name for each in hypervisor.domains(prefix) if lab_of(each.name, owner) not in living],
             networks=[
                 each.name
                 for each in hypervisor.networks()
-                if each.name.startswith(prefix) and _lab_of(each.name, owner) not in living
+                if each.name.startswith(prefix) and lab_of(each.name, owner) not in living
             ],
-            volumes=[name for name in hypervisor.pool.volumes(prefix) if _lab_of(name, owner) not in living]
+            volumes=[name for name in hypervisor.pool.volumes(prefix) if lab_of(name, owner) not in living]
             + _unused_box_volumes(hypervisor)
             + bases.unused(hypervisor),
-            directories=[name for name in state.names() if name not in living],
+            directories=[name for name in homes.labs() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
             exports=[name for name in living - lost if paths.outgoing(name).exists() and not state.is_locked(name)],
             templates=[key for key in _template_keys(hypervisor, owner) if not _is_needed(key) or cache],
@@ -77,7 +77,7 @@ def find(*, cache: bool = False) -> Orphans:
 def remove(orphans: Orphans, progress: Progress) -> None:
     """:raises LabgenError: libvirt refuses."""
     owner = identity.owner()
-    gone = {_lab_of(name, owner) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
+    gone = {lab_of(name, owner) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
     with Hypervisor.connect() as hypervisor:
         for name in gone | set(orphans.directories) | set(orphans.reservations):
             # Somebody may have begun to make a lab of that name meanwhile.
@@ -109,7 +109,7 @@ def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
     paths.lab_lock(name).unlink(missing_ok=True)
 
 
-def _lab_of(name: str, owner: str) -> str:
+def lab_of(name: str, owner: str) -> str:
     """The lab that an object of ours belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
     parts = name.split("_")
     return parts[1] if len(parts) > 1 and parts[0] == owner else ""

@@ -26,6 +26,7 @@ LAYERS = [
         "hypervisor",
         "vagrant",
         "backtrace",
+        "vagrant_store",
         "boxes",
         "accelerator",
     },

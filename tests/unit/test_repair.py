@@ -50,7 +50,9 @@ GIVE_UP = {
         "bases.place",  # a half-written box
         "bases.remove_unused",
         "prune.remove",
+        "uninstall._dissolve_pool",  # doctor's probe
     },
+    "pool.dissolve": {"uninstall._dissolve_pool"},  # of a pool in which there is no volume
     "clear_half_made": {"create._run"},
     "swarm_leave": {"swarm._leave_if_in"},
     "_leave_if_in": {
@@ -67,6 +69,7 @@ GIVE_UP = {
         "destroy.destroy",
         "create.create",  # --on-failure rollback, of a lab that this call has begun
         "receive.receive",  # an import that failed
+        "uninstall.remove",  # prune --everything, after a yes that named each lab
     },
 }
 

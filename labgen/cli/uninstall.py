@@ -1,0 +1,32 @@
+"""What ``labgen prune --everything`` asks and says."""
+
+import click
+
+from labgen.cli import console
+
+
+def remove_everything(*, dry_run: bool, yes: bool, form: str) -> None:
+    from labgen.lab import uninstall
+
+    found = uninstall.find()
+    rows = found.rows()
+    if rows or form == "json":
+        console.emit(rows, form, ["kind", "name"])
+    for sentence in found.stays:
+        console.note(sentence)
+    if not rows:
+        click.echo("nothing of labgen's is here", err=True)
+    if not rows or dry_run:
+        return
+    if not yes:
+        console.confirm(_question(found.labs))
+    with console.progress() as shown:
+        uninstall.remove(found, shown)
+    click.echo("removed", err=True)
+    console.note("What set-up has changed on this host stays: 'make uninstall' in the checkout names it.")
+
+
+def _question(labs: list[str]) -> str:
+    if not labs:
+        return "Remove all of it?"
+    return f"Destroy {', '.join(labs)} with everything in them, and remove all the rest of it?"

@@ -1,0 +1,92 @@
+"""The data and the cache home: what in them is labgen's, and its removal. A file that labgen does not know stays."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from labgen import paths, state, turns
+from labgen.errors import ProfileError
+from labgen.profile.naming import lab_name
+
+LOCK = "*.lock"
+
+
+def labs() -> list[str]:
+    """The labs that have a directory; one whose name no lab can have is somebody else's."""
+    return [name for name in state.names() if _is_lab_name(name)]
+
+
+def refuse_busy() -> None:
+    """:raises BusyError: another labgen is at work in these homes."""
+    files = [*paths.locks().glob(LOCK), *paths.templates().glob(LOCK), paths.registry_lock(), paths.build_lock()]
+    held = sorted(file for file in files if turns.is_held(file))
+    if held:
+        raise state.BusyError(
+            "another labgen is at work",
+            "\n".join(f"{file} is {turns.holder(file) or 'held'}" for file in held),
+            "Wait until it has ended, or stop it, and run the same command again.",
+        )
+
+
+def to_remove() -> list[Path]:
+    """The homes in which anything is labgen's; so is a directory of its own that is empty."""
+    empty = [each for each in (paths.labs(), paths.locks(), *_homes()) if each.is_dir() and not any(each.iterdir())]
+    own = [*_trees(), *_files(), *paths.locks().glob(LOCK), *map(paths.lab, labs()), *empty]
+    return [home for home in _homes() if any(each.is_relative_to(home) for each in own)]
+
+
+def strange() -> list[Path]:
+    """What is in the homes and not labgen's."""
+    own = {paths.labs(), paths.locks(), *_trees(), *_files(), *paths.locks().glob(LOCK), *map(paths.lab, labs())}
+    known = (*_homes(), paths.labs(), paths.locks())
+    return sorted({path for directory in known if directory.is_dir() for path in directory.iterdir()} - own)
+
+
+def remove() -> None:
+    """Removes all that is labgen's but labs, which are destroyed one by one; a directory only once it is empty.
+
+    :raises HeldError: another labgen has begun to work meanwhile.
+    """
+    with _locked(paths.build_lock()):
+        for tree in _trees():
+            shutil.rmtree(tree)
+    with contextlib.ExitStack() as held:
+        for file in (*paths.locks().glob(LOCK), paths.registry_lock()):
+            held.enter_context(_locked(file))
+        for file in (*paths.locks().glob(LOCK), *_files()):
+            file.unlink()
+    for directory in filter(None, (paths.labs(), paths.locks(), *_homes(), paths.labgen_home())):
+        with contextlib.suppress(OSError):  # it is not there, or something is in it
+            directory.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Holds a lock, if its file is there."""
+    with turns.lock(file) if file.exists() else contextlib.nullcontext():
+        yield
+
+
+def _is_lab_name(text: str) -> bool:
+    try:
+        return lab_name(text) == text
+    except ProfileError:
+        return False
+
+
+def _homes() -> list[Path]:
+    return [paths.cache_home(), paths.data_home()]
+
+
+def _trees() -> list[Path]:
+    """The directories in which everything is labgen's."""
+    trees = (paths.boxes(), paths.templates(), paths.vagrant_view())
+    return [tree for tree in trees if tree.is_dir() and not tree.is_symlink()]
+
+
+def _files() -> list[Path]:
+    """The files, and those that a labgen which was killed had begun to write beside them."""
+    files = [paths.identity(), paths.registry(), paths.registry_lock(), paths.accelerator()]
+    begun = [path for file in files for path in file.parent.glob(f".{file.name}.*")]
+    return [file for file in (*files, *begun) if file.is_file()]

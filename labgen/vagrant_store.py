@@ -1,0 +1,74 @@
+"""Vagrant's own store of boxes and its machine index: what labgen added to it, and whether anything else is in it."""
+
+import fnmatch
+import json
+import shutil
+from pathlib import Path
+
+from labgen import paths, vagrant
+from labgen.paths import BOX_VOLUMES as OURS  # Vagrant's libvirt provider calls volumes as Vagrant calls directories
+
+INDEX = "data/machine-index/index"
+# What Vagrant makes by itself, and makes again: a well-known key, locks, scratch; and what labgen added.
+BARE = (
+    f"boxes/{OURS}*",
+    INDEX,
+    "setup_version",
+    "insecure_private_key",
+    "insecure_private_keys/*",
+    "rgloader/loader.rb",
+    "tmp/*",
+    "data/lock.*.lock",
+    "data/machine-index/index.lock",
+)
+
+
+def boxes() -> list[str]:
+    """The boxes that labgen added, as Vagrant calls them."""
+    directories = (paths.vagrant_home() / "boxes").glob(f"{OURS}*")
+    return sorted(path.name.replace("-VAGRANTSLASH-", "/") for path in directories)
+
+
+def records() -> list[str]:
+    """The directories of labs that the machine index names."""
+    return sorted({path for path in _indexed() or () if _is_lab(path)})
+
+
+def is_bare() -> bool:
+    """Whether there is nothing in the store but what Vagrant makes by itself, and what labgen added."""
+    store, indexed = paths.vagrant_home(), _indexed()
+    if not store.is_dir() or store.is_symlink() or indexed is None:
+        return False
+    files = [path.relative_to(store) for path in store.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return all(map(_is_lab, indexed)) and all(map(_is_bare, files))
+
+
+def clear() -> None:
+    """Removes what labgen added; and the store, if nothing else is in it.
+
+    :raises HeldError: somebody holds the index for long.
+    """
+    vagrant.forget(paths.labs())
+    for name in boxes():
+        vagrant.remove_box(name)
+    if is_bare():
+        shutil.rmtree(paths.vagrant_home())
+
+
+def _is_lab(directory: str) -> bool:
+    return Path(directory).resolve().is_relative_to(paths.labs())
+
+
+def _is_bare(file: Path) -> bool:
+    return any(fnmatch.fnmatch(str(file), pattern) for pattern in BARE)
+
+
+def _indexed() -> list[str] | None:
+    """The directories of the projects whose machines are in the index; None: it cannot be read."""
+    index = paths.vagrant_home() / INDEX
+    if not index.is_file():
+        return []
+    try:
+        return [str(each["vagrantfile_path"]) for each in json.loads(index.read_text())["machines"].values()]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
