@@ -78,9 +78,10 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
     if machines:
         boot = "boots them with what was on their disks when the bundle was made"
         needs = "qemu-utils"
+        removal = "`vagrant destroy` also removes the boxes that `./up` makes of the disks here.\n\n"
     else:
         boot = f"boots new ones from the box {lab.box.vagrant_name} {lab.box.version}, which this host must have"
-        needs = ""
+        needs = removal = ""
     return f"""# {lab.name}
 
 {lab.description or "A lab of virtual machines."}
@@ -111,5 +112,5 @@ Enter a machine, see the cluster, stop, remove:
     vagrant halt
     vagrant destroy -f
 
-The machines let in whoever holds `id_ed25519`, a key that `./up` makes here; the sender's does not fit any more.
+{removal}The machines let in whoever holds `id_ed25519`, a key that `./up` makes here; the sender's no longer fits.
 """
