@@ -11,7 +11,7 @@ pytest := .venv/bin/pytest
 shell_scripts = $(shell git ls-files --cached --others --exclude-standard | xargs grep -lE '^\#! ?/.*\b(ba)?sh$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab box test lint unit test-vm test-all bench clean
+.PHONY: help install lab box test lint unit test-vm test-all bench uninstall clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -53,6 +53,9 @@ bench: install  ## Measure boot and create, beside an untrimmed box, a bare scri
 	LABGEN_HOME=$(LABGEN_TEST_HOME) $(python) -m benchmarks.boot --build
 	tests/vm/namespace $(python) -m benchmarks.boot
 	tests/vm/namespace $(python) -m benchmarks.create
+
+uninstall:  ## Remove all that labgen has made on this host, after a question, and .venv (YES=1: no question)
+	@scripts/host/uninstall $(if $(YES),--yes)
 
 clean:  ## Remove what this Makefile made in the checkout (labs and boxes stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

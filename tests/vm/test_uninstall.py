@@ -1,0 +1,87 @@
+"""All that labgen has made goes at one command, and what others own stays."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labgen.hypervisor import Hypervisor
+from tests.vm.conftest import Ran, labgen, names, virsh, volumes
+
+POOL = Path("/var/lib/libvirt/labgen")
+FOREIGN = "somebody-elses.img"
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of its own, for the other tests go on with theirs; it has their box."""
+    tests = Path(os.environ["LABGEN_HOME"])
+    home = tests / "leaving"
+    shutil.copytree(tests / "cache" / "boxes", home / "cache" / "boxes", copy_function=os.link)
+    yield home
+    if home.exists():
+        run(home, "prune", "--everything", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def run(home: Path, *arguments: str) -> Ran:
+    return labgen(*arguments, env={"LABGEN_HOME": str(home), "VAGRANT_HOME": str(home / "vagrant")})
+
+
+def whole_host() -> dict[str, Any]:
+    """All that a user of libvirt can see, and the pool's directory."""
+    return {
+        "domains": names("list", "--all"),
+        "networks": names("net-list", "--all"),
+        "pools": names("pool-list", "--all"),
+        "volumes": volumes(),
+        "files": {path.name for path in POOL.glob("*")},
+        "bridges": {path.name for path in Path("/sys/class/net").iterdir()},
+        "saved": {path.name for path in Path("/var/lib/libvirt/qemu/save").glob("*")},
+        "leases": {path.name for path in Path("/var/lib/libvirt/dnsmasq").iterdir()},
+    }
+
+
+def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None:
+    before = whole_host()
+    run(home, "create", "single-node", "--name", "leaving", "--set", "orchestrator=none")
+    run(home, "checkpoint", "save", "leaving", "once")
+    run(home, "export", "leaving", "-o", str(tmp_path / "file"))
+    run(home, "import", str(tmp_path / "file"), "--name", "second")
+    virsh("vol-create-as", "labgen", FOREIGN, "1M")
+    (home / "data" / "notes").write_text("mine")
+
+    shown = run(home, "prune", "--everything", "--dry-run").stdout
+    done = run(home, "prune", "--everything", "--yes")
+    for name in ("leaving", "second", "labgen/debian13", str(home / "vagrant")):
+        assert name in shown
+        assert name in done.stdout
+    assert FOREIGN in done.stderr
+    assert str(home / "data" / "notes") in done.stderr
+    assert FOREIGN in volumes()
+    assert [path for path in home.rglob("*") if path.is_file()] == [home / "data" / "notes"]
+
+    virsh("vol-delete", FOREIGN, "--pool", "labgen")
+    (home / "data" / "notes").unlink()
+    run(home, "prune", "--everything", "--yes")
+    assert whole_host() == before
+    assert POOL.exists() == ("labgen" in before["pools"])
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("strange", [False, True])
+def test_a_pool_goes_with_its_directory(strange: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that libvirt does not take for a volume keeps the directory."""
+    directory = tmp_path / "pool"
+    monkeypatch.setattr("labgen.hypervisor.pool.POOL", "labgen-leaving")
+    monkeypatch.setattr("labgen.hypervisor.pool.POOL_DIRECTORY", str(directory))
+    with Hypervisor.connect() as hypervisor:
+        hypervisor.pool.ensure()
+        if strange:
+            (directory / ".hidden").write_text("mine")
+        hypervisor.pool.dissolve()
+    assert "labgen-leaving" not in names("pool-list", "--all")
+    assert directory.exists() == strange
