@@ -61,9 +61,9 @@ def names(*arguments: str) -> set[str]:
     return set(virsh(*arguments, "--name").split())
 
 
-def volumes() -> set[str]:
+def volumes(pool: str = "labgen") -> set[str]:
     listed = subprocess.run(
-        ["virsh", "-c", "qemu:///system", "vol-list", "labgen"], capture_output=True, text=True, check=False
+        ["virsh", "-c", "qemu:///system", "vol-list", pool], capture_output=True, text=True, check=False
     )
     return {line.split()[0] for line in listed.stdout.splitlines()[2:] if line.strip()}
 

@@ -270,6 +270,45 @@ def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
     labgen("resume", lab)
 
 
+def brought_up_by_vagrant() -> dict[str, set[str]]:
+    """What ./up and plain vagrant leave on a host. Vagrant's libvirt provider makes its volumes in the default pool."""
+    boxes = Path(os.environ["VAGRANT_HOME"]) / "boxes"
+    return {**on_host(), "default pool": volumes("default"), "boxes": {path.name for path in boxes.glob("bundle-*")}}
+
+
+@pytest.mark.slow
+def test_plain_vagrant_removes_what_it_has_made(tmp_path: Path) -> None:
+    """Of one node what is its own, and at last everything."""
+    settings = ["--set", "nodes.worker.count=1", "--set", "orchestrator=none"]
+    labgen("create", "three-node-btrfs", "--name", "carried", "--cold", *settings)
+    tmp_path.chmod(0o755)
+    labgen("export", "carried", "-o", str(tmp_path / "file"))
+    labgen("destroy", "carried", "--yes")
+    before = brought_up_by_vagrant()
+    subprocess.run(["tar", "-xf", str(tmp_path / "file")], cwd=tmp_path, check=True)
+    directory = tmp_path / "carried"
+
+    def vagrant(*words: str) -> str:
+        return subprocess.run(["vagrant", *words], cwd=directory, capture_output=True, text=True, check=True).stdout
+
+    try:
+        up = subprocess.run(["./up"], cwd=directory, capture_output=True, text=True, check=False)
+        assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
+        made = brought_up_by_vagrant()
+        copies = {name for name in made["default pool"] if "_vagrant_box_image_" in name}
+        assert len(copies - before["default pool"]) == 4
+
+        vagrant("destroy", "-f", "worker1")
+        left = brought_up_by_vagrant()
+        assert left["boxes"] == {"bundle-carried-VAGRANTSLASH-manager1"}
+        gone = made["default pool"] - left["default pool"]
+        assert gone == {name for name in made["default pool"] if "worker1" in name}
+        assert vagrant("ssh", "manager1", "-c", "docker info -f '{{.Driver}}'").strip() == "btrfs"
+    finally:
+        vagrant("destroy", "-f")
+    assert brought_up_by_vagrant() == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", ["recipe", "disks", "running"])
 def test_exports_and_imports_that_are_killed_leave_nothing(furnished: str, tmp_path: Path, depth: str) -> None:
