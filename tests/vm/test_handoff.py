@@ -271,7 +271,7 @@ def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
 
 
 def brought_up_by_vagrant() -> dict[str, set[str]]:
-    """What ./up and plain vagrant leave on a host. Vagrant's libvirt provider makes its volumes in the default pool."""
+    """What ./up and plain vagrant leave on a host; the provider's own pool is the default one."""
     boxes = Path(os.environ["VAGRANT_HOME"]) / "boxes"
     return {**on_host(), "default pool": volumes("default"), "boxes": {path.name for path in boxes.glob("bundle-*")}}
 
