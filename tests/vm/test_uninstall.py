@@ -45,6 +45,7 @@ def whole_host() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None:
     before = whole_host()
     run(home, "create", "single-node", "--name", "leaving", "--set", "orchestrator=none")
@@ -81,7 +82,7 @@ def test_a_pool_goes_with_its_directory(strange: bool, monkeypatch: pytest.Monke
     with Hypervisor.connect() as hypervisor:
         hypervisor.pool.ensure()
         if strange:
-            (directory / ".hidden").write_text("mine")
+            os.mkfifo(directory / "mine")
         hypervisor.pool.dissolve()
     assert "labgen-leaving" not in names("pool-list", "--all")
     assert directory.exists() == strange
