@@ -289,7 +289,9 @@ def test_plain_vagrant_removes_what_it_has_made(tmp_path: Path) -> None:
     directory = tmp_path / "carried"
 
     def vagrant(*words: str) -> str:
-        return subprocess.run(["vagrant", *words], cwd=directory, capture_output=True, text=True, check=True).stdout
+        ran = subprocess.run(["vagrant", *words], cwd=directory, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
 
     try:
         up = subprocess.run(["./up"], cwd=directory, capture_output=True, text=True, check=False)
