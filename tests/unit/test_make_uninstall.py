@@ -19,7 +19,7 @@ def checkout(tmp_path: Path) -> Path:
     labgen.parent.mkdir(parents=True)
     labgen.write_text('#!/bin/sh\necho "labgen $*"\nexit "${ANSWER:-0}"\n')
     labgen.chmod(0o755)
-    (copy / ".packages").write_text("vagrant\nqemu-utils\nvagrant\n")
+    (copy / ".packages").write_text("vagrant\nqemu-utils\nno-such-package\nvagrant\n")
     return copy
 
 
