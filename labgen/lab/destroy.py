@@ -91,7 +91,11 @@ def remove_files(name: str) -> None:
         for entry in directory.iterdir():
             if entry.name != paths.STATE:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        shutil.rmtree(directory)
+        if directory.is_symlink():  # somebody keeps it elsewhere
+            (directory / paths.STATE).unlink(missing_ok=True)
+            directory.unlink()
+        else:
+            shutil.rmtree(directory)
     with registry.locked():
         registry.save(registry.load().without_lab(name))
 

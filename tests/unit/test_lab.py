@@ -237,6 +237,15 @@ def test_destroy_needs_neither_journal_nor_profile(host: Host) -> None:
     assert traces(host) == NOTHING
 
 
+def test_a_lab_whose_directory_was_moved_and_linked_can_be_destroyed(host: Host, tmp_path: Path) -> None:
+    make()
+    elsewhere = paths.lab("lab").rename(tmp_path / "elsewhere")
+    paths.lab("lab").symlink_to(elsewhere)
+    destroy("lab")
+    assert traces(host) == NOTHING
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_destroy_removes_vagrants_record_and_no_other(host: Host) -> None:
     make()
     index = paths.vagrant_home() / "data" / "machine-index" / "index"
