@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labgen import accelerator, addresses, identity, paths, registry, remedies, ssh, subnets
+from labgen import accelerator, addresses, identity, paths, registry, remedies, ssh, subnets, vagrant_settings
 from labgen import vagrant as program
 from labgen.checks import Finding
 from labgen.domain import docker_volume, domain_xml, root_volume
@@ -50,9 +50,7 @@ def vagrant() -> Finding:
         except LabgenError as error:
             fix = remedies.install("--reinstall", "vagrant", "vagrant-libvirt")
             return Finding("vagrant", "fail", f"{provider} fails: {_evidence(error)}", fix)
-    own = paths.vagrant_home() / "Vagrantfile"
-    aside = f"; {own} is for other projects: labgen leaves it out, plain vagrant does not" if own.exists() else ""
-    return Finding("vagrant", "ok", f"{provider} takes a lab's Vagrantfile{aside}")
+    return Finding("vagrant", "ok", f"{provider} takes a lab's Vagrantfile{vagrant_settings.aside()}")
 
 
 def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:

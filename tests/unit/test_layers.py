@@ -27,6 +27,7 @@ LAYERS = [
         "vagrant",
         "backtrace",
         "vagrant_store",
+        "vagrant_settings",
         "boxes",
         "accelerator",
     },
