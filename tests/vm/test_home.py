@@ -39,13 +39,13 @@ class User:
     home: Path
     environment: dict[str, str]
 
-    def run(self, *command: str | Path) -> str:
+    def run(self, *command: str | Path, **variables: str) -> str:
         ran = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            env=self.environment,
+            env={**self.environment, **variables},
             umask=0o077,
             check=False,
         )
@@ -111,7 +111,10 @@ def require_entered(user: User, tmp_path: Path) -> None:
     inventory.write_text(user.labgen("inventory", LAB))
     assert user.run("ssh", "-F", config, f"manager1.{LAB}", "hostname") == "manager1\n"
     assert user.labgen("ssh", LAB, "--", "hostname") == "manager1\n"
-    assert "SUCCESS" in user.run(Path(sys.executable).with_name("ansible"), "-i", inventory, "all", "-m", "ping")
+    # Ansible itself works in no other locale, and puts sockets of ssh's into its user's home.
+    ansible = {"LC_ALL": "C.UTF-8", "HOME": str(tmp_path), "ANSIBLE_TIMEOUT": "60"}
+    ping = [Path(sys.executable).with_name("ansible"), "-i", inventory, "all", "-m", "ping"]
+    assert "SUCCESS" in user.run(*ping, **ansible)
 
 
 @pytest.mark.usefixtures("destroyed")
