@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from labgen.errors import LabgenError
+
 
 def read_json(path: Path) -> Any:
     """What a file of ours holds, which anybody may have damaged since.
@@ -18,6 +20,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_text(path: Path) -> str:
+    """:raises LabgenError: it is no text any more. :raises OSError: as from the file system."""
+    try:
+        return path.read_text()
+    except UnicodeDecodeError as error:
+        raise LabgenError(f"{path} is damaged", f"it is no UTF-8: {error}", "Put back what was in it.") from error
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:

@@ -162,7 +162,9 @@ def forget(directory: Path) -> None:
 def known_machines(directory: Path) -> dict[str, str]:
     """The machines that Vagrant has a record of in a project: their domains' UUIDs by their names."""
     records = (directory / ".vagrant" / "machines").glob(f"*/{PROVIDER}/id")
-    return {record.parent.parent.name: uuid for record in records if (uuid := record.read_text().strip())}
+    return {
+        record.parent.parent.name: uuid for record in records if (uuid := record.read_text(errors="replace").strip())
+    }
 
 
 def know_machine(directory: Path, name: str, uuid: str) -> None:

@@ -79,7 +79,7 @@ def _read(name: str, lock: Path) -> Box | None:
     try:
         content = read_json(lock)
         content["built"], content["recipe"], content["cmdline"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     if not (lock.parent / IMAGE).is_file():
         return None

@@ -7,6 +7,7 @@ from functools import partial
 
 from labgen import accelerator, boxes, doctor, identity, paths, registry, ssh, state, vagrant
 from labgen.errors import LabgenError
+from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks, freeze, health, machines, parts, planning, recovery, warm
 from labgen.lab.access import entered
@@ -67,7 +68,7 @@ def repair(journal: Journal, progress: Progress, *, new_cluster: bool = False) -
 def go_on(journal: Journal, progress: Progress) -> Outcome:
     """Makes the machines of a lab that has its files and nothing else yet. For a caller that holds its lock."""
     lab = journal.lab
-    profile = parse((paths.lab(lab.name) / paths.PROFILE).read_text(), lab.profile).profile
+    profile = parse(read_text(paths.lab(lab.name) / paths.PROFILE), lab.profile).profile
     doctor.require_ready(profile)
     box = boxes.ensure(lab.box.name, progress)
     if box.version != lab.box.version:

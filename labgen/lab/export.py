@@ -12,6 +12,7 @@ from labgen import boxes, bundle, disks, handoff, paths, savefile, ssh, state
 from labgen.bundle import BoxFacts, Depth, Machine, Manifest
 from labgen.domain import docker_volume, hardware, root_volume
 from labgen.errors import BundleError, UsageError
+from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks, freeze
 from labgen.lab.access import target as ssh_target
@@ -229,7 +230,7 @@ def _memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | 
 
 def _text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> dict[str, Path | bytes]:
     directory = paths.lab(lab.name)
-    profile = (directory / paths.PROFILE).read_text()
+    profile = read_text(directory / paths.PROFILE)
     parts: dict[str, Path | bytes] = {paths.PROFILE: profile.encode()}
     parts |= {name: (directory / name).read_bytes() for name in _script_parts(lab)}
     parts |= {name: text.encode() for name, text in handoff.files(_neutral(lab, profile), machines).items()}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from labgen import engine, paths, ssh
 from labgen.errors import GuestError
+from labgen.files import read_text
 from labgen.model import Lab, Node, Step
 from labgen.plan import doing
 from labgen.progress import Progress
@@ -25,7 +26,7 @@ def provision(
     chosen = node.steps if steps is None else steps
     directory = paths.lab(lab.name)
     log = directory / paths.LOGS / f"{node.name}.provision.log"
-    scripts = {step.script: (directory / paths.GUEST_DIR / step.script).read_text() for step in chosen}
+    scripts = {step.script: read_text(directory / paths.GUEST_DIR / step.script) for step in chosen}
     begun: list[str] = []
 
     def begin(script: str) -> None:

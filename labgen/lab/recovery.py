@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from labgen import boxes, identity, paths, registry, state
 from labgen.errors import LabgenError
+from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.lab import parts
 from labgen.model import Accelerator, Box, Lab
@@ -81,7 +82,7 @@ def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
     prefix = f"{identity.owner()}_{name}_"
     domains = hypervisor.domains(prefix)
     try:
-        profile = parse((paths.lab(name) / paths.PROFILE).read_text(), name).profile
+        profile = parse(read_text(paths.lab(name) / paths.PROFILE), name).profile
         subnet = _subnet(name, prefix, hypervisor)
     except (LabgenError, OSError, LookupError) as error:
         raise _hopeless(lost, f"its profile or its network is lost too: {error}") from error

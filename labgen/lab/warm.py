@@ -14,6 +14,7 @@ from importlib.metadata import version
 from labgen import agent, paths, savefile, ssh, templates, vagrant
 from labgen.domain import Hardware, docker_volume, domain_xml, hardware, root_volume
 from labgen.errors import GuestError, HypervisorError, LabgenError
+from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.lab import freeze, machines
 from labgen.model import Lab, Node
@@ -134,7 +135,7 @@ def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bo
     directory = paths.lab(lab.name)
     owner = ssh.public_key(directory / paths.KEY)
     identity = (paths.guest_scripts() / IDENTITY).read_text()
-    hosts = (directory / paths.GUEST_DIR / HOSTS).read_text()
+    hosts = read_text(directory / paths.GUEST_DIR / HOSTS)
 
     def renew(node: Node) -> str:
         variables = {"randomness": secrets.token_hex(64), "owner": owner}
@@ -213,14 +214,14 @@ def _key(lab: Lab, hypervisor: Hypervisor) -> str:
     content = [
         SCHEMA,
         version("labgen"),
-        (directory / paths.PROFILE).read_text(),
+        read_text(directory / paths.PROFILE),
         lab.box.name,
         lab.box.version,
         lab.accelerator,
         hypervisor.version(),
         hypervisor.qemu_version(),
         hypervisor.host_processor(),
-        [(name, (directory / paths.GUEST_DIR / name).read_text()) for name in scripts],
+        [(name, read_text(directory / paths.GUEST_DIR / name)) for name in scripts],
         [
             (node.name, [(step.script, step.arguments) for step in node.steps if step.script != HOSTS])
             for node in lab.nodes

@@ -9,7 +9,7 @@ from pathlib import Path
 import paramiko
 
 from labgen.errors import GuestError, HostError
-from labgen.files import write_atomically
+from labgen.files import read_text, write_atomically
 from labgen.surroundings import environment
 
 _writing = threading.Lock()
@@ -70,7 +70,7 @@ def public_key(path: Path) -> str:
     if not public.exists():
         require_key(path, "the lab")
         write_atomically(public, _public_half(path))
-    return public.read_text().strip()
+    return read_text(public).strip()
 
 
 def require_key(path: Path, name: str) -> None:
@@ -93,9 +93,7 @@ def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
         try:
             client.load_host_keys(str(file))
         except (paramiko.hostkeys.InvalidHostKey, UnicodeDecodeError) as error:
-            raise GuestError(
-                "the record of the machines' host keys is damaged", f"{file}: {error}", "Remove that file."
-            ) from error
+            raise _damaged(file, error) from error
     client.set_missing_host_key_policy(_Learn(file))
 
 
@@ -114,10 +112,17 @@ def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
         if key and not _is_host_key(key):
             raise GuestError(f"the machine at {address} shows a host key that is none", key[:200])
     with _writing:
-        known = file.read_text().splitlines() if file.exists() else []
+        try:
+            known = file.read_text().splitlines() if file.exists() else []
+        except UnicodeDecodeError as error:
+            raise _damaged(file, error) from error
         others = [line for line in known if line.strip() and line.split()[0] not in keys]
         new = [f"{address} {' '.join(key.split()[:2])}" for address, key in keys.items() if key]
         write_atomically(file, "".join(f"{line}\n" for line in [*others, *new]), 0o600)
+
+
+def _damaged(file: Path, error: Exception) -> GuestError:
+    return GuestError("the record of the machines' host keys is damaged", f"{file}: {error}", "Remove that file.")
 
 
 def _is_host_key(text: str) -> bool:
