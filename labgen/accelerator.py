@@ -15,6 +15,7 @@ from pathlib import Path
 from labgen import model, paths
 from labgen.files import read_json, write_atomically
 from labgen.progress import Progress, Silent
+from labgen.shapes import checked
 from labgen.surroundings import environment
 
 BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
@@ -116,7 +117,7 @@ def _recall() -> Accelerator | None:
         content = read_json(_memory())
         if content.pop("boot") != _BOOT_ID.read_text().strip():
             return None
-        return Accelerator(**content)
+        return checked(Accelerator(**content), Accelerator)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -12,6 +12,7 @@ from typing import Literal
 from labgen import paths
 from labgen.errors import LabgenError, UsageError
 from labgen.files import read_json, write_atomically
+from labgen.shapes import checked
 from labgen.suggestions import near
 
 Phase = Literal["saving", "complete", "restoring", "dropping"]
@@ -70,7 +71,14 @@ def _read(lab: str, label: str) -> Checkpoint:
     path = paths.checkpoint(lab, label)
     try:
         content = read_json(path)
-        return Checkpoint(**{**content, "memory": tuple(content["memory"])})
+        found = checked(Checkpoint(**{**content, "memory": tuple(content["memory"])}), Checkpoint)
+        if datetime.fromisoformat(found.created).tzinfo is None:
+            raise ValueError(f"{found.created} is no time")
+        if found.label != label:
+            raise ValueError(f"it is the record of {found.label!r}")
+        return found
+    except PermissionError:
+        raise  # it is somebody else's, not damaged
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise LabgenError(
             "the record of a checkpoint is damaged",

@@ -1,6 +1,7 @@
 """Our files: written so that a crash or a power cut leaves the old or the new one, read as what may be damaged."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labgen.errors import LabgenError
+from labgen.errors import HostError
 
 
 def read_json(path: Path) -> Any:
@@ -23,11 +24,30 @@ def read_json(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """:raises LabgenError: it is no text any more. :raises OSError: as from the file system."""
+    """What a file of a lab holds, if it is text.
+
+    :raises HostError: it is none. :raises OSError: as from the file system.
+    """
     try:
         return path.read_text()
     except UnicodeDecodeError as error:
-        raise LabgenError(f"{path} is damaged", f"it is no UTF-8: {error}", "Put back what was in it.") from error
+        raise HostError(
+            "a file of the lab is damaged", f"{path}: {error}", "Put it back, or remove the lab: labgen destroy NAME"
+        ) from error
+
+
+def require_writable(directory: Path) -> None:
+    """:raises PermissionError: nothing may be made or removed in a directory that is there."""
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
+
+
+def require_removable(directory: Path) -> None:
+    """:raises PermissionError: something in a directory that is there, or below it, cannot be removed."""
+    require_writable(directory)
+    for each in directory.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            require_removable(each)
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from labgen import paths
 from labgen.errors import HostError
 from labgen.files import create_atomically, read_json, write_atomically
+from labgen.shapes import checked
 
 OWNER = r"labgen-[0-9a-f]{6}"  # a regular expression
 
@@ -72,7 +73,7 @@ def _text(record: _Record) -> str:
 
 def _read(file: Path) -> _Record | None:
     try:
-        record = _Record(**read_json(file))
+        record = checked(_Record(**read_json(file)), _Record)
         if not re.fullmatch(OWNER, record.owner) or not Path(record.home).is_absolute():
             raise ValueError("it holds no id")
     except (FileNotFoundError, NotADirectoryError):

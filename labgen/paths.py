@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -54,33 +55,39 @@ def labgen_home() -> Path | None:
     return _resolved(home, "LABGEN_HOME") if home else None
 
 
-def _own(directory: str, variable: str) -> Path:
+def _own(directory: Callable[[], str], variable: str) -> Path:
     """One of the user's own directories: never one that depends on where labgen is run.
 
     :raises HostError: it is not known where that is.
     """
-    if not Path(directory).is_absolute():
+    try:
+        found = directory()
+        if not Path(found).is_absolute():
+            raise RuntimeError(f"{found} is not an absolute path")
+    except RuntimeError as error:
         raise HostError(
             "there is no home directory for labs and boxes",
-            f"{directory} is not an absolute path",
+            str(error),
             f"Set HOME (or {variable}) to an absolute path, or LABGEN_HOME to a directory for all that labgen keeps.",
-        )
-    return _resolved(directory, variable)
+        ) from error
+    return _resolved(found, variable)
 
 
 def _resolved(directory: str, variable: str) -> Path:
     """The one name that a directory has, by whatever links it was reached: names in libvirt and Vagrant hold it.
 
-    :raises HostError: it cannot be told.
+    :raises HostError: it cannot be told, or libvirt's XML cannot hold it.
     """
     try:
-        return Path(directory).expanduser().resolve()
+        path = Path(directory).expanduser().resolve()
+        str(path).encode()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a current directory that is gone, ...
         raise HostError(
             f"{directory!r} is not a directory that labgen can use",
             str(error),
-            f"Set {variable} to an absolute path.",
+            f"Set {variable} to an absolute path in UTF-8.",
         ) from error
+    return path
 
 
 def _usable(home: Path) -> Path:
@@ -97,13 +104,13 @@ def _usable(home: Path) -> Path:
 def data_home() -> Path:
     """Labs and the registry: what a user would miss. :raises HostError: its path is impossible."""
     home = labgen_home()
-    return _usable(home / "data" if home else _own(platformdirs.user_data_dir("labgen"), "XDG_DATA_HOME"))
+    return _usable(home / "data" if home else _own(lambda: platformdirs.user_data_dir("labgen"), "XDG_DATA_HOME"))
 
 
 def cache_home() -> Path:
     """Boxes: what labgen can make again. :raises HostError: its path is impossible."""
     home = labgen_home()
-    return _usable(home / "cache" if home else _own(platformdirs.user_cache_dir("labgen"), "XDG_CACHE_HOME"))
+    return _usable(home / "cache" if home else _own(lambda: platformdirs.user_cache_dir("labgen"), "XDG_CACHE_HOME"))
 
 
 def vagrant_home() -> Path:
@@ -115,8 +122,12 @@ def vagrant_home() -> Path:
         return _resolved(given, "VAGRANT_HOME")
     if home := labgen_home():
         return home / "vagrant"
-    # Not Path's own, which raises where there is no home directory.
-    return _own(os.path.expanduser("~/.vagrant.d"), "VAGRANT_HOME")  # noqa: PTH111
+    return _own(lambda: str(Path.home() / ".vagrant.d"), "VAGRANT_HOME")
+
+
+def fault() -> Path:
+    """What there is to report of the last fault of labgen's own; its owner's alone."""
+    return cache_home() / "fault.txt"
 
 
 def vagrant_view() -> Path:

@@ -4,10 +4,12 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network
 
 from labgen import paths, state, turns
 from labgen.errors import LabgenError
 from labgen.files import read_json, write_atomically
+from labgen.shapes import checked
 
 LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks
 
@@ -28,7 +30,10 @@ class Registry:
 def load() -> Registry:
     """What is written; if that is lost or damaged, what the labs' journals say."""
     try:
-        return Registry(dict(read_json(paths.registry())["subnets"]))
+        found = checked(Registry(read_json(paths.registry())["subnets"]), Registry)
+        for subnet in found.subnets.values():
+            IPv4Network(subnet)
+        return found
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return Registry(dict(_in_journals()))
 

@@ -8,12 +8,14 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from ipaddress import IPv4Network
 from typing import Any, Literal
 
 from labgen import identity, paths, turns
 from labgen.errors import LabgenError, UsageError
 from labgen.files import read_json, write_atomically
 from labgen.model import Lab
+from labgen.shapes import checked
 from labgen.suggestions import near
 
 SCHEMA = 1
@@ -134,7 +136,7 @@ def load(name: str) -> Journal:
             raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
         facts = {node: NodeFacts(**each) for node, each in content["facts"].items()}
         origin = Origin(**content["origin"]) if content.get("origin") else None
-        return Journal(
+        journal = Journal(
             lab=Lab.from_json(content["lab"]),
             stage=content["stage"],
             failure=content["failure"],
@@ -143,10 +145,13 @@ def load(name: str) -> Journal:
             rebuilding=frozenset(content.get("rebuilding", ())),
             request=_request(content["request"]) if content.get("request") else None,
         )
-    except PermissionError as error:
-        raise LabgenError(
-            f"the journal of {name!r} cannot be read", str(error), "Use labgen as its owner."
-        ) from error
+        checked(journal, Journal)
+        IPv4Network(journal.lab.network.subnet)
+        if journal.lab.name != name:
+            raise ValueError(f"it is the journal of {journal.lab.name!r}")
+        return journal
+    except PermissionError:
+        raise  # nothing is lost
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise JournalLost(
             f"the journal of {name!r} is lost or damaged",
@@ -183,9 +188,10 @@ def exists(name: str) -> bool:
 
 def names() -> list[str]:
     """All labs of this data home, also those whose journal was never written."""
-    if not paths.labs().is_dir():
+    try:
+        return sorted(path.name for path in paths.labs().iterdir() if path.is_dir())
+    except FileNotFoundError:
         return []
-    return sorted(path.name for path in paths.labs().iterdir() if path.is_dir())
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 from labgen import identity, paths
 from labgen.files import read_json, write_atomically
 from labgen.progress import Progress
+from labgen.shapes import checked
 from labgen.turns import is_held, turn
 
 RECORD = "template.json"
@@ -47,7 +48,9 @@ def find(key: str) -> Template | None:
     """None: there is none, or its record cannot be read, which is as good."""
     try:
         content: dict[str, Any] = read_json(_record(key))
-        return Template(**{**content, "box": tuple(content["box"]), "base": tuple(content["base"])})
+        pairs = {"box": tuple(content["box"]), "base": tuple(content["base"])}
+        found = checked(Template(**{**content, **pairs}), Template)
+        return found if found.key == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -60,9 +63,10 @@ def every() -> list[Template]:
 
 def keys() -> list[str]:
     """Also of those that are not complete."""
-    if not paths.templates().is_dir():
+    try:
+        return sorted(path.name for path in paths.templates().iterdir() if path.is_dir())
+    except FileNotFoundError:
         return []
-    return sorted(path.name for path in paths.templates().iterdir() if path.is_dir())
 
 
 def used(key: str) -> None:

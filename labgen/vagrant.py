@@ -16,7 +16,7 @@ import vagrant
 from labgen import paths, surroundings, turns
 from labgen.backtrace import reason
 from labgen.errors import HostError, HypervisorError
-from labgen.files import read_json, write_atomically
+from labgen.files import read_json, require_writable, write_atomically
 
 PROVIDER = "libvirt"
 MISSING = "Vagrant is missing"
@@ -130,7 +130,8 @@ def add_box(catalog: Path) -> None:
 
 def remove_box(name: str) -> None:
     """Removes all versions of a box from Vagrant's own store; none there is as good."""
-    shutil.rmtree(_box_directory(name), ignore_errors=True)
+    if (directory := _box_directory(name)).exists():
+        shutil.rmtree(directory)
 
 
 def forget(directory: Path) -> None:
@@ -192,6 +193,7 @@ def environment() -> dict[str, str]:
     view.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         (home / name).mkdir(parents=True, exist_ok=True)
+        require_writable(home / name)  # Vagrant's own words would not say whose it is
     for name in (*SHARED, "plugins.json"):
         link = view / name
         if not link.is_symlink() or link.readlink() != home / name:

@@ -80,6 +80,8 @@ def _build(wanted: Recipe, progress: Progress) -> Box:
             return _publish(wanted, scratch, progress)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    except PermissionError:
+        raise
     except OSError as error:
         raise BoxError(
             f"Box '{wanted.name}' cannot be written", str(error), f"Look for space: df -h {paths.boxes()}"

@@ -8,6 +8,7 @@ lock.json     what is in the box, to the last package version; the box's version
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from labgen import paths
 from labgen.boxes import recipe
 from labgen.errors import BoxError
 from labgen.files import read_json
+from labgen.shapes import checked
 
 LOCK, IMAGE, CATALOG = "lock.json", "box.img", "catalog.json"
+FIELDS = ("built", "recipe", "cmdline", "debian", "kernel", "docker")  # of the lock, that every box has
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def built(name: str) -> list[Box]:
 def _read(name: str, lock: Path) -> Box | None:
     try:
         content = read_json(lock)
-        content["built"], content["recipe"], content["cmdline"]
+        checked({name: content[name] for name in FIELDS}, Mapping[str, str])
+    except PermissionError:
+        raise  # it is built, by somebody else
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not (lock.parent / IMAGE).is_file():
@@ -142,11 +147,13 @@ def remove(boxes: list[Box]) -> None:
     What Vagrant and libvirt have copied from them stays: the caller removes ``box.vagrant_name`` from Vagrant
     and, once no disk lies on it any more, the volume from libvirt's pool.
 
-    :raises BoxError: a file cannot be removed.
+    :raises BoxError: a file cannot be removed. :raises PermissionError: for it is somebody else's.
     """
     for box in boxes:
         try:
             (box.directory / LOCK).unlink()  # first: from here on it is no box, even if we are killed
             shutil.rmtree(box.directory)
+        except PermissionError:
+            raise
         except OSError as error:
             raise BoxError(f"Box '{box.name}' {box.version} cannot be removed", str(error)) from error

@@ -1,18 +1,20 @@
 """The command line. Command files parse, call and print; each is loaded when it is asked for."""
 
+import contextlib
 import importlib
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from labgen.cli import complete, encoding
-from labgen.cli.console import explained, fail
+from labgen.cli import complete, encoding, fault, streams
+from labgen.cli.console import fail
 from labgen.cli.group import Group
-from labgen.errors import Interrupted, LabgenError
+from labgen.errors import Interrupted
 
 # What users type, and the module that has the command by that name; in the order the help shows them.
 COMMANDS = {
@@ -95,30 +97,36 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """The program: runs a command, and turns every expected failure into its sentence and exit code."""
+    """The program: runs a command, and turns every failure into its sentence and exit code."""
     encoding.settle()
+    streams.complete()
     if complete.VARIABLE in os.environ:
         complete.answer(cli)
+    if "PYTHONWARNINGS" in os.environ:  # meant for other programs; ours and our libraries' are for our tests
+        warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(streams.flushed(_run()))
+
+
+def _run() -> int:
     try:
         status: Any = cli(standalone_mode=False)
-    except LabgenError as error:
-        fail(error)
-        status = error.exit_code
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        status = Interrupted.exit_code
+        with contextlib.suppress(OSError):
+            click.echo("interrupted", err=True)
+        return Interrupted.exit_code
     except click.ClickException as error:
-        error.show()
-        status = error.exit_code
+        with contextlib.suppress(OSError):
+            error.show()
+        return error.exit_code
     except ReaderGone:
-        # Python would complain when it flushes the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = READER_GONE
-    except OSError as error:
-        fail(explained(error))
-        status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+        streams.abandon(sys.stdout)
+        return READER_GONE
+    except Exception as error:
+        failure = fault.in_words(error)
+        fail(failure)
+        return failure.exit_code
+    return status if isinstance(status, int) else 0
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

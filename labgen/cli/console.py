@@ -86,17 +86,13 @@ def note(text: str) -> None:
 
 
 def fail(error: LabgenError) -> None:
-    """The three parts of an error on stderr."""
-    say(f"error: {printable(error.brief)}", err=True, fg="red")
-    for line in error.details.splitlines():
-        click.echo(f"  {printable(line)}", err=True)
-    if error.resolution:
-        click.echo(printable(error.resolution), err=True)
-
-
-def explained(error: OSError) -> LabgenError:
-    """What the operating system refused, as an error of ours."""
-    return LabgenError(f"{error.strerror or error}", str(error.filename or ""))
+    """The three parts of an error on stderr; where that takes nothing, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        say(f"error: {printable(error.brief)}", err=True, fg="red")
+        for line in error.details.splitlines():
+            click.echo(f"  {printable(line)}", err=True)
+        if error.resolution:
+            click.echo(printable(error.resolution), err=True)
 
 
 @contextlib.contextmanager
@@ -109,6 +105,15 @@ def progress() -> Iterator[Progress]:
 
     with LiveProgress() as live:
         yield live
+
+
+@contextlib.contextmanager
+def _unless_it_takes_nothing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
 
 
 class PlainProgress:
@@ -129,7 +134,8 @@ class PlainProgress:
 
     def _say(self, text: str, node: str | None) -> None:
         seconds = time.monotonic() - self._start
-        with self._lock:
+        # A full disk under the log is no reason to stop; a reader that went away is.
+        with self._lock, _unless_it_takes_nothing():
             click.echo(f"{seconds:6.1f}s  {f'{node}: ' if node else ''}{printable(text)}", err=True)
 
 

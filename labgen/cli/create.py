@@ -10,6 +10,7 @@ import click
 from labgen.cli import console
 from labgen.cli.profile import complete_profiles
 from labgen.errors import LabgenError, UsageError
+from labgen.refusals import explained
 
 if TYPE_CHECKING:
     from labgen.lab.planning import Preview
@@ -123,24 +124,33 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
 
     try:
         yield
-    except (LabgenError, KeyboardInterrupt) as error:
+    except (LabgenError, OSError, KeyboardInterrupt) as failure:
+        error = explained(failure) if isinstance(failure, OSError) else failure
         if isinstance(error, LabgenError):
             console.fail(error)
         if isinstance(error, UsageError | state.BusyError):
             pass  # refused: the lab is as it was
-        elif state.exists(name):
+        elif _is_kept(name):
             _say_how_to_resume(name)
         elif on_failure == "rollback":
             console.note("What was made has been removed.")
         if isinstance(error, LabgenError):
-            raise click.exceptions.Exit(error.exit_code) from error
+            raise click.exceptions.Exit(error.exit_code) from failure
         raise
+
+
+def _is_kept(name: str) -> bool:
+    from labgen import state
+
+    with contextlib.suppress(OSError):  # which was the error already
+        return state.exists(name)
+    return False
 
 
 def _say_how_to_resume(name: str) -> None:
     from labgen import state
 
-    with contextlib.suppress(LabgenError):  # a damaged journal, which was the error already
+    with contextlib.suppress(LabgenError, OSError):  # a damaged journal, which was the error already
         console.note(f"The lab {name} was kept. Resume it with: {state.load(name).again}")
     console.note(f"Or remove it: labgen destroy {name}")
 

@@ -4,6 +4,7 @@ import click
 
 from labgen.cli import complete, console
 from labgen.errors import LabgenError, UsageError
+from labgen.refusals import explained
 from labgen.suggestions import near
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -72,7 +73,7 @@ def _destroyed(name: str) -> int:
             shown.step(f"destroying {name}")
             remove(name)
     except (LabgenError, OSError) as error:
-        failure = console.explained(error) if isinstance(error, OSError) else error
+        failure = explained(error) if isinstance(error, OSError) else error
         console.fail(failure)
         console.note(f"{name} was not destroyed.")
         return failure.exit_code

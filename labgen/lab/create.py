@@ -254,6 +254,7 @@ def _planned(
             if choice.note:
                 progress.note(choice.note)
             subnet = choice.subnet
+        paths.lab(name).mkdir(parents=True, exist_ok=True)  # where that is refused, nothing is reserved either
         registry.save(known.with_lab(name, subnet))
     return _saved(
         Journal(planning.decide(loaded, name, subnet, host.kind, box, owner=identity.owner()), request=request)

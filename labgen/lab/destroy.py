@@ -10,6 +10,7 @@ import shutil
 
 from labgen import identity, paths, registry, state, vagrant
 from labgen.errors import HypervisorError, LabgenError, UsageError
+from labgen.files import require_removable
 from labgen.hypervisor import Hypervisor
 from labgen.plan import identity_of
 from labgen.suggestions import near
@@ -49,10 +50,23 @@ def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
     owner = _owner(name)
     prefix = f"{owner}_{name}_"
+    _require_files_to_be_ours(name)
     with Hypervisor.connect() as hypervisor:
         sweep(hypervisor, prefix)
         _require_gone(name, owner, hypervisor)
     remove_files(name)
+
+
+def _require_files_to_be_ours(name: str) -> None:
+    """Before the first loss.
+
+    :raises PermissionError: the lab's files, or where it is written down, belong to another user.
+    """
+    if paths.lab(name).is_dir():
+        require_removable(paths.lab(name))
+    vagrant.forget(paths.lab(name))
+    with registry.locked():
+        pass
 
 
 def _owner(name: str) -> str:

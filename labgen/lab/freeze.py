@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from labgen import checkpoints, paths
+from labgen import checkpoints
 from labgen.checkpoints import Checkpoint
 from labgen.errors import HypervisorError
-from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.render import network_xml
 
 # Labels of memory that is no checkpoint's; no checkpoint can be called so.
 OUTGOING = "_outgoing"  # on its way into a bundle
@@ -188,7 +188,7 @@ def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     for node in overlaid:
         progress.step("putting what it wrote meanwhile into its disks", node.name)
         # A machine that went off meanwhile is started for it.
-        hypervisor.ensure_network(lab.network.name, read_text(paths.lab(lab.name) / paths.NETWORK_XML))
+        hypervisor.ensure_network(lab.network.name, network_xml(lab))
         hypervisor.overlays.end(node.domain)
     drop_memory(lab, OUTGOING, hypervisor)
     return touched

@@ -87,6 +87,6 @@ def _trees() -> list[Path]:
 
 def _files() -> list[Path]:
     """The files, and those that a labgen which was killed had begun to write beside them."""
-    files = [paths.identity(), paths.registry(), paths.registry_lock(), paths.accelerator()]
+    files = [paths.identity(), paths.registry(), paths.registry_lock(), paths.accelerator(), paths.fault()]
     begun = [path for file in files for path in file.parent.glob(f".{file.name}.*")]
     return [file for file in (*files, *begun) if file.is_file()]

@@ -12,6 +12,7 @@ from labgen.lab import access
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.refusals import explained
 from labgen.render import network_xml
 from labgen.turns import turn
 
@@ -60,7 +61,7 @@ class Boot:
         except LabgenError as error:
             self.failure = error
         except OSError as error:
-            self.failure = LabgenError("Vagrant could not be run", str(error))
+            self.failure = explained(error)
 
 
 def clear_half_made(lab: Lab, hypervisor: Hypervisor) -> list[Node]:

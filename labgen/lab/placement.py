@@ -8,12 +8,12 @@ from labgen import disks, handoff, paths, savefile, ssh, vagrant
 from labgen.bundle import Received
 from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
 from labgen.errors import BundleError
-from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.lab import bases, freeze
 from labgen.lab.export import BOX_PART
 from labgen.model import Lab, Node
 from labgen.progress import Amount, Progress
+from labgen.render import network_xml
 
 LARGEST_DEVICES = 128 * 2**20  # bytes that a machine's devices may have beside its memory
 
@@ -28,7 +28,7 @@ def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hyperviso
     memory = _checked(lab, received, with_memory)
     hypervisor.pool.ensure()
     _require_room(received, memory, hypervisor)
-    hypervisor.ensure_network(lab.network.name, read_text(paths.lab(lab.name) / paths.NETWORK_XML))
+    hypervisor.ensure_network(lab.network.name, network_xml(lab))
     with bases.locked(received.manifest.box.sha256, progress):
         base = bases.place(box, received.manifest.box.sha256, hypervisor, progress)
         # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.

@@ -103,7 +103,8 @@ def remove(orphans: Orphans, progress: Progress) -> None:
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
     sweep(hypervisor, f"{identity.owner()}_{name}_")
     vagrant.forget(paths.lab(name))
-    shutil.rmtree(paths.lab(name), ignore_errors=True)
+    if paths.lab(name).exists():
+        shutil.rmtree(paths.lab(name))
     with registry.locked():
         registry.save(registry.load().without_lab(name))
     paths.lab_lock(name).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import paramiko
 
 from labgen.errors import GuestError, HostError
 from labgen.files import read_text, write_atomically
+from labgen.refusals import explained
 from labgen.surroundings import environment
 
 _writing = threading.Lock()
@@ -74,13 +75,17 @@ def public_key(path: Path) -> str:
 
 
 def require_key(path: Path, name: str) -> None:
-    """:raises GuestError: the private key that a machine lets in is not there."""
+    """:raises GuestError: the private key that a machine lets in is not there.
+
+    :raises OSError: it cannot be read.
+    """
     if not path.is_file():
         raise GuestError(
             f"the private key of the lab is missing: {name} lets nobody else in",
             str(path),
             "Put it back, from a backup or from whoever has this lab's key too.",
         )
+    path.open().close()  # paramiko would only say that the login failed
 
 
 def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
@@ -95,6 +100,10 @@ def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
         except (paramiko.hostkeys.InvalidHostKey, UnicodeDecodeError) as error:
             raise _damaged(file, error) from error
     client.set_missing_host_key_policy(_Learn(file))
+
+
+def _damaged(file: Path, error: Exception) -> GuestError:
+    return GuestError("the record of the machines' host keys is damaged", f"{file}: {error}", "Remove that file.")
 
 
 def forget_hosts(file: Path, addresses: Collection[str]) -> None:
@@ -121,10 +130,6 @@ def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
         write_atomically(file, "".join(f"{line}\n" for line in [*others, *new]), 0o600)
 
 
-def _damaged(file: Path, error: Exception) -> GuestError:
-    return GuestError("the record of the machines' host keys is damaged", f"{file}: {error}", "Remove that file.")
-
-
 def _is_host_key(text: str) -> bool:
     kind, _, rest = text.strip().partition(" ")
     try:
@@ -144,4 +149,7 @@ class _Learn(paramiko.MissingHostKeyPolicy):
         with _writing:
             known = paramiko.HostKeys(str(self._file))
             known.add(hostname, key.get_name(), key)
-            known.save(str(self._file))
+            try:
+                known.save(str(self._file))
+            except OSError as error:  # which would pass for one of the connection's
+                raise explained(error) from error

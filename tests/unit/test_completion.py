@@ -1,5 +1,6 @@
 """Tab completion: what is offered, in real shells, and that nothing ever disturbs the line that is being typed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labgen import boxes, paths
+from labgen.boxes.store import FIELDS
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 from tests.unit.terminal import on_terminal
@@ -57,7 +59,7 @@ def test_boxes_and_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     built = paths.boxes() / "debian13" / "13.1.1"
     built.mkdir(parents=True)
     (built / "box.img").touch()
-    (built / "lock.json").write_text('{"built": "", "recipe": "", "cmdline": ""}')
+    (built / "lock.json").write_text(json.dumps(dict.fromkeys(FIELDS, "")))
     assert completed("labgen box build ") == set(boxes.known())
     assert completed("labgen box remove debian12") == {"debian12"}
     assert completed("labgen box remove debian13 ") == {"13.1.1"}

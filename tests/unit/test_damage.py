@@ -1,87 +1,203 @@
-"""Files of a lab with anything in them: each command has a result or a sentence, and destroy removes the lab."""
+"""Damaged records: what another program, a full disk or an editor has made of labgen's files."""
 
-from collections.abc import Callable
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
+from typing import Any, Literal
 
+import paramiko
 import pytest
 
-from labgen import paths, registry
-from labgen.lab import checkpoint
+from labgen import accelerator, boxes, checkpoints, identity, paths, registry, state, templates
+from labgen.boxes.store import LOCK
+from labgen.checkpoints import Checkpoint
+from labgen.errors import GuestError, LabgenError
+from labgen.lab.create import create
+from labgen.profile import load
 from labgen.progress import Silent
+from labgen.shapes import checked
+from labgen.ssh.keys import forget_hosts, load_known_hosts
+from labgen.templates import Template
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
-from tests.unit.test_lab import NOTHING, make, traces
 
 __all__ = ["host", "run"]  # fixtures
 
+DAMAGE = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "a list": b"[1]",
+    "null": b"null",
+    "a number": b"7",
+    "too deep": b'{"a":' * 100000,
+    "UTF-16": '{"subnets": {}}'.encode("utf-16"),
+}
 COMMANDS = [
     ["list"],
-    ["status", "lab", "--check"],
-    ["exec", "lab", "--", "true"],
+    ["list", "--format", "json"],
+    ["status", "lab"],
     ["ssh-config", "lab"],
     ["inventory", "lab"],
     ["checkpoint", "list", "lab"],
+    ["box", "list"],
+    ["prune", "--dry-run"],
+    ["create", "single-node", "--name", "lab", "--dry-run"],
+    ["create", "single-node", "--name", "new", "--dry-run"],
     ["stop", "lab"],
     ["start", "lab"],
-    ["create", "three-node-btrfs", "--name", "lab"],
-    ["create", "three-node-btrfs", "--name", "lab", "--dry-run"],
-    ["export", "lab", "--depth", "recipe", "-o", "lab.labgen"],
-    ["box", "list"],
+    ["suspend", "lab"],
+    ["resume", "lab"],
+    ["checkpoint", "save", "lab", "two"],
+    ["checkpoint", "restore", "lab", "one"],
+    ["export", "lab", "-o", "lab.labgen"],
+    ["create", "single-node", "--set", "storage.driver=btrfs", "--name", "lab"],
+    ["create", "single-node", "--set", "storage.driver=btrfs", "--name", "other"],
     ["prune", "--yes"],
+    ["box", "remove", "debian13", "--yes"],
+    ["destroy", "lab", "--yes"],
+    ["destroy", "--all", "--yes"],
 ]
-FILES: dict[str, Callable[[], Path]] = {
+EXPECTED = {0, 1, 2, 10, 20, 30, 40, 50, 60, 70}
+
+
+@pytest.fixture
+def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A lab with one of every record that labgen keeps."""
+    monkeypatch.chdir(tmp_path)
+    create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent(), cold=True)
+    checkpoints.save("lab", Checkpoint("one", "2026-11-25T12:00:00.000+00:00", ("manager1",), "complete"))
+    templates.save(Template("key", "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
+    box = paths.boxes() / "debian13" / "13.1"
+    box.mkdir(parents=True)
+    (box / "box.img").touch()
+    lock = {"built": "2026", "recipe": "x", "cmdline": "", "debian": "13", "kernel": "6", "docker": "26"}
+    (box / LOCK).write_text(json.dumps(lock))
+    index = paths.vagrant_home() / "data" / "machine-index" / "index"
+    index.parent.mkdir(parents=True)
+    index.write_text(json.dumps({"version": 1, "machines": {"a": {"vagrantfile_path": str(paths.lab("lab"))}}}))
+    (paths.lab("lab") / paths.KNOWN_HOSTS).touch()
+    paths.cache_home().joinpath("accelerator.json").write_text("{}")
+    return "lab"
+
+
+RECORDS: dict[str, Callable[[], Path]] = {
     "journal": lambda: paths.lab("lab") / paths.STATE,
     "profile": lambda: paths.lab("lab") / paths.PROFILE,
     "network": lambda: paths.lab("lab") / paths.NETWORK_XML,
-    "known_hosts": lambda: paths.lab("lab") / paths.KNOWN_HOSTS,
-    "key": lambda: paths.lab("lab") / paths.KEY,
-    "public key": lambda: (paths.lab("lab") / paths.KEY).with_suffix(".pub"),
+    "host keys": lambda: paths.lab("lab") / paths.KNOWN_HOSTS,
+    "public key": lambda: paths.lab("lab") / f"{paths.KEY}.pub",
     "Vagrant's record": lambda: paths.lab("lab") / ".vagrant" / "machines" / "manager1" / "libvirt" / "id",
-    "Vagrant's index": lambda: paths.vagrant_home() / "data" / "machine-index" / "index",
     "registry": paths.registry,
-    "checkpoint": lambda: paths.checkpoint("lab", "label"),
-    "verdict on KVM": lambda: paths.cache_home() / "accelerator.json",
-    "box": lambda: paths.boxes() / "debian13" / "13.1.1" / "lock.json",
-    "template": lambda: paths.template("key") / "template.json",
-}
-CONTENTS = {
-    "lines": b"\n\n \n",
-    "no UTF-8": b"\xff\xfe{",
-    "an object": b'{"subnets": 7, "machines": [], "lab": null, "schema": "1", "built": 0}',
-    "null": b"null",
+    "id": paths.identity,
+    "checkpoint": lambda: paths.checkpoint("lab", "one"),
+    "template": lambda: paths.template("key") / templates.RECORD,
+    "box": lambda: paths.boxes() / "debian13" / "13.1" / LOCK,
+    "accelerator": lambda: paths.cache_home() / "accelerator.json",
+    "Vagrant's index": lambda: paths.vagrant_home() / "data" / "machine-index" / "index",
 }
 
 
-@pytest.mark.parametrize("content", CONTENTS)
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_ends_nothing(
-    name: str, content: str, host: Host, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_damaged_record_is_a_sentence_or_none_of_the_commands_business(
+    lab: str, host: Host, run: Run, record: str, damage: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    make()
-    checkpoint.save("lab", "label", Silent())
-    FILES[name]().parent.mkdir(parents=True, exist_ok=True)
     for command in COMMANDS:
-        FILES[name]().write_bytes(CONTENTS[content])
-        run(*command)  # anything but a sentence would be raised here
-    FILES[name]().parent.mkdir(parents=True, exist_ok=True)
-    FILES[name]().write_bytes(CONTENTS[content])
-    assert run("destroy", "lab", "--yes").status == 0
-    assert traces(host) == NOTHING
+        path = RECORDS[record]()
+        if path.parent.is_dir():
+            path.write_bytes(DAMAGE[damage])
+        ended = run(*command)
+        assert "Traceback" not in ended.stderr
+        assert "fault in labgen" not in ended.stderr, f"{command} {ended.stderr}\n{paths.fault().read_text()}"
+        assert ended.status in EXPECTED
+        assert ended.status == 0 or "error: " in ended.stderr, command
+    assert host.domains() == set() or record == "id"
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_directory_in_its_place_ends_nothing(
-    name: str, host: Host, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    make()
-    checkpoint.save("lab", "label", Silent())
-    FILES[name]().unlink(missing_ok=True)
-    FILES[name]().mkdir(parents=True)
-    for command in COMMANDS:
-        run(*command)
-    if FILES[name]() != paths.registry():
-        run("destroy", "lab", "--yes")
-        assert host.domains() == set()
-        assert registry.load().subnets == {}
+def places(content: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything in a record: keys and indexes."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, each in inner:
+        yield (*way, key)
+        yield from places(each, (*way, key))
+
+
+def changed(content: Any, way: tuple[Any, ...], value: Any) -> Any:
+    copied = deepcopy(content)
+    inner = copied
+    for key in way[:-1]:
+        inner = inner[key]
+    inner[way[-1]] = value
+    return copied
+
+
+LOADERS: dict[str, Callable[[], object]] = {
+    "journal": lambda: (state.load("lab"), registry.load()),
+    "registry": registry.load,
+    "id": identity.known,
+    "checkpoint": lambda: checkpoints.every("lab"),
+    "template": templates.every,
+    "box": boxes.listing,
+    "accelerator": accelerator._recall,
+}
+
+
+@pytest.mark.parametrize("value", [None, 7, "x", [], {}, True, "\0"], ids=repr)
+@pytest.mark.parametrize("record", LOADERS)
+def test_a_field_of_another_type_is_damage(lab: str, record: str, value: Any) -> None:
+    """What is read has the declared types, or the record is damaged: nothing fails later, and elsewhere."""
+    path = RECORDS[record]()
+    content = json.loads(path.read_text())
+    for way in places(content):
+        path.write_text(json.dumps(changed(content, way, value)))
+        with contextlib.suppress(LabgenError):
+            LOADERS[record]()
+    path.write_text(json.dumps(content))
+    LOADERS[record]()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "fits"),
+    [
+        ("x", str, True),
+        (7, str, False),
+        (True, int, False),
+        (None, str | None, True),
+        ("a", Literal["a", "b"], True),
+        ("c", Literal["a", "b"], False),
+        (("x", "y"), tuple[str, ...], True),
+        (["x"], tuple[str, ...], False),
+        (("x", 7), tuple[str, ...], False),
+        (("x",), tuple[str, str], False),
+        (frozenset({"x"}), frozenset[str], True),
+        (frozenset({7}), frozenset[str], False),
+        ({"x": "y"}, Mapping[str, str], True),
+        ({"x": 7}, Mapping[str, str], False),
+        ([], Mapping[str, str], False),
+        (Checkpoint("a", "b", ("c",), "complete"), Checkpoint, True),
+        (Checkpoint("a", "b", (7,), "complete"), Checkpoint, False),  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
+def test_a_value_is_held_against_its_type(value: object, kind: Any, fits: bool) -> None:
+    if fits:
+        assert checked(value, kind) is value
+    else:
+        with pytest.raises(TypeError, match="does not hold"):
+            checked(value, kind)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\0\0\0", b"\n\n\n", b"x", b"10.77.0.11 ssh-ed25519 !!\n", b"\xff\xfe", b" \t\n# x\n"]
+)
+def test_damaged_host_keys_are_named_or_passed_over(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_bytes(content)
+    for use in (lambda: load_known_hosts(paramiko.SSHClient(), file), lambda: forget_hosts(file, {"10.77.0.11"})):
+        file.write_bytes(content)
+        try:
+            use()
+        except GuestError as error:
+            assert str(file) in error.details

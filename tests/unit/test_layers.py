@@ -8,7 +8,18 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "labgen"
 # Each layer may import those before it, and modules of its own unit; see docs/internals.md.
 LAYERS = [
-    {"errors", "paths", "identity", "model", "progress", "files", "suggestions", "surroundings"},
+    {
+        "errors",
+        "paths",
+        "identity",
+        "refusals",
+        "shapes",
+        "model",
+        "progress",
+        "files",
+        "suggestions",
+        "surroundings",
+    },
     {
         "parallel",
         "storage",

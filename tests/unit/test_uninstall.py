@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labgen import boxes, paths, registry, state, templates, turns, vagrant, vagrant_store
+from labgen.boxes.store import FIELDS
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import homes, uninstall
@@ -48,7 +49,7 @@ def lived_in(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     built.mkdir(parents=True)
     for file in ("box.img", "vmlinuz"):
         (built / file).write_text("")
-    (built / "lock.json").write_text(json.dumps({"built": "", "recipe": "", "cmdline": ""}))
+    (built / "lock.json").write_text(json.dumps(dict.fromkeys(FIELDS, "")))
     monkeypatch.setattr(boxes, "find", lambda _name: next(iter(boxes.built("debian13")), None))
     paths.accelerator().write_text("{}")
     (paths.data_home() / ".registry.json.x7").write_text("")  # of a labgen that was killed

@@ -1,0 +1,34 @@
+"""The standard streams, which the caller may have closed, or led to where nothing can be written."""
+
+import os
+import sys
+from typing import TextIO
+
+FAILED = 1  # the exit code where a command has done its work, and could not say so
+
+
+def complete() -> None:
+    """Lets streams that are closed lead nowhere.
+
+    The next file that is opened would have a closed one's number, and get what is meant for it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", closefd=False))
+
+
+def flushed(status: int) -> int:
+    """:return: the exit code, which is another one if what the command printed went nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # ValueError: it is closed
+            abandon(stream)
+            status = status or FAILED
+    return status
+
+
+def abandon(stream: TextIO) -> None:
+    """Python would complain at its end that it cannot write the rest."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

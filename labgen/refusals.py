@@ -1,0 +1,106 @@
+"""What the operating system refused, as an error of ours.
+
+Most often it is a file that ``sudo labgen`` has left in the user's own home: root's.
+"""
+
+import contextlib
+import errno
+import os
+import pwd
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from labgen import paths
+from labgen.errors import HostError, LabgenError
+
+_ELSEWHERE = "or set LABGEN_HOME to another directory for all that labgen keeps."
+
+
+def explained(error: OSError) -> LabgenError:
+    """A HostError if it is about what labgen keeps on this host; any other file is the user's to choose."""
+    path = Path(error.filename) if isinstance(error.filename, str) else None  # there may be none, or a number
+    if path is None or not _is_ours(path):
+        return LabgenError(error.strerror or str(error), str(error.filename or ""))
+    said = f"{error.strerror}: {path}"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return _denied(path, said)
+    if error.errno == errno.EROFS:
+        return HostError(
+            "labgen cannot write its files: their file system is read-only", said, _or_elsewhere("Remount it")
+        )
+    if error.errno in {errno.ENOTDIR, errno.EEXIST}:
+        place = next(each for each in (path, *path.parents) if each.exists())
+        return HostError(f"{place} is not a directory", said, _or_elsewhere("Move it away"))
+    if error.errno == errno.EISDIR:
+        return HostError(f"{path} is a directory, and should be a file", said, "Move it away.")
+    return LabgenError(error.strerror or str(error), str(path))
+
+
+def _or_elsewhere(remedy: str) -> str:
+    return f"{remedy}, {_ELSEWHERE}"
+
+
+def _denied(path: Path, said: str) -> HostError:
+    place, owner = _nearest(path)
+    me, root = _name(os.geteuid()), _user_home()
+    if root and place.is_relative_to(root) and (of_home := root.stat().st_uid) != os.geteuid():
+        brief = f"the home directory {root} belongs to {_name(of_home)}, and labgen runs as {me}"
+        return HostError(brief, said, "Set HOME to your own home directory.")
+    brief = f"{place} belongs to {_name(owner)}, and labgen runs as {me}"
+    if owner == os.geteuid():
+        brief = f"{place} cannot be used, though it belongs to {me}"
+        return HostError(brief, said, f"Allow it: chmod -R u+rwX {shlex.quote(str(place))}")
+    whole = _whole(place, owner)
+    if not _may_be_given(whole):
+        return HostError(brief, said, _or_elsewhere(f"Ask {_name(owner)} for the right to write there"))
+    return HostError(
+        brief,
+        said,
+        f"If that comes of an earlier 'sudo labgen': sudo chown -R {me} {shlex.quote(str(whole))}",
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether labgen keeps its files there or below."""
+    return any(path.is_relative_to(home) or home.is_relative_to(path) for home in _homes())
+
+
+def _may_be_given(path: Path) -> bool:
+    """Not a directory that has more in it than the user's own."""
+    root = _user_home()
+    return any(path.is_relative_to(home) for home in _homes()) or bool(root and root in path.parents)
+
+
+def _homes() -> Iterator[Path]:
+    for home in (paths.data_home, paths.cache_home, paths.vagrant_home):
+        with contextlib.suppress(HostError):
+            yield home()
+
+
+def _user_home() -> Path | None:
+    with contextlib.suppress(RuntimeError, OSError):
+        return Path.home().resolve(strict=True)
+    return None
+
+
+def _nearest(path: Path) -> tuple[Path, int]:
+    """The path, or the nearest directory above it that can be seen, and its owner's number."""
+    for each in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            return each, each.stat().st_uid
+    raise AssertionError("everybody may see /")
+
+
+def _whole(path: Path, owner: int) -> Path:
+    """The largest directory around it that was left by the same user and may be given to another."""
+    while _may_be_given(path.parent) and path.parent.stat().st_uid == owner:
+        path = path.parent
+    return path
+
+
+def _name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

@@ -1,0 +1,50 @@
+"""The command line in a process of its own, with libvirt's test driver behind it: for what is around a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.unit.commands import Ran
+
+# The driver lives in the process's memory; the pool's directory is nobody's.
+PROGRAM = """
+import sys
+from labgen import paths
+paths.LIBVIRT_URI, paths.POOL_DIRECTORY, sys.argv[0] = "test:///default", "/nonexistent", "labgen"
+from labgen.cli import main
+main()
+"""
+
+
+def process(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    shell: str = 'exec "$@"',
+    prefix: Sequence[str] = (),
+    directory: Path = Path("/"),
+) -> Ran:
+    """Runs labgen.
+
+    :param environment: all of it. :param shell: runs ``"$@"``, with whatever is done around it.
+    :param prefix: a program that runs the shell, as another user for example.
+    """
+    done = subprocess.run(
+        [*prefix, "/bin/sh", "-c", shell, "sh", sys.executable, "-c", PROGRAM, *arguments],
+        cwd=directory,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def ordinary(home: Path) -> dict[str, str]:
+    """The environment of a user whose home is there."""
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8"}
