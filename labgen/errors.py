@@ -3,7 +3,7 @@
     LabgenError                  exit code 1
     ├── UsageError                         2   a name or option that fits nothing
     ├── ProfileError                      10   the profile is wrong
-    ├── HostError                         20   the host is not ready
+    ├── HostError                         20   the host is not ready, or labgen's own files on it cannot be used
     ├── BoxError                          30   a box cannot be built, found or removed
     ├── HypervisorError                   40   libvirt, QEMU or Vagrant failed
     ├── GuestError                        50   a machine does not answer, or a script in it failed

@@ -7,6 +7,8 @@ nor an intact journal is needed.
 import contextlib
 import re
 import shutil
+from pathlib import Path
+from xml.etree import ElementTree
 
 from labgen import identity, paths, registry, state, vagrant
 from labgen.errors import HypervisorError, LabgenError, UsageError
@@ -48,11 +50,10 @@ def destroy_locked(name: str) -> None:
 
 def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
-    owner = _owner(name)
-    prefix = f"{owner}_{name}_"
     _require_files_to_be_ours(name)
     with Hypervisor.connect() as hypervisor:
-        sweep(hypervisor, prefix)
+        owner = _owner(name, hypervisor)
+        sweep(hypervisor, f"{owner}_{name}_")
         _require_gone(name, owner, hypervisor)
     remove_files(name)
 
@@ -69,12 +70,24 @@ def _require_files_to_be_ours(name: str) -> None:
         pass
 
 
-def _owner(name: str) -> str:
-    """The id that a lab was made under: under labgen 0.1.0 a home had one for each path that it was reached by."""
+def _owner(name: str, hypervisor: Hypervisor) -> str:
+    """The id that a lab was made under.
+
+    Under labgen 0.1.0 a home had another one for each path that it was reached by. The journal alone does not say
+    that the machines are ours: it may have been copied from another home.
+    """
     with contextlib.suppress(LabgenError):
         if made := re.fullmatch(f"({identity.OWNER})_{re.escape(name)}_", state.load(name).lab.prefix):
-            return made[1]
+            machines = hypervisor.domains(made[0])
+            if any(_writes_into(paths.lab(name), hypervisor.definition(machine.name)) for machine in machines):
+                return made[1]
     return identity.owner()
+
+
+def _writes_into(directory: Path, definition: str) -> bool:
+    """Whether a machine's console is written into a lab's directory. :param definition: libvirt's XML."""
+    sources = ElementTree.fromstring(definition).iterfind("devices/serial/source[@path]")  # noqa: S314
+    return any(Path(source.get("path", "")).resolve().is_relative_to(directory) for source in sources)
 
 
 def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:

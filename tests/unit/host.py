@@ -29,7 +29,7 @@ URI = "test:///default"
 DOMAIN = """<domain type='test'><name>{name}</name><description>{identity}</description>
 <memory unit='MiB'>64</memory><os><type>hvm</type></os>
 <devices><interface type='network'><mac address='{mac}'/><source network='{network}'/>
-<target dev='{tap}'/></interface></devices></domain>"""
+<target dev='{tap}'/></interface><serial type='file'><source path='{console}'/></serial></devices></domain>"""
 VOLUME = "<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
 
 
@@ -163,6 +163,7 @@ class Host:
                 raise HypervisorError("booting the machines failed", "Vagrant's last words")
             about = {"name": node.domain, "identity": lab.identity, "mac": node.mac}
             about |= {"network": lab.network.name, "tap": f"tap-{node.name}"}
+            about["console"] = str(directory / "logs" / f"{node.name}.console.log")
             domain = self.libvirt.defineXML(DOMAIN.format(**about))
             pool = self.libvirt.storagePoolLookupByName("labgen")
             for disk in (".img", "-vdb.qcow2"):

@@ -146,6 +146,19 @@ def test_machines_that_0_1_0_made_by_another_path_are_destroyed(
     assert {name.partition("_")[0] for name in host.domains()} == {"labgen-3d4e5f"}
 
 
+def test_a_journal_of_another_home_does_not_give_its_machines_away(
+    host: Host, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    before = host.domains()
+    monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "other"))
+    identity.owner()
+    shutil.copytree(home / "data" / "labs", paths.labs())
+    destroy("lab")
+    assert host.domains() == before
+    assert state.names() == []
+
+
 def test_vagrants_index_is_read_by_what_its_paths_lead_to(home: Path, tmp_path: Path) -> None:
     (home / "data").mkdir(parents=True)
     (tmp_path / "link").symlink_to(home)
