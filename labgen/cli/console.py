@@ -107,15 +107,6 @@ def progress() -> Iterator[Progress]:
         yield live
 
 
-@contextlib.contextmanager
-def _unless_it_takes_nothing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-
-
 class PlainProgress:
     """A line for everything that happens, with the seconds since the start."""
 
@@ -134,9 +125,13 @@ class PlainProgress:
 
     def _say(self, text: str, node: str | None) -> None:
         seconds = time.monotonic() - self._start
-        # A full disk under the log is no reason to stop; a reader that went away is.
-        with self._lock, _unless_it_takes_nothing():
-            click.echo(f"{seconds:6.1f}s  {f'{node}: ' if node else ''}{printable(text)}", err=True)
+        with self._lock:
+            try:
+                click.echo(f"{seconds:6.1f}s  {f'{node}: ' if node else ''}{printable(text)}", err=True)
+            except BrokenPipeError:
+                raise
+            except OSError:
+                pass  # a full disk under a log is no reason to stop
 
 
 def _cell(value: object) -> str:

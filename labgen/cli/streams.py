@@ -12,10 +12,10 @@ def complete() -> None:
 
     The next file that is opened would have a closed one's number, and get what is meant for it.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", closefd=False))
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: the one that was closed
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def flushed(status: int) -> int:

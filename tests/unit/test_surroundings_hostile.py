@@ -1,5 +1,7 @@
 """Broken surroundings: whatever is around labgen, it ends with a sentence and the right exit code."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -163,3 +165,11 @@ def test_the_shells_completion_is_never_in_the_way(tmp_path: Path) -> None:
         asked = {"_LABGEN_COMPLETE": "bash_complete", "COMP_WORDS": "labgen status ", "COMP_CWORD": "2"}
         completed = ran(replace(around, variables={**around.variables, **asked}), "", tmp_path)
         assert (completed.status, completed.stderr) == (0, "")
+
+
+def test_progress_that_cannot_be_said_stops_nothing() -> None:
+    said = (
+        "from labgen.cli.console import progress\nwith progress() as shown:\n    shown.step('booting')\nprint('done')"
+    )
+    command = ["/bin/sh", "-c", 'exec "$@" 2>/dev/full', "sh", sys.executable, "-c", said]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout == b"done\n"
