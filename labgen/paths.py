@@ -178,6 +178,7 @@ def registry_lock() -> Path:
 
 
 def locks() -> Path:
+    """The files by which labgens wait for each other; the kernel holds the locks themselves."""
     return data_home() / "locks"
 
 

@@ -1,6 +1,7 @@
 """``prune --everything`` on libvirt's test driver: all that is labgen's goes, and nothing of anybody else's."""
 
 import inspect
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from labgen import boxes, paths, registry, state, templates, turns, vagrant, vagrant_store
 from labgen.boxes.store import FIELDS
+from labgen.cli import console
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import homes, uninstall
@@ -122,6 +124,16 @@ def test_the_question_names_the_labs(lived_in: Host, home: Path, run: Run) -> No
     assert "Destroy first, second with everything in them" in asked.stderr
     assert "--yes" in asked.stderr
     assert state.names() == ["first", "second"]
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("n", 130, ["first", "second"]), ("y", 0, [])])
+def test_an_answer_counts(
+    lived_in: Host, run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: list[str]
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{answer}\n"))
+    assert run("prune", "--everything").status == status
+    assert state.names() == left
 
 
 def test_what_others_own_stays_and_is_named(lived_in: Host, home: Path, run: Run) -> None:
