@@ -45,7 +45,6 @@ def whole_host() -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
 def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None:
     before = whole_host()
     run(home, "create", "single-node", "--name", "leaving", "--set", "orchestrator=none")
