@@ -96,8 +96,8 @@ def _usable(home: Path) -> Path:
     found = [each for each in _IMPOSSIBLE if each in path]
     found += [ascii(each)[1:-1] for each in path if not each.isprintable()]
     if found:
-        evidence = f"{path}: Vagrant, OpenSSH, Ansible or apt cannot be told of a path with {' or '.join(found)}"
-        raise HostError("labgen cannot work in this directory", evidence, "Set LABGEN_HOME to another one.")
+        evidence = f"{path}: Vagrant, OpenSSH, Ansible or apt cannot handle a path with {' or '.join(found)}"
+        raise HostError("labgen cannot use this directory", evidence, "Set LABGEN_HOME to a different directory.")
     return home
 
 

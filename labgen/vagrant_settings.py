@@ -52,11 +52,11 @@ def aside() -> str:
         return f"; {own} cannot be read: {error.strerror}"
     labs = read(paths.vagrantfile_template().read_text())
     told = {
-        "in effect there": theirs.added | theirs.assigned - labs.assigned,
-        "overruled by the lab": theirs.assigned & labs.assigned,
+        "takes effect there": theirs.added | theirs.assigned - labs.assigned,
+        "overridden by the lab": theirs.assigned & labs.assigned,
     }
     what = [f"{how}: {', '.join(sorted(names))}" for how, names in told.items() if names]
-    return "; ".join([f"; labgen leaves {own} out, plain vagrant in a lab's directory does not", *what])
+    return "; ".join([f"; labgen ignores {own}, plain vagrant in a lab's directory does not", *what])
 
 
 def _settings(text: str) -> Iterator[tuple[str, bool]]:

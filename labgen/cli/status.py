@@ -86,7 +86,7 @@ def _print_status(found: "Status") -> None:
         row["docker"] = row["engine_version"]
     emit(rows, "table", ["name", "role", "address", "state", "driver", "docker", "swarm"])
     if found.cut_off:
-        note(f"\nwithout their network: {', '.join(found.cut_off)}. labgen start {content['lab']} reconnects them")
+        note(f"\ndisconnected from the network: {', '.join(found.cut_off)}. Reconnect: labgen start {content['lab']}")
     if found.journal.failure:
         click.echo(f"\nlast failure: {found.journal.failure}", err=True)
 

@@ -38,7 +38,7 @@ def entered(connect: Mapping[str, Callable[[], ssh.Connection]]) -> Iterator[dic
 
 
 def cut_off_evidence(lab: Lab) -> str:
-    return f"its network card is in no bridge, as after a stop of the libvirt network {lab.network.name}"
+    return f"its network interface is attached to no bridge, as after 'virsh net-destroy {lab.network.name}'"
 
 
 def why_off(lab: Lab, node: Node) -> GuestError | None:
@@ -52,7 +52,9 @@ def why_off(lab: Lab, node: Node) -> GuestError | None:
     now = states.get(node.domain)
     start = f"labgen start {lab.name}"
     if now == "running" and node.domain in cut_off:
-        return GuestError(f"{node.name} of {lab.name!r} runs without its network", cut_off_evidence(lab), start)
+        return GuestError(
+            f"{node.name} of {lab.name!r} is disconnected from its network", cut_off_evidence(lab), start
+        )
     if now == "running":
         return None
     if now is None:

@@ -103,9 +103,9 @@ def connect(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> list[Node]:
             hypervisor.cards.reconnect(node.domain, lab.network)
         except HypervisorError as error:
             raise HypervisorError(
-                f"{node.name} runs without its network, and cannot be reconnected",
+                f"{node.name} is disconnected from its network and cannot be reconnected",
                 error.details,
-                f"A machine that starts is connected: labgen stop {lab.name}; labgen start {lab.name}",
+                f"Restart the lab: labgen stop {lab.name}; labgen start {lab.name}",
             ) from error
         progress.note(f"reconnected {node.name} to its network")
     return nodes

@@ -88,7 +88,7 @@ def test_what_libvirt_will_not_reconnect_has_a_way_out(host: Host, interfaces: P
     """The test driver changes no cards."""
     make()
     stop_network(host, interfaces, "worker1")
-    with pytest.raises(HypervisorError, match="worker1 runs without its network") as caught:
+    with pytest.raises(HypervisorError, match="worker1 is disconnected from its network") as caught:
         power.start("lab", Heard())
     assert "not supported" in caught.value.details
     assert "labgen stop lab; labgen start lab" in caught.value.resolution
@@ -101,13 +101,13 @@ def test_status_and_exec_say_so(host: Host, interfaces: Path, monkeypatch: pytes
     shown = CliRunner().invoke(cli, ["status", "lab", "--check", "--format", "json"])
     assert shown.exit_code == GuestError.exit_code
     failed = [each for each in json.loads(shown.stdout)["health"] if each["status"] == "fail"]
-    evidence = f"its network card is in no bridge, as after a stop of the libvirt network {lab.network.name}"
+    evidence = f"its network interface is attached to no bridge, as after 'virsh net-destroy {lab.network.name}'"
     assert [(each["node"], each["check"], each["evidence"]) for each in failed] == [("worker1", "machine", evidence)]
     shown = CliRunner().invoke(cli, ["status", "lab"])
     assert shown.exit_code == 0
-    assert "without their network: worker1. labgen start lab reconnects them" in shown.stderr
+    assert "disconnected from the network: worker1. Reconnect: labgen start lab" in shown.stderr
     host.unreachable = "worker1"
-    with pytest.raises(GuestError, match="worker1 of 'lab' runs without its network") as caught:
+    with pytest.raises(GuestError, match="worker1 of 'lab' is disconnected from its network") as caught:
         exec_.run("lab", ["worker1"], ["true"], None, None)  # type: ignore[arg-type]  # nothing is put out
     assert caught.value.resolution == "labgen start lab"
 

@@ -66,9 +66,9 @@ def test_a_home_that_others_cannot_be_told_of_is_refused(
     for command in (["list"], ["create", "single-node"], ["destroy", "lab", "--yes"], ["prune", "--yes"], ["doctor"]):
         refused = run(*command)
         assert refused.status == HostError.exit_code
-        assert "labgen cannot work in this directory" in refused.stderr
+        assert "labgen cannot use this directory" in refused.stderr
         assert named.strip("'") in refused.stderr
-        assert "Set LABGEN_HOME to another one." in refused.stderr
+        assert "Set LABGEN_HOME to a different directory." in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -77,12 +77,12 @@ def test_doctor_says_what_would_take_effect(monkeypatch: pytest.MonkeyPatch, tmp
     found = trial.vagrant()
     assert found.status == "ok"
     _, aside, effect, overruled = found.evidence.split("; ")
-    assert aside == f"labgen leaves {own} out, plain vagrant in a lab's directory does not"
+    assert aside == f"labgen ignores {own}, plain vagrant in a lab's directory does not"
     assert effect == (
-        "in effect there: ENV['VAGRANT_DEFAULT_PROVIDER'], libvirt.nested, libvirt.storage, ssh.forward_agent,"
+        "takes effect there: ENV['VAGRANT_DEFAULT_PROVIDER'], libvirt.nested, libvirt.storage, ssh.forward_agent,"
         " vm.network, vm.provision, vm.synced_folder"
     )
-    assert overruled == "overruled by the lab: libvirt.memory, libvirt.qemu_use_session, vm.box_check_update"
+    assert overruled == "overridden by the lab: libvirt.memory, libvirt.qemu_use_session, vm.box_check_update"
     own.unlink()
     own.mkdir()
     assert trial.vagrant().evidence.endswith(f"{own} cannot be read: Is a directory")

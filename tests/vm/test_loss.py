@@ -59,10 +59,10 @@ def test_a_network_that_was_stopped_under_the_machine_is_started_and_the_machine
     found = labgen("status", kept, "--check", check=False)
     assert time.monotonic() - began < 60
     assert found.status == 50
-    assert f"without their network: manager1. labgen start {kept} reconnects them" in found.stderr
+    assert f"disconnected from the network: manager1. Reconnect: labgen start {kept}" in found.stderr
     entered = labgen("exec", kept, "--", "true", check=False)
     assert entered.status == 50
-    assert "runs without its network" in entered.stderr
+    assert "is disconnected from its network" in entered.stderr
     assert "reconnected manager1 to its network" in labgen("start", kept).stderr
     assert node_output(kept, "manager1", "cat", "/proc/sys/kernel/random/boot_id") == boot
     assert what_the_user_has() == ["mine", "mine"]
