@@ -21,7 +21,7 @@ def explained(error: OSError) -> LabgenError:
     """A HostError if it is about what labgen keeps on this host; any other file is the user's to choose."""
     path = Path(error.filename) if isinstance(error.filename, str) else None  # there may be none, or a number
     if path is None or not _is_ours(path):
-        return LabgenError(error.strerror or str(error), str(error.filename or ""))
+        return _as_it_is(error)
     said = f"{error.strerror}: {path}"
     if error.errno in {errno.EACCES, errno.EPERM}:
         return _denied(path, said)
@@ -34,7 +34,21 @@ def explained(error: OSError) -> LabgenError:
         return HostError(f"{place} is not a directory", said, _or_elsewhere("Move it away"))
     if error.errno == errno.EISDIR:
         return HostError(f"{path} is a directory, and should be a file", said, "Move it away.")
-    return LabgenError(error.strerror or str(error), str(path))
+    return _as_it_is(error)
+
+
+def _as_it_is(error: OSError) -> LabgenError:
+    if error.filename is None and error.errno == errno.ENOENT and _is_nowhere():
+        return LabgenError("the current directory is gone", resolution="Change to another one: cd")
+    return LabgenError(error.strerror or str(error), str(error.filename or ""))
+
+
+def _is_nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _or_elsewhere(remedy: str) -> str:

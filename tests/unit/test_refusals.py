@@ -52,5 +52,17 @@ def test_a_full_disk_is_none_of_the_hosts_settings() -> None:
     assert type(refused(errno.ENOSPC, str(paths.registry()))) is LabgenError
 
 
+def test_a_current_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        Path("lab").absolute()
+    assert explained(caught.value).brief == "the current directory is gone"
+    monkeypatch.chdir(tmp_path)
+    assert explained(caught.value).brief == "No such file or directory"
+
+
 def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
     assert explained(OSError("cannot read from timed out object")).brief == "cannot read from timed out object"
