@@ -199,7 +199,10 @@ def locked(name: str) -> Iterator[None]:
     """Held by whoever changes the lab; the kernel releases it when that process ends, however it ends.
 
     :raises BusyError: somebody else holds it. :raises HostError: the lab may be another data home's.
+    :raises UsageError: the name is a path, and its lock would lie elsewhere.
     """
+    if "/" in name or "\0" in name:
+        raise _unknown(name)
     identity.owner()
     with contextlib.ExitStack() as stack:
         try:

@@ -51,6 +51,13 @@ def test_a_name_that_leads_elsewhere_is_no_lab(name: str) -> None:
         state.load(name)
 
 
+@pytest.mark.parametrize("name", ["../x", "../../x", "/tmp/x", "a/b", "\0"])
+def test_no_lock_lies_elsewhere(name: str, home: Path) -> None:
+    with pytest.raises(UsageError), state.locked(name):
+        pass
+    assert not home.exists()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}', "null", '{"schema": "x"}', "\x00"])
 def test_a_damaged_journal_is_explained(content: str) -> None:
     state.save(Journal(planned("lab")))
