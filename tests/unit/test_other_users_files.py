@@ -175,3 +175,14 @@ def test_a_user_without_a_home_is_told(command: str, status: int) -> None:
     assert ran.status == status
     assert ("there is no home directory for labs and boxes" in ran.stderr) == (status == 20)
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(("command", "status"), [("create single-node", 20), ("stop nowhere", 20), ("list", 0)])
+def test_a_read_only_home_is_named(user_home: Path, command: str, status: int) -> None:
+    mounted = ["unshare", "--mount"]
+    if subprocess.run([*mounted, "mount", "-t", "tmpfs", "-o", "ro", "none", user_home], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    read_only = 'mount -t tmpfs -o ro none "$HOME" && exec "$@"'
+    ran = process(command.split(), ordinary(user_home), prefix=mounted, shell=read_only)
+    assert ran.status == status, ran
+    assert ("their file system is read-only" in ran.stderr) == (status == 20)
