@@ -90,9 +90,12 @@ def _read(file: Path) -> _Record | None:
 def _inherited() -> str | None:
     """The id under which a labgen that kept none has made what is there.
 
+    :raises HostError: the data home is a copy.
+
     Not looked up in libvirt: what is there under the path's id may be of another host's home, or another container's.
     """
     if found := Counter(_in_journals()).most_common(1):
+        _refuse_copy_of_0_1_0()
         return found[0][0]
     left = [each for each in (paths.labs(), paths.templates()) if each.is_dir() and any(each.iterdir())]
     return of_path() if left else None
@@ -112,7 +115,7 @@ def _refuse_copy(record: _Record) -> None:
 
     :raises HostError: the data home with this id is still where it was, or that cannot be told.
     """
-    here, original = paths.data_home(), Path(record.home) / paths.identity().name
+    original = Path(record.home) / paths.identity().name
     try:
         if original.samefile(paths.identity()):
             return
@@ -124,11 +127,31 @@ def _refuse_copy(record: _Record) -> None:
         return
     except OSError as error:
         why = f"{record.home} had the id {record.owner}, and cannot be looked at: {error.strerror}"
-    home = shlex.quote(str(here))
-    raise HostError(
+    raise _copy(Path(record.home), why)
+
+
+def _refuse_copy_of_0_1_0() -> None:
+    """A home whose labs were made by a labgen that kept no record, of which Vagrant's records of them still have one.
+
+    :raises HostError: the labs are still there, too.
+    """
+    for record in paths.labs().glob("*/.vagrant/machines/*/libvirt/vagrant_cwd"):
+        with contextlib.suppress(OSError, ValueError):
+            lab, original = record.parents[4], Path(record.read_text().strip())
+            if (original / paths.STATE).is_file() and not original.samefile(lab):
+                raise _copy(original.parents[1], f"{original} is still there, and the same lab")
+
+
+def _copy(original: Path, why: str) -> HostError:
+    """Both ways out leave the labs in one of the two homes only."""
+    here, labs = paths.data_home(), (paths.labs().name, paths.registry().name, paths.identity().name)
+
+    def removal(home: Path) -> str:
+        return "rm -rf " + " ".join(shlex.quote(str(home / name)) for name in labs)
+
+    return HostError(
         f"the data home {here} is a copy, or has been moved",
         f"{why}\nTwo data homes cannot have the same machines.",
-        f"If the labs are to belong to {here} from now on: rm {home}/{paths.identity().name}\n"
-        f"If it is to begin without labs: rm -r {home}/labs {home}/{paths.registry().name} "
-        f"{home}/{paths.identity().name}",
+        f"If the labs are to belong to {here} from now on: {removal(original)}\n"
+        f"If it is to begin without labs: {removal(here)}",
     )

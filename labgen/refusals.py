@@ -14,6 +14,7 @@ from pathlib import Path
 from labgen import paths
 from labgen.errors import HostError, LabgenError
 
+ROOT = 0
 _ELSEWHERE = "or set LABGEN_HOME to another directory for all that labgen keeps."
 
 
@@ -64,9 +65,10 @@ def _denied(path: Path, said: str) -> HostError:
     brief = f"{place} belongs to {_name(owner)}, and labgen runs as {me}"
     if owner == os.geteuid():
         brief = f"{place} cannot be used, though it belongs to {me}"
-        return HostError(brief, said, f"Allow it: chmod -R u+rwX {shlex.quote(str(place))}")
+        recursively = "-R " if any(place.is_relative_to(home) for home in _homes()) else ""
+        return HostError(brief, said, f"Allow it: chmod {recursively}u+rwX {shlex.quote(str(place))}")
     whole = _whole(place, owner)
-    if not _may_be_given(whole):
+    if owner != ROOT or not _may_be_given(whole):
         return HostError(brief, said, _or_elsewhere(f"Ask {_name(owner)} for the right to write there"))
     return HostError(
         brief,

@@ -20,6 +20,7 @@ from labgen.shapes import checked
 from labgen.turns import is_held, turn
 
 RECORD = "template.json"
+MEMORY = ".template-"  # in the names of volumes with their memory, after the data home's id
 TURN_LIMIT = 300  # seconds
 
 
@@ -87,7 +88,7 @@ def disk(key: str, node: str, kind: str) -> Path:
 
 def memory_volumes(owner: str) -> str:
     """What the volumes with the memory of a data home's templates are called in the pool, up to a template's key."""
-    return f"{owner}.template-"
+    return f"{owner}{MEMORY}"
 
 
 def memory_volumes_of(key: str) -> str:

@@ -28,11 +28,11 @@ def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) 
       labgen destroy first --if-exists --yes
       labgen destroy --all --yes
     """
-    from labgen import state
+    from labgen.lab import homes
 
     if bool(lab) == everything:
         raise click.UsageError("name the labs to destroy, or say --all")
-    names = state.names() if everything else _present(list(dict.fromkeys(lab)), if_exists)
+    names = homes.labs() if everything else _present(list(dict.fromkeys(lab)), if_exists)
     if not names:
         if everything:
             click.echo("there are no labs", err=True)

@@ -50,8 +50,8 @@ def destroy_locked(name: str) -> None:
 
 def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
-    _require_files_to_be_ours(name)
     with Hypervisor.connect() as hypervisor:
+        _require_files_to_be_ours(name)
         owner = _owner(name, hypervisor)
         sweep(hypervisor, f"{owner}_{name}_")
         _require_gone(name, owner, hypervisor)
@@ -75,13 +75,33 @@ def _owner(name: str, hypervisor: Hypervisor) -> str:
 
     Under labgen 0.1.0 a home had another one for each path that it was reached by. The journal alone does not say
     that the machines are ours: it may have been copied from another home.
+
+    :raises HypervisorError: there is something under the journal's id, and nothing shows that it is this home's.
     """
+    ours, made = identity.owner(), _in_journal(name)
+    if made in {None, ours}:
+        return ours
+    machines, volumes = hypervisor.domains(f"{made}_{name}_"), hypervisor.pool.volumes(f"{made}_{name}_")
+    directory = paths.lab(name).resolve()
+    if any(_writes_into(directory, hypervisor.definition(machine.name)) for machine in machines):
+        return made
+    if left := [machine.name for machine in machines] + volumes:
+        raise HypervisorError(
+            f"{name!r} was made under another id than this data home's, and may be another home's",
+            "\n".join(left),
+            "Nothing was removed. If they are this home's, remove them yourself (virsh -c "
+            f"{paths.LIBVIRT_URI} undefine, vol-delete) and run the same command again.\n"
+            f"If they are another home's, remove only what was copied from there: {directory}",
+        )
+    return ours
+
+
+def _in_journal(name: str) -> str | None:
+    """The id in the journal's names; None: it has no such id, or is lost."""
     with contextlib.suppress(LabgenError):
         if made := re.fullmatch(f"({identity.OWNER})_{re.escape(name)}_", state.load(name).lab.prefix):
-            machines = hypervisor.domains(made[0])
-            if any(_writes_into(paths.lab(name), hypervisor.definition(machine.name)) for machine in machines):
-                return made[1]
-    return identity.owner()
+            return made[1]
+    return None
 
 
 def _writes_into(directory: Path, definition: str) -> bool:
@@ -114,7 +134,9 @@ def remove_files(name: str) -> None:
     directory = paths.lab(name)
     vagrant.forget(directory)
     # The journal goes last: until then the lab can be seen, and destroyed again.
-    if directory.is_dir():
+    if directory.is_symlink() and not (directory / paths.STATE).exists():
+        directory.unlink()  # what it leads to is no lab, or no longer one
+    elif directory.is_dir():
         for entry in directory.iterdir():
             if entry.name != paths.STATE:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

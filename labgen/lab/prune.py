@@ -5,10 +5,10 @@ import re
 import shutil
 from dataclasses import dataclass, field
 
-from labgen import boxes, identity, paths, registry, state, templates, vagrant
+from labgen import boxes, identity, paths, registry, state, templates
 from labgen.hypervisor import Hypervisor
 from labgen.lab import bases, clocks, freeze, homes, recovery, warm
-from labgen.lab.destroy import sweep
+from labgen.lab.destroy import remove_files, sweep
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
 
@@ -102,11 +102,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
 
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
     sweep(hypervisor, f"{identity.owner()}_{name}_")
-    vagrant.forget(paths.lab(name))
-    if paths.lab(name).exists():
-        shutil.rmtree(paths.lab(name))
-    with registry.locked():
-        registry.save(registry.load().without_lab(name))
+    remove_files(name)
     paths.lab_lock(name).unlink(missing_ok=True)
 
 

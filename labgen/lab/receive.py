@@ -57,12 +57,15 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
         if paths.incoming(called).exists():
             clear_lab(called)  # what an import that was cut off left
         recovery.refuse_lost_files(called)
+        was_there = paths.lab(called).exists()
         try:
             received, profile = _checked(file, called, verify, progress)
             recovery.refuse_lost(called)
         except BaseException:
-            remove_files(called)
-            paths.lab_lock(called).unlink()
+            shutil.rmtree(paths.incoming(called), ignore_errors=True)
+            if not was_there:  # else it has what somebody may need to get a lost lab back
+                remove_files(called)
+                paths.lab_lock(called).unlink()
             raise
         try:
             return _made(called, received, profile, progress)

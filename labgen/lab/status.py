@@ -51,6 +51,7 @@ class Status:
             "role": node.role,
             "address": node.address,
             "state": self.states[node.name],
+            "connected": node.name not in self.cut_off,
             "storage_driver": facts.storage_driver if facts else None,
             "backing_filesystem": facts.backing_filesystem if facts else None,
             "engine_version": facts.engine_version if facts else None,

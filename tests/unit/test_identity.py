@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labgen import identity, paths, state, templates, vagrant
-from labgen.errors import HostError
+from labgen.errors import HostError, HypervisorError
 from labgen.lab import power, prune, status
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
@@ -154,9 +154,35 @@ def test_a_journal_of_another_home_does_not_give_its_machines_away(
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "other"))
     identity.owner()
     shutil.copytree(home / "data" / "labs", paths.labs())
-    destroy("lab")
+    with pytest.raises(HypervisorError, match="may be another home's") as caught:
+        destroy("lab")
+    assert caught.value.details.splitlines()[0] in before
     assert host.domains() == before
-    assert state.names() == []
+    assert state.names() == ["lab"]
+
+
+def test_a_copy_of_a_home_of_0_1_0_leaves_the_machines_of_the_original_alone(
+    host: Host, run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as at_that_time:
+        at_that_time.setattr(identity, "owner", identity.of_path)
+        make()
+    paths.identity().unlink(missing_ok=True)
+    for node in state.load("lab").lab.nodes:
+        record = paths.lab("lab") / ".vagrant" / "machines" / node.name / "libvirt" / "vagrant_cwd"
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(str(paths.lab("lab")))
+    before = host.domains()
+    copied(home, tmp_path, monkeypatch)
+    for command in (["destroy", "lab", "--yes"], ["prune", "--yes"], ["stop", "lab"]):
+        refused = run(*command)
+        assert refused.status == 20, refused.stderr
+        assert f"{home}/data/labs/lab is still there" in refused.stderr
+    assert host.domains() == before
+    (tmp_path / "link").symlink_to(home)
+    monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "link"))
+    destroy("lab")
+    assert host.domains() == set()
 
 
 def test_vagrants_index_is_read_by_what_its_paths_lead_to(home: Path, tmp_path: Path) -> None:
@@ -216,11 +242,17 @@ def test_the_two_ways_out_of_a_copy(
     copied(home, tmp_path, monkeypatch)
     mine, afresh = run("prune").stderr.splitlines()[-2:]
     subprocess.run(["sh", "-c", mine.partition(": ")[2]], check=True)
-    destroy("lab")  # it has the machines now
-    assert host.domains() == set()
+    make("since")  # it has the machines now
     monkeypatch.setenv("LABGEN_HOME", str(home))
+    assert prune.find(cache=True).rows() == []
     make("other")
     assert identity.owner() == state.load("other").lab.prefix.partition("_")[0]
+    monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "copy"))
+    assert prune.find(cache=True).rows() == []
+    destroy("lab")
+    destroy("since")
+    monkeypatch.setenv("LABGEN_HOME", str(home))
+    assert host.domains() == {state.load("other").lab.nodes[0].domain}
     shutil.rmtree(tmp_path / "copy")
     copied(home, tmp_path, monkeypatch)
     subprocess.run(["sh", "-c", afresh.partition(": ")[2]], check=True)

@@ -325,6 +325,7 @@ def test_status_has_the_form_that_scripts_read(host: Host) -> None:
         "role": "manager",
         "address": "10.77.0.11",
         "state": "running",
+        "connected": True,
         "storage_driver": "btrfs",
         "backing_filesystem": "btrfs",
         "engine_version": "26.1.5",
