@@ -29,10 +29,7 @@ DAMAGE = {
     "empty": b"",
     "binary": bytes(range(256)),
     "a list": b"[1]",
-    "null": b"null",
-    "a number": b"7",
     "too deep": b'{"a":' * 100000,
-    "UTF-16": '{"subnets": {}}'.encode("utf-16"),
 }
 COMMANDS = [
     ["list"],
