@@ -59,7 +59,7 @@ STREAMS = {
     "no stream at all": Around(shell='exec "$@" <&- >&- 2>&-', silent=True),
 }
 VARIABLES = {
-    "no variables": Around({"PATH": None, "HOME": None, "TERM": None, "LANG": None}),
+    "no variables but one": Around({"PATH": None, "HOME": None, "TERM": None, "LANG": None, "LABGEN_HOME": "HERE"}),
     "an unknown terminal": Around({"TERM": "nonsense"}),
     "columns that are no number": Around({"COLUMNS": "abc", "LINES": "abc"}),
     "negative columns": Around({"COLUMNS": "-5", "LINES": "-5"}),
@@ -157,7 +157,7 @@ def test_an_error_that_cannot_be_said_has_its_exit_code(command: str, status: in
 
 def test_the_shells_completion_is_never_in_the_way(tmp_path: Path) -> None:
     for name in (
-        "no variables",
+        "no variables but one",
         "a LABGEN_HOME in a circle",
         "a file as HOME",
         "no current directory",
