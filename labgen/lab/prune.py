@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from labgen import boxes, identity, paths, registry, state, templates
@@ -64,7 +65,7 @@ def find(*, cache: bool = False) -> Orphans:
                 if each.name.startswith(prefix) and lab_of(each.name, owner) not in living
             ],
             volumes=[name for name in hypervisor.pool.volumes(prefix) if lab_of(name, owner) not in living]
-            + _unused_box_volumes(hypervisor)
+            + _unused_box_volumes(hypervisor, owner)
             + bases.unused(hypervisor),
             directories=[name for name in homes.labs() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
@@ -131,8 +132,18 @@ def _is_needed(key: str) -> bool:
     return box is not None and box.version == version
 
 
-def _unused_box_volumes(hypervisor: Hypervisor) -> list[str]:
+def others_have_templates(volumes: Iterable[str], owner: str) -> bool:
+    """Whether the pool has memory of templates of other data homes.
+
+    Their disks, which lie in their owners' caches, are not seen in the pool: they may lie on any box there.
+    """
+    return any(templates.MEMORY in name and not name.startswith(templates.memory_volumes(owner)) for name in volumes)
+
+
+def _unused_box_volumes(hypervisor: Hypervisor, owner: str) -> list[str]:
     """Volumes of boxes that Vagrant uploaded and no disk lies on; the newest of their kind stay."""
+    if others_have_templates(hypervisor.pool.volumes(""), owner):
+        return []
     newest = [box for name in boxes.known() if (box := boxes.find(name))]
     current = {f"{BOX_VOLUMES}{box.name}_vagrant_box_image_{box.version}" for box in newest}
     used = hypervisor.pool.backings()

@@ -130,9 +130,9 @@ def _in_libvirt() -> InLibvirt:
     memory = [name for name in volumes if name.startswith(kept)]
     shared = [name for name in volumes if name.startswith((BOX_VOLUMES, RECEIVED_BOXES)) or name == PROBE]
     others = {name for name in volumes if not prune.lab_of(name, owner)} - {*memory, *shared}
-    # A template's disks, which lie in its owner's cache, are not seen here: they may lie on any box.
-    with_templates = any(templates.MEMORY in name for name in others)
-    used = {name for name in shared if with_templates and name != PROBE} | {lies_on.get(name) for name in others}
+    used = {lies_on.get(name) for name in others}
+    if prune.others_have_templates(volumes, owner):
+        used |= {name for name in shared if name.startswith(BOX_VOLUMES)}
     return InLibvirt(
         pool=there,
         labs=frozenset(lab for name in (*volumes, *networks, *domains) if (lab := prune.lab_of(name, owner))),

@@ -21,6 +21,7 @@ from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.receive import receive
 from labgen.progress import Silent
+from labgen.state import JournalLost
 from tests.unit.host import VOLUME, Host, host
 from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
 
@@ -376,6 +377,18 @@ def test_an_import_keeps_its_lock_whatever_an_earlier_one_left(
     monkeypatch.setattr(bundle, "read", watched)
     receive(tmp_path / "lab.labgen", "second", None, Silent())
     assert held == [True]
+
+
+def test_an_import_that_is_refused_leaves_what_a_lost_lab_needs(host: Host, tmp_path: Path) -> None:
+    make()
+    exported(tmp_path, "recipe")
+    for name in (paths.STATE, paths.PROFILE):
+        (paths.lab("lab") / name).unlink()
+    kept = sorted(paths.lab("lab").rglob("*"))
+    with pytest.raises(JournalLost, match="its journal is lost"):
+        receive(tmp_path / "lab.labgen", "lab", None, Silent())
+    assert sorted(paths.lab("lab").rglob("*")) == kept
+    assert paths.KEY in {path.name for path in kept}
 
 
 def test_a_damaged_bundle_is_told_also_where_libvirt_is_not(

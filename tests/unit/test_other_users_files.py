@@ -161,6 +161,22 @@ def test_a_file_of_the_users_own_without_rights_is_named(user_home: Path) -> Non
     assert f"chmod -R u+rwX {user_home / DATA / 'registry.json'}" in ran.stderr
 
 
+def test_a_home_of_the_users_own_without_rights_is_not_opened_as_a_whole(user_home: Path) -> None:
+    shutil.rmtree(user_home / DATA)
+    (user_home / DATA).parent.chmod(0o500)
+    ran = as_user(user_home, "create", "single-node")
+    assert ran.status == 20
+    assert f"chmod u+rwX {(user_home / DATA).parent}" in ran.stderr
+
+
+def test_files_of_a_third_user_are_not_advised_to_be_taken_over(user_home: Path) -> None:
+    give(user_home / DATA, "daemon")
+    ran = as_user(user_home, "create", "single-node")
+    assert ran.status == 20
+    assert "Ask daemon for the right to write there" in ran.stderr
+    assert "chown" not in ran.stderr
+
+
 def test_vagrants_store_of_another_user_is_named_before_vagrant_fails(user_home: Path) -> None:
     (user_home / ".vagrant.d" / "boxes").mkdir()
     ran = as_user(user_home, "doctor")

@@ -158,6 +158,28 @@ def test_what_others_own_stays_and_is_named(lived_in: Host, home: Path, run: Run
     assert "nothing of labgen's is here" in run("prune", "--everything", "--yes").stderr
 
 
+def test_a_box_that_others_templates_may_lie_on_stays(lived_in: Host, run: Run) -> None:
+    memory = "labgen-abcdef.template-0123.manager1.memory"
+    lived_in.add_volume(memory)
+    done = run("prune", "--everything", "--yes")
+    assert done.status == 0, done.stderr
+    assert lived_in.volumes() == {BOX, memory}
+    assert BOX in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["prune", "--everything"], ["prune"], ["destroy", "backup"], ["destroy", "--all"]]
+)
+def test_what_a_link_leads_to_is_no_lab(lived_in: Host, run: Run, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "nas" / "thesis").write_text("mine")
+    (paths.labs() / "backup").symlink_to(tmp_path / "nas")
+    done = run(*command, "--yes")
+    assert done.status == 0, done.stderr
+    assert not (paths.labs() / "backup").is_symlink()
+    assert (tmp_path / "nas" / "thesis").read_text() == "mine"
+
+
 @pytest.mark.parametrize("file", ["boxes/mine/0/libvirt/box.img", "Vagrantfile", "gems/3.1.2/gems/x/x.rb"])
 def test_a_store_that_is_not_labgens_alone_stays(lived_in: Host, run: Run, file: str) -> None:
     (paths.vagrant_home() / file).parent.mkdir(parents=True, exist_ok=True)
