@@ -30,5 +30,6 @@ def flushed(status: int) -> int:
 
 
 def abandon(stream: TextIO) -> None:
-    """Python would complain at its end that it cannot write the rest."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    """Python would complain at its end that it cannot write the rest; of a closed stream there is none."""
+    if not stream.closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -175,3 +175,9 @@ def test_progress_that_cannot_be_said_stops_nothing() -> None:
     )
     command = ["/bin/sh", "-c", 'exec "$@" 2>/dev/full', "sh", sys.executable, "-c", said]
     assert subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout == b"done\n"
+
+
+def test_a_stream_that_was_closed_meanwhile_is_one_where_nothing_can_be_said() -> None:
+    said = "import sys\nfrom labgen.cli import streams\nsys.stdout.close()\nsys.exit(streams.flushed(0))"
+    ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
