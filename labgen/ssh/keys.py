@@ -39,9 +39,8 @@ def take_key(private: str, path: Path) -> None:
 
     :raises HostError: ssh-keygen is missing. :raises ValueError: it is no private key without a passphrase.
     """
-    path.touch(mode=0o600)
-    path.write_text(private)
-    path.with_suffix(".pub").write_text(_public_half(path))
+    write_atomically(path, private, 0o600)
+    write_atomically(path.with_suffix(".pub"), _public_half(path))
 
 
 def _public_half(path: Path) -> str:

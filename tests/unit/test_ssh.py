@@ -1,6 +1,7 @@
 """Connections, against an SSH server in this process. OpenSSH itself is met in tests/vm."""
 
 import contextlib
+import errno
 import shlex
 import socket
 import subprocess
@@ -219,6 +220,25 @@ def test_a_key_is_made_once_and_its_public_half_as_often_as_it_is_lost(tmp_path:
     assert key.read_text() == private
     assert ssh.public_key(key).split()[:2] == public.split()[:2]
     assert key.with_suffix(".pub").exists()
+
+
+def test_a_key_from_elsewhere_is_taken_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_key(tmp_path / "theirs", "a lab")
+    key = tmp_path / "key"
+    key.write_text("what was there")
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            ssh.take_key((tmp_path / "theirs").read_text(), key)
+    assert key.read_text() == "what was there"
+    ssh.take_key((tmp_path / "theirs").read_text(), key)
+    assert key.read_text() == (tmp_path / "theirs").read_text()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert ssh.public_key(key).split()[:2] == ssh.public_key(tmp_path / "theirs").split()[:2]
 
 
 def test_a_key_that_is_gone_is_told_at_once_and_not_replaced(tmp_path: Path) -> None:
