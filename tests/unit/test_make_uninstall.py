@@ -68,6 +68,44 @@ def test_a_home_with_labs_is_not_taken_for_the_tests(checkout: Path) -> None:
     assert (checkout.parent / "test-home" / "data" / "labs" / "mine").exists()
 
 
+def test_what_no_test_made_stays_in_the_tests_home(checkout: Path) -> None:
+    home = checkout.parent / "test-home"
+    for name in ("data/labs", "host/etc", "vagrant/boxes", "cache/boxes", "cache/thumbnails", "photos"):
+        (home / name).mkdir(parents=True)
+    for name in (".labgen-test", "cache/accelerator.json", "thesis"):
+        (home / name).write_text("")
+    done = uninstall(checkout, "YES=1")
+    assert done.returncode == 0, done.stderr
+    left = {str(path.relative_to(home)) for path in home.rglob("*")}
+    assert left == {"cache", "cache/thumbnails", "photos", "thesis"}
+    assert f"these stay in {home}" in done.stderr
+    assert all(f"  {name}\n" in done.stderr for name in ("cache", "photos", "thesis"))
+    assert "removing what tests" not in uninstall(checkout, "YES=1").stderr
+
+
+def test_the_tests_home_is_named_before_the_question(checkout: Path) -> None:
+    home = checkout.parent / "test-home"
+    (home / "cache" / "boxes").mkdir(parents=True)
+    refused = uninstall(checkout, ANSWER="130")
+    assert f"what tests have made in {home} is removed, too" in refused.stderr
+    assert (home / "cache" / "boxes").exists()
+
+
+@pytest.mark.parametrize("name", ["data", "vagrant", "host"])
+def test_a_directory_with_something_of_its_own_becomes_no_tests_home(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "mine").mkdir(parents=True)
+    refused = subprocess.run(
+        [CHECKOUT / "tests" / "vm" / "namespace", "true"],
+        env={**os.environ, "LABGEN_TEST_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 20
+    assert f"{tmp_path / name} is there" in refused.stderr
+    assert (tmp_path / name / "mine").exists()
+
+
 def test_half_an_installation_is_completed_first(checkout: Path) -> None:
     (checkout / ".venv" / "bin" / "labgen").unlink()
     refused = uninstall(checkout, "YES=1")
