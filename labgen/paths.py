@@ -74,7 +74,7 @@ def _own(directory: Callable[[], str], variable: str) -> Path:
 
 
 def _resolved(directory: str, variable: str) -> Path:
-    """The one name that a directory has, by whatever links it was reached: names in libvirt and Vagrant hold it.
+    """The one name that a directory has, by whatever links it was reached: libvirt and Vagrant keep it.
 
     :raises HostError: it cannot be told, or libvirt's XML cannot hold it.
     """

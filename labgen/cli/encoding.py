@@ -1,7 +1,7 @@
 """UTF-8 inside, whatever the user's locale is; on a terminal, what it can show.
 
-The names of directories go into files that others read (ssh_config, the inventory, machines' definitions) and into
-the names of machines in libvirt: they have to be the same text in every locale.
+The names of directories go into files that others read (ssh_config, the inventory, machines' definitions): they have
+to be the same text in every locale.
 """
 
 import io
