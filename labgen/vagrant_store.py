@@ -1,11 +1,11 @@
 """Vagrant's own store of boxes and its machine index: what labgen added to it, and whether anything else is in it."""
 
 import fnmatch
-import json
 import shutil
 from pathlib import Path
 
 from labgen import paths, vagrant
+from labgen.files import read_json
 from labgen.paths import BOX_VOLUMES as OURS  # Vagrant's libvirt provider calls volumes as Vagrant calls directories
 
 INDEX = "data/machine-index/index"
@@ -56,7 +56,10 @@ def clear() -> None:
 
 
 def _is_lab(directory: str) -> bool:
-    return Path(directory).resolve().is_relative_to(paths.labs())
+    try:
+        return Path(directory).resolve().is_relative_to(paths.labs())
+    except ValueError:  # it is the path of nothing
+        return False
 
 
 def _is_bare(file: Path) -> bool:
@@ -69,6 +72,6 @@ def _indexed() -> list[str] | None:
     if not index.is_file():
         return []
     try:
-        return [str(each["vagrantfile_path"]) for each in json.loads(index.read_text())["machines"].values()]
+        return [str(each["vagrantfile_path"]) for each in read_json(index)["machines"].values()]
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

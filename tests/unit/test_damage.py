@@ -10,7 +10,7 @@ from typing import Any, Literal
 import paramiko
 import pytest
 
-from labgen import accelerator, boxes, checkpoints, identity, paths, registry, state, templates
+from labgen import accelerator, boxes, checkpoints, identity, paths, registry, state, templates, vagrant_store
 from labgen.boxes.store import LOCK
 from labgen.checkpoints import Checkpoint
 from labgen.errors import GuestError, LabgenError
@@ -40,8 +40,10 @@ COMMANDS = [
     ["checkpoint", "list", "lab"],
     ["box", "list"],
     ["prune", "--dry-run"],
+    ["prune", "--everything", "--dry-run"],
     ["create", "single-node", "--name", "lab", "--dry-run"],
     ["create", "single-node", "--name", "new", "--dry-run"],
+    ["rebuild", "lab", "manager1", "--yes"],
     ["stop", "lab"],
     ["start", "lab"],
     ["suspend", "lab"],
@@ -69,6 +71,7 @@ def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     box = paths.boxes() / "debian13" / "13.1"
     box.mkdir(parents=True)
     (box / "box.img").touch()
+    monkeypatch.setattr("labgen.lab.rebuild._image", lambda _lab, _progress: box / "box.img")
     lock = {"built": "2026", "recipe": "x", "cmdline": "", "debian": "13", "kernel": "6", "docker": "26"}
     (box / LOCK).write_text(json.dumps(lock))
     index = paths.vagrant_home() / "data" / "machine-index" / "index"
@@ -138,6 +141,7 @@ LOADERS: dict[str, Callable[[], object]] = {
     "template": templates.every,
     "box": boxes.listing,
     "accelerator": accelerator._recall,
+    "Vagrant's index": lambda: (vagrant_store.records(), vagrant_store.is_bare()),
 }
 
 
