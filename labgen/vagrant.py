@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from labgen.files import read_json, require_writable, write_atomically
 
 PROVIDER = "libvirt"
 MISSING = "Vagrant is missing"
-PLUGINS_LIMIT = 60  # seconds that Vagrant may take to name its plugins
+ANSWER_LIMIT = 60  # seconds that Vagrant may take for what makes nothing
 POLL = 0.2  # seconds between two looks at a vagrant that runs
 NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
 SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
@@ -34,6 +36,7 @@ class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
     """
 
     cancelled: threading.Event | None = None
+    limit = math.inf  # seconds
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
         return ["setpriv", "--pdeathsig", "KILL", *super()._make_vagrant_command(args)]
@@ -41,6 +44,7 @@ class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
         """In a session of its own: Ctrl-C on the terminal is labgen's to answer."""
         command, cancelled = self._make_vagrant_command(args), self.cancelled or threading.Event()
+        deadline, late = time.monotonic() + self.limit, False
         with (
             self.out_cm() as out,
             self.err_cm() as err,
@@ -55,10 +59,13 @@ class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
             ) as process,
         ):
             while process.poll() is None:
-                if cancelled.wait(POLL):
+                late = time.monotonic() > deadline
+                if late or cancelled.wait(POLL):
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
+        if late:
+            raise subprocess.TimeoutExpired(command, self.limit)
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
 
@@ -75,16 +82,18 @@ def up(directory: Path, log: Path, cancelled: threading.Event) -> None:
         runner.up(provider=PROVIDER, provision=False)
 
 
-def validate(directory: Path) -> None:
+def validate(directory: Path, limit: float = ANSWER_LIMIT) -> None:
     """Lets Vagrant check the Vagrantfile.
 
-    :raises HypervisorError: it is wrong.
+    :param limit: seconds. :raises HypervisorError: it is wrong, or Vagrant hangs.
     """
     with _logged("checking the Vagrantfile") as log:
-        _vagrant(directory, log)._call_vagrant_command(["validate"])
+        runner = _vagrant(directory, log)
+        runner.limit = limit
+        runner._call_vagrant_command(["validate"])
 
 
-def plugins(limit: float = PLUGINS_LIMIT) -> list[str]:
+def plugins(limit: float = ANSWER_LIMIT) -> list[str]:
     """A line for each of Vagrant's plugins, e.g. ``vagrant-libvirt (0.11.2, system)``.
 
     :param limit: seconds. :raises HostError: there is no Vagrant. :raises HypervisorError: it fails, or hangs.
@@ -227,6 +236,8 @@ def _explained(doing: str, log: Path, start: int = 0) -> Iterator[None]:
     except subprocess.CalledProcessError as error:
         said = log.read_bytes()[start:].decode(errors="replace")
         raise HypervisorError(f"{doing} failed", reason(said), f"All that Vagrant said: {log}") from error
+    except subprocess.TimeoutExpired as error:
+        raise HypervisorError(f"{doing}: Vagrant does not answer within {error.timeout:.0f} s") from error
     except (RuntimeError, FileNotFoundError) as error:
         raise HostError(MISSING, str(error), "Run 'make install' or 'labgen doctor'.") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, addresses, boxes, checks, identity, paths, remedies, surroundings, trial
+from labgen import accelerator, addresses, boxes, checks, identity, paths, remedies, surroundings, trial, vagrant
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -189,6 +189,15 @@ def test_vagrant_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "run", run)
     assert "within 60 s" in trial.vagrant().evidence
+
+
+def test_vagrant_that_hangs_over_the_vagrantfile(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(host, "vagrant", "[ $1 = validate ] && exec /bin/sleep 60; echo 'vagrant-libvirt (0.11.2, system)'")
+    validate = vagrant.validate
+    monkeypatch.setattr(vagrant, "validate", lambda directory: validate(directory, 0.4))
+    finding = trial.vagrant()
+    assert finding.status == "fail"
+    assert "checking the Vagrantfile: Vagrant does not answer within" in finding.evidence
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, evidence: str) -> Finding:
