@@ -99,7 +99,7 @@ def machine(tmp_path: Path) -> Iterator[Target]:
             server = Server(public)
             try:
                 transport.start_server(server=server)
-            except (paramiko.SSHException, EOFError):
+            except (paramiko.SSHException, EOFError, OSError):
                 continue
             _quietly(_echo, transport, server)
 
