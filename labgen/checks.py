@@ -112,10 +112,11 @@ def pool(hypervisor: Hypervisor) -> Finding:
     """Whether disks can be made."""
     try:
         hypervisor.pool.probe_write()
+        free = _pool_free(hypervisor)
     except LabgenError as error:
         fix = f"virsh -c {paths.LIBVIRT_URI} pool-list --all"
         return Finding("storage pool", "fail", error.details or error.brief, fix)
-    return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(_pool_free(hypervisor))} free")
+    return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(free)} free")
 
 
 def memory(profile: Profile) -> Finding:
@@ -134,7 +135,12 @@ def memory(profile: Profile) -> Finding:
 def disk(hypervisor: Hypervisor, profile: Profile) -> Finding:
     """Whether the machines' disks fit: what they write at first must, all they may ever write should."""
     nodes = profile.node_specs()
-    free = _pool_free(hypervisor)
+    try:
+        free = _pool_free(hypervisor)
+    except LabgenError as error:
+        return Finding(
+            "disk", "fail", error.details or error.brief, f"virsh -c {paths.LIBVIRT_URI} pool-info {paths.POOL}"
+        )
     needed = len(nodes) * NODE_GIB * GIB
     full = sum(node.disk_gib + node.storage_gib for node in nodes) * GIB
     evidence = f"{profile.name} needs {_gib(needed)} at first and may grow to {_gib(full)}; {_gib(free)} free"

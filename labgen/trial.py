@@ -12,12 +12,13 @@ from labgen import accelerator, addresses, identity, paths, registry, remedies, 
 from labgen import vagrant as program
 from labgen.checks import Finding
 from labgen.domain import docker_volume, domain_xml, root_volume
-from labgen.errors import HypervisorError, LabgenError
+from labgen.errors import LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.model import Box, Lab
 from labgen.plan import plan
 from labgen.profile import Profile, dump, parse
 from labgen.progress import Progress
+from labgen.refusals import explained
 from labgen.render import network_xml, render, write
 from labgen.turns import turn
 
@@ -39,10 +40,13 @@ def vagrant() -> Finding:
         missing = error.brief == program.MISSING
         fix = remedies.install("vagrant", "vagrant-libvirt") if missing else "vagrant plugin list --debug"
         return Finding("vagrant", "fail", _evidence(error), fix)
+    except OSError as error:  # its store is another user's
+        return _refused("vagrant", error)
     provider = next((each for each in plugins if each.startswith("vagrant-libvirt ")), None)
     if provider is None:
         return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", remedies.install("vagrant-libvirt"))
-    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"))
+    # Nothing is made under that name: a host on which there never was a lab gets no id for it.
+    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), identity.of_path())
     with tempfile.TemporaryDirectory(prefix="labgen-doctor-") as directory:
         write(render(lab, Path(directory), dump(profile()), {}), Path(directory))
         try:
@@ -56,29 +60,41 @@ def vagrant() -> Finding:
 def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
     """The subnet that the next lab would get, its network, and a machine in it."""
     lock = paths.lab_lock(NAME)
-    with turn(lock, TURN_LIMIT, "another doctor is at work", "Wait for it, or stop it.", progress):
-        _sweep(hypervisor)
-        try:
-            with registry.locked():  # no create chooses the same subnet meanwhile
-                choice, available = _chosen(hypervisor)
-                lab = _planned(choice.subnet)
-                found = _network(lab, hypervisor)
-        except LabgenError as error:
-            yield Finding(
-                "subnet", "fail", f"{error.brief}: {'; '.join(error.details.splitlines())}", error.resolution
-            )
-            return
-        machine: list[Finding] = []
-        try:
-            if found.status == "ok":
-                progress.step("starting a machine for a moment")
-                machine = [_machine(lab, hypervisor)]
-        finally:
-            refusal = _sweep(hypervisor)
-        note = f"; {choice.note}" if choice.note else ""
-        yield Finding("subnet", "ok", f"{choice.subnet} of {available} is free{note}")
-        yield found if found.status == "fail" or not refusal else Finding("network", "fail", refusal, "labgen prune")
-        yield from machine
+    try:
+        with turn(lock, TURN_LIMIT, "another doctor is at work", "Wait for it, or stop it.", progress):
+            # An id that stays: by it prune finds what a doctor that is killed leaves.
+            yield from _tried(identity.owner(), hypervisor, progress)
+    except (LabgenError, OSError) as error:
+        yield _refused("machine", error)
+
+
+def _tried(owner: str, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
+    _sweep(hypervisor, owner)
+    try:
+        with registry.locked():  # no create chooses the same subnet meanwhile
+            choice, available = _chosen(hypervisor)
+            lab = _planned(choice.subnet, owner)
+            found = _network(lab, hypervisor)
+    except LabgenError as error:
+        yield _refused("subnet", error)
+        return
+    machine: list[Finding] = []
+    try:
+        if found.status == "ok":
+            progress.step("starting a machine for a moment")
+            machine = [_machine(lab, hypervisor)]
+    finally:
+        refusal = _sweep(hypervisor, owner)
+    note = f"; {choice.note}" if choice.note else ""
+    yield Finding("subnet", "ok", f"{choice.subnet} of {available} is free{note}")
+    yield found if found.status == "fail" or not refusal else Finding("network", "fail", refusal, "labgen prune")
+    yield from machine
+
+
+def _refused(name: str, error: LabgenError | OSError) -> Finding:
+    said = explained(error) if isinstance(error, OSError) else error
+    evidence = ": ".join(filter(None, (said.brief, "; ".join(said.details.splitlines()))))
+    return Finding(name, "fail", evidence, said.resolution)
 
 
 def _chosen(hypervisor: Hypervisor) -> tuple[subnets.Choice, str]:
@@ -87,11 +103,11 @@ def _chosen(hypervisor: Hypervisor) -> tuple[subnets.Choice, str]:
     return subnets.choose(None, uses, available), str(available)
 
 
-def _planned(subnet: str) -> Lab:
+def _planned(subnet: str, owner: str) -> Lab:
     smallest = profile()
     box = Box(smallest.box, f"labgen/{smallest.box}", "0")
     kind = accelerator.probe().kind
-    return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=identity.owner())
+    return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=owner)
 
 
 def _network(lab: Lab, hypervisor: Hypervisor) -> Finding:
@@ -127,9 +143,9 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
     return Finding("machine", "ok", f"one was started and removed ({lab.accelerator})")
 
 
-def _sweep(hypervisor: Hypervisor) -> str:
+def _sweep(hypervisor: Hypervisor, owner: str) -> str:
     """Removes all that is there of a trial, this one or a killed one. :return: why it cannot; empty: it could."""
-    network = f"{identity.owner()}_{NAME}"
+    network = f"{owner}_{NAME}"
     try:
         for domain in hypervisor.domains(f"{network}_"):
             hypervisor.remove_domain(domain.name)
@@ -137,7 +153,7 @@ def _sweep(hypervisor: Hypervisor) -> str:
             hypervisor.pool.remove(volume)
         if any(each.name == network for each in hypervisor.networks()):
             hypervisor.remove_network(network)
-    except HypervisorError as error:
+    except LabgenError as error:
         return _evidence(error)
     return ""
 

@@ -1,8 +1,9 @@
 """Doctor's findings, with a libvirt that does as told."""
 
+import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, addresses, boxes, checks, identity, paths, remedies, surroundings, trial, vagrant
+from labgen import (
+    accelerator,
+    addresses,
+    boxes,
+    checks,
+    identity,
+    paths,
+    remedies,
+    surroundings,
+    trial,
+    turns,
+    vagrant,
+)
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -252,6 +265,8 @@ def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
     ("failing", "name"),
     [
         ("probe_write", "storage pool"),
+        ("free_bytes", "storage pool"),
+        ("free_bytes", "disk"),
         ("ensure_network", "network"),
         ("remove_network", "network"),
         ("networks", "subnet"),
@@ -262,10 +277,70 @@ def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
 )
 def test_what_libvirt_refuses(monkeypatch: pytest.MonkeyPatch, failing: str, name: str) -> None:
     connect_to(FakeHypervisor(failing=(failing,)), monkeypatch)
-    finding = by_name(doctor_module.examine())[name]
+    finding = by_name(doctor_module.examine(load("single-node").profile))[name]
     assert finding.status == "fail"
     assert "the evidence" in finding.evidence
     assert finding.fix or name == "subnet"
+
+
+def test_a_host_without_a_lab_gets_no_id_for_a_look_at_the_vagrantfile(host: Path) -> None:
+    assert trial.vagrant().status == "ok"
+    assert not paths.identity().exists()
+
+
+def damaged_id(host: Path) -> None:
+    paths.identity().parent.mkdir(parents=True)
+    paths.identity().write_text("{")
+
+
+def copied_home(host: Path) -> None:
+    identity.owner()
+    (host / "elsewhere").mkdir()
+    (host / "elsewhere" / "identity.json").write_text(
+        paths.identity().read_text().replace(str(paths.data_home()), str(host / "elsewhere"))
+    )
+    shutil.copy(host / "elsewhere" / "identity.json", paths.identity())
+
+
+def no_place_for_locks(host: Path) -> None:
+    paths.locks().parent.mkdir(parents=True)
+    paths.locks().write_text("a file is in its place")
+
+
+@pytest.mark.parametrize(
+    ("make", "evidence"),
+    [
+        (damaged_id, "the id of this data home is damaged: "),
+        (copied_home, "is a copy, or has been moved: "),
+        (no_place_for_locks, "is not a directory"),
+    ],
+)
+def test_a_home_that_nothing_can_be_made_from_is_a_finding_among_others(
+    host: Path, hypervisor: FakeHypervisor, make: Callable[[Path], None], evidence: str
+) -> None:
+    make(host)
+    findings = by_name(doctor_module.examine())
+    assert findings["machine"].status == "fail"
+    assert evidence in findings["machine"].evidence
+    assert findings["machine"].fix
+    assert findings["vagrant"].status == "ok"
+    assert "box debian13" in findings
+    assert "define" not in hypervisor.calls
+
+
+def test_another_doctor_at_work_is_a_finding(hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "TURN_LIMIT", 0.1)
+    with turns.lock(paths.lab_lock(trial.NAME)):
+        finding = by_name(doctor_module.examine())["machine"]
+    assert "another doctor is at work" in finding.evidence
+    assert "Wait for it" in finding.fix
+
+
+def test_a_store_of_vagrants_that_is_no_directory(host: Path, hypervisor: FakeHypervisor) -> None:
+    (paths.vagrant_home() / "data").parent.mkdir(parents=True)
+    (paths.vagrant_home() / "data").write_text("")
+    finding = by_name(doctor_module.examine())["vagrant"]
+    assert (finding.status, "is not a directory" in finding.evidence) == ("fail", True)
 
 
 def test_a_network_that_failed_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,8 @@ def test_vagrants_store_of_another_user_is_named_before_vagrant_fails(user_home:
     (user_home / ".vagrant.d" / "boxes").mkdir()
     ran = as_user(user_home, "doctor")
     assert ran.status == 20
-    assert f"{user_home}/.vagrant.d/boxes belongs to root" in ran.stderr
+    assert f"{user_home}/.vagrant.d/boxes belongs to root" in ran.stdout
+    assert f"sudo chown -R {USER} {user_home}/.vagrant.d/boxes" in ran.stderr
 
 
 @pytest.mark.parametrize(("command", "status"), [("list", 20), ("create single-node", 20), ("--help", 0)])
