@@ -145,14 +145,8 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
 
 def _sweep(hypervisor: Hypervisor, owner: str) -> str:
     """Removes all that is there of a trial, this one or a killed one. :return: why it cannot; empty: it could."""
-    network = f"{owner}_{NAME}"
     try:
-        for domain in hypervisor.domains(f"{network}_"):
-            hypervisor.remove_domain(domain.name)
-        for volume in hypervisor.pool.volumes(f"{network}_"):
-            hypervisor.pool.remove(volume)
-        if any(each.name == network for each in hypervisor.networks()):
-            hypervisor.remove_network(network)
+        hypervisor.sweep(f"{owner}_{NAME}_")
     except LabgenError as error:
         return _evidence(error)
     return ""

@@ -337,6 +337,18 @@ def _state(domain: libvirt.virDomain) -> DomainState:
     return "suspended" if state == "stopped" and domain.hasManagedSaveImage() else state
 
 
+    # all of a lab
+
+    def sweep(self, prefix: str) -> None:
+        """Removes what starts with a lab's prefix: machines, disks, the network with its leases."""
+        for domain in self.domains(prefix):
+            self.remove_domain(domain.name)
+        for volume in self.pool.volumes(prefix):
+            self.pool.remove(volume)
+        name = prefix.rstrip("_")
+        if any(network.name == name for network in self.networks()):
+            self.remove_network(name)
+
 def _has_job(domain: libvirt.virDomain) -> bool:
     try:
         return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)

@@ -29,7 +29,7 @@ from labgen.accelerator import Accelerator
 from labgen.checks import Finding
 from labgen.cli.doctor import doctor
 from labgen.errors import HostError, HypervisorError, LabgenError
-from labgen.hypervisor import LibvirtNetwork
+from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.profile import Profile, load
 from labgen.profile.naming import lab_name
 from labgen.progress import Silent
@@ -52,6 +52,9 @@ class FakeHypervisor:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def sweep(self, prefix: str) -> None:
+        Hypervisor.sweep(self, prefix)  # type: ignore[arg-type]
 
     def __getattr__(self, name: str) -> Any:
         def call(*_arguments: object, **_options: object) -> object:

@@ -31,9 +31,9 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 # The calls that give something of a lab up, and the functions that may make them, each for its reason.
 GIVE_UP = {
     "remove_domain": {
+        "connection.sweep",
         "destroy.sweep",  # destroy, and prune of what belongs to no lab
         "machines.remove",
-        "trial._sweep",  # doctor's own machine, whose name no lab can have: test_doctor
     },
     "machines.remove": {
         "machines.clear_half_made",  # only of a lab that was never complete; test_half_made below
@@ -41,9 +41,9 @@ GIVE_UP = {
         "rebuild._make_disks",
     },
     "pool.remove": {
+        "connection.sweep",
         "destroy.sweep",
         "machines.remove",
-        "trial._sweep",
         "warm.remove",  # templates
         "freeze.drop_memory",  # checkpoints' and exports' memory, by their labels
         "overlays.end",  # what has been merged
@@ -63,7 +63,11 @@ GIVE_UP = {
     "swarm_take_over": {"swarm.move"},
     "move": {"create._clustered"},  # of an import that has other addresses here
     "swarm_init": {"swarm.form"},
-    "sweep": {"destroy.clear_lab", "prune._remove_remains"},
+    "sweep": {
+        "destroy.clear_lab",
+        "prune._remove_remains",
+        "trial._sweep",  # doctor's own machine, whose name no lab can have: test_doctor
+    },
     "clear_lab": {"destroy.destroy_locked", "receive.receive"},
     "destroy_locked": {
         "destroy.destroy",
