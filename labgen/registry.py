@@ -11,7 +11,7 @@ from labgen.errors import LabgenError
 from labgen.files import read_json, write_atomically
 from labgen.shapes import checked
 
-LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks
+LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks and defines one
 
 
 @dataclass(frozen=True)

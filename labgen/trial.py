@@ -5,7 +5,7 @@ killed labgen leaves of it, ``prune`` finds.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from labgen import accelerator, addresses, identity, paths, registry, remedies, ssh, subnets, vagrant_settings
@@ -71,15 +71,17 @@ def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
 def _tried(owner: str, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
     _sweep(hypervisor, owner)
     try:
-        with registry.locked():  # no create chooses the same subnet meanwhile
+        with registry.locked():  # until libvirt knows the network: then no create chooses its subnet
             choice, available = _chosen(hypervisor)
             lab = _planned(choice.subnet, owner)
-            found = _network(lab, hypervisor)
+            found = _network(lab, hypervisor.define_network)
     except LabgenError as error:
         yield _refused("subnet", error)
         return
     machine: list[Finding] = []
     try:
+        if found.status == "ok":
+            found = _network(lab, hypervisor.ensure_network)
         if found.status == "ok":
             progress.step("starting a machine for a moment")
             machine = [_machine(lab, hypervisor)]
@@ -110,12 +112,12 @@ def _planned(subnet: str, owner: str) -> Lab:
     return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=owner)
 
 
-def _network(lab: Lab, hypervisor: Hypervisor) -> Finding:
+def _network(lab: Lab, make: Callable[[str, str], None]) -> Finding:
     """Whether networks can be made: a bridge, the rules for NAT, a DHCP server."""
     if not _TUN.exists():
         return Finding("network", "fail", f"there is no {_TUN}: machines get no interfaces", "sudo modprobe tun")
     try:
-        hypervisor.ensure_network(lab.network.name, network_xml(lab))
+        make(lab.network.name, network_xml(lab))
     except LabgenError as error:
         fix = remedies.install("iptables", "dnsmasq-base", "iproute2")
         return Finding("network", "fail", _evidence(error), fix)

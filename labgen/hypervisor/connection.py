@@ -311,11 +311,17 @@ class Hypervisor:
         with explained("listing the networks"):
             return [_network(each) for each in self._connection.listAllNetworks()]
 
+    def define_network(self, name: str, xml: str) -> None:
+        """Makes a network known, unless it is, which takes no time: it has its addresses, and is not up."""
+        with explained(f"defining the network {name}"):
+            if name not in {each.name() for each in self._connection.listAllNetworks()}:
+                self._connection.networkDefineXML(xml)
+
     def ensure_network(self, name: str, xml: str) -> None:
         """Defines a network, unless it is there already, and starts it."""
-        with explained(f"making the network {name}"):
-            known = {each.name(): each for each in self._connection.listAllNetworks()}
-            network = known.get(name) or self._connection.networkDefineXML(xml)
+        self.define_network(name, xml)
+        with explained(f"starting the network {name}"):
+            network = self._connection.networkLookupByName(name)
             if not network.isActive():
                 network.create()
 
@@ -331,12 +337,6 @@ class Hypervisor:
         with explained(f"reading the leases of {network}"):
             return bool(self._connection.networkLookupByName(network).DHCPLeases(mac))
 
-
-def _state(domain: libvirt.virDomain) -> DomainState:
-    state = _STATES.get(domain.state()[0], "failed")
-    return "suspended" if state == "stopped" and domain.hasManagedSaveImage() else state
-
-
     # all of a lab
 
     def sweep(self, prefix: str) -> None:
@@ -348,6 +348,12 @@ def _state(domain: libvirt.virDomain) -> DomainState:
         name = prefix.rstrip("_")
         if any(network.name == name for network in self.networks()):
             self.remove_network(name)
+
+
+def _state(domain: libvirt.virDomain) -> DomainState:
+    state = _STATES.get(domain.state()[0], "failed")
+    return "suspended" if state == "stopped" and domain.hasManagedSaveImage() else state
+
 
 def _has_job(domain: libvirt.virDomain) -> bool:
     try:

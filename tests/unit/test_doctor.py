@@ -64,7 +64,7 @@ class FakeHypervisor:
             answers = {
                 "version": "9.0.0",
                 "free_bytes": self.free,
-                "networks": [NETWORK, *([trials()] if "ensure_network" in self.calls else [])],
+                "networks": [NETWORK, *([trials()] if "define_network" in self.calls else [])],
                 "domains": [],
                 "volumes": [],
             }
@@ -270,6 +270,7 @@ def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
         ("probe_write", "storage pool"),
         ("free_bytes", "storage pool"),
         ("free_bytes", "disk"),
+        ("define_network", "network"),
         ("ensure_network", "network"),
         ("remove_network", "network"),
         ("networks", "subnet"),
@@ -357,6 +358,23 @@ def test_a_machine_that_failed_leaves_nothing(host: Path, monkeypatch: pytest.Mo
     doctor_module.examine()
     assert fake.calls[-4:] == ["domains", "volumes", "networks", "remove_network"]
     assert list((host / "home" / "data").glob(".doctor-*")) == []
+
+
+def test_a_create_waits_for_no_network_and_chooses_another_subnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice is libvirt's before the registry is free again; to start the network may take long."""
+    held: dict[str, bool] = {}
+
+    class Watched(FakeHypervisor):
+        def define_network(self, _name: str, _xml: str) -> None:
+            self.calls.append("define_network")
+            held["define"] = turns.is_held(paths.registry_lock())
+
+        def ensure_network(self, _name: str, _xml: str) -> None:
+            held["start"] = turns.is_held(paths.registry_lock())
+
+    connect_to(Watched(), monkeypatch)
+    assert by_name(doctor_module.examine())["network"].status == "ok"
+    assert held == {"define": True, "start": False}
 
 
 def test_no_lab_can_have_the_name_of_doctors_own() -> None:
