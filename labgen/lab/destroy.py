@@ -53,7 +53,7 @@ def clear_lab(name: str) -> None:
     with Hypervisor.connect() as hypervisor:
         _require_files_to_be_ours(name)
         owner = _owner(name, hypervisor)
-        sweep(hypervisor, f"{owner}_{name}_")
+        hypervisor.sweep(f"{owner}_{name}_")
         _require_gone(name, owner, hypervisor)
     remove_files(name)
 
@@ -147,14 +147,3 @@ def remove_files(name: str) -> None:
             shutil.rmtree(directory)
     with registry.locked():
         registry.save(registry.load().without_lab(name))
-
-
-def sweep(hypervisor: Hypervisor, prefix: str) -> None:
-    """Removes from libvirt what starts with a lab's prefix: machines, disks, the network with its leases."""
-    for domain in hypervisor.domains(prefix):
-        hypervisor.remove_domain(domain.name)
-    for volume in hypervisor.pool.volumes(prefix):
-        hypervisor.pool.remove(volume)
-    name = prefix.rstrip("_")
-    if any(network.name == name for network in hypervisor.networks()):
-        hypervisor.remove_network(name)

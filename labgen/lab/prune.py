@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from labgen import boxes, identity, paths, registry, state, templates
 from labgen.hypervisor import Hypervisor
 from labgen.lab import bases, clocks, freeze, homes, recovery, warm
-from labgen.lab.destroy import remove_files, sweep
+from labgen.lab.destroy import remove_files
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
 
@@ -102,7 +102,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
 
 
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
-    sweep(hypervisor, f"{identity.owner()}_{name}_")
+    hypervisor.sweep(f"{identity.owner()}_{name}_")
     remove_files(name)
     paths.lab_lock(name).unlink(missing_ok=True)
 

@@ -31,8 +31,7 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 # The calls that give something of a lab up, and the functions that may make them, each for its reason.
 GIVE_UP = {
     "remove_domain": {
-        "connection.sweep",
-        "destroy.sweep",  # destroy, and prune of what belongs to no lab
+        "connection.sweep",  # whose callers are below
         "machines.remove",
     },
     "machines.remove": {
@@ -42,7 +41,6 @@ GIVE_UP = {
     },
     "pool.remove": {
         "connection.sweep",
-        "destroy.sweep",
         "machines.remove",
         "warm.remove",  # templates
         "freeze.drop_memory",  # checkpoints' and exports' memory, by their labels
@@ -65,7 +63,7 @@ GIVE_UP = {
     "swarm_init": {"swarm.form"},
     "sweep": {
         "destroy.clear_lab",
-        "prune._remove_remains",
+        "prune._remove_remains",  # of what belongs to no lab
         "trial._sweep",  # doctor's own machine, whose name no lab can have: test_doctor
     },
     "clear_lab": {"destroy.destroy_locked", "receive.receive"},
