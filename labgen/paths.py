@@ -177,6 +177,11 @@ def registry_lock() -> Path:
     return data_home() / "registry.lock"
 
 
+def trial(mark: str) -> Path:
+    """The directory of doctor's machine, with its key: there for a moment, or left by a doctor that was killed."""
+    return data_home() / f".doctor-{mark}"
+
+
 def locks() -> Path:
     """The files by which labgens wait for each other; the kernel holds the locks themselves."""
     return data_home() / "locks"

@@ -4,6 +4,7 @@ Nothing boots: the machine has empty disks and is started paused. Its name is hi
 killed labgen leaves of it, ``prune`` finds.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,8 @@ def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
 
 def _tried(owner: str, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
     _sweep(hypervisor, owner)
+    for left in paths.data_home().glob(paths.trial("*").name):
+        shutil.rmtree(left)
     try:
         with registry.locked():  # until libvirt knows the network: then no create chooses its subnet
             choice, available = _chosen(hypervisor)
@@ -128,7 +131,7 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
     """Whether machines start: QEMU as its own user reads their disks, and their consoles are written to a log."""
     (node,) = lab.nodes
     try:
-        with tempfile.TemporaryDirectory(prefix=f"{NAME}-", dir=paths.data_home()) as name:
+        with tempfile.TemporaryDirectory(prefix=paths.trial("").name, dir=paths.data_home()) as name:
             directory = Path(name)
             directory.chmod(0o755)  # as a lab's
             (directory / paths.LOGS).mkdir()

@@ -81,7 +81,8 @@ def _homes() -> list[Path]:
 
 def _trees() -> list[Path]:
     """The directories in which everything is labgen's."""
-    trees = (paths.boxes(), paths.templates(), paths.vagrant_view())
+    trials = paths.data_home().glob(paths.trial("*").name)
+    trees = (paths.boxes(), paths.templates(), paths.vagrant_view(), *trials)
     return [tree for tree in trees if tree.is_dir() and not tree.is_symlink()]
 
 

@@ -360,6 +360,21 @@ def test_a_machine_that_failed_leaves_nothing(host: Path, monkeypatch: pytest.Mo
     assert list((host / "home" / "data").glob(".doctor-*")) == []
 
 
+def test_what_a_doctor_that_was_killed_has_left_is_gone(host: Path, hypervisor: FakeHypervisor) -> None:
+    (paths.trial("k1ll3d") / paths.LOGS).mkdir(parents=True)
+    (paths.trial("k1ll3d") / paths.KEY).write_text("secret")
+    assert by_name(doctor_module.examine())["machine"].status == "ok"
+    assert list(paths.data_home().glob(".doctor*")) == []
+
+
+def test_what_another_doctor_has_at_work_stays(hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "TURN_LIMIT", 0.1)
+    paths.trial("theirs").mkdir(parents=True)
+    with turns.lock(paths.lab_lock(trial.NAME)):
+        doctor_module.examine()
+    assert paths.trial("theirs").is_dir()
+
+
 def test_a_create_waits_for_no_network_and_chooses_another_subnet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The choice is libvirt's before the registry is free again; to start the network may take long."""
     held: dict[str, bool] = {}

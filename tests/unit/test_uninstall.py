@@ -55,6 +55,7 @@ def lived_in(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(boxes, "find", lambda _name: next(iter(boxes.built("debian13")), None))
     paths.accelerator().write_text("{}")
     (paths.data_home() / ".registry.json.x7").write_text("")  # of a labgen that was killed
+    (paths.trial("x7") / paths.LOGS).mkdir(parents=True)
     paths.base_lock("0").write_text("")
     paths.vagrant_lock().write_text("")
     vagrant.environment()
