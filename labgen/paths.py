@@ -240,8 +240,9 @@ LIBVIRT_URI = "qemu:///system"
 # libvirt's storage pool for all disks. Below /var/lib/libvirt, because QEMU's own user may not enter homes.
 POOL = "labgen"
 POOL_DIRECTORY = "/var/lib/libvirt/labgen"
+VAGRANTS_SLASH = "-VAGRANTSLASH-"  # what Vagrant writes for the one in a box's name
 # In the pool: boxes as Vagrant uploads them, and those that came in a bundle, called after their digest.
-BOX_VOLUMES = "labgen-VAGRANTSLASH-"
+BOX_VOLUMES = f"labgen{VAGRANTS_SLASH}"
 RECEIVED_BOXES = "labgen-base_"
 PROBE = "labgen-probe"  # the volume that doctor makes, and removes; in 0.1.0 a network, too
 

@@ -26,6 +26,7 @@ ANSWER_LIMIT = 60  # seconds that Vagrant may take for what makes nothing
 POLL = 0.2  # seconds between two looks at a vagrant that runs
 NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
 SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
+INDEX = "data/machine-index/index"  # in Vagrant's store
 INDEX_LIMIT = 60  # seconds; Vagrant holds its index for much less than one
 
 
@@ -151,7 +152,7 @@ def forget(directory: Path) -> None:
 
     :raises HeldError: somebody holds the index for long.
     """
-    index, here = paths.vagrant_home() / "data" / "machine-index" / "index", directory.resolve()
+    index, here = paths.vagrant_home() / INDEX, directory.resolve()
     if not index.is_file():
         return
     with (
@@ -217,7 +218,7 @@ def environment() -> dict[str, str]:
 
 
 def _box_directory(name: str) -> Path:
-    return paths.vagrant_home() / "boxes" / name.replace("/", "-VAGRANTSLASH-")
+    return paths.vagrant_home() / "boxes" / name.replace("/", paths.VAGRANTS_SLASH)
 
 
 def _vagrant(directory: Path, log: int) -> _Vagrant:

@@ -7,8 +7,8 @@ from pathlib import Path
 from labgen import paths, vagrant
 from labgen.files import read_json
 from labgen.paths import BOX_VOLUMES as OURS  # Vagrant's libvirt provider calls volumes as Vagrant calls directories
+from labgen.vagrant import INDEX
 
-INDEX = "data/machine-index/index"
 # What Vagrant makes by itself, and makes again: a well-known key, locks, scratch; and what labgen added.
 BARE = (
     f"boxes/{OURS}*",
@@ -19,14 +19,14 @@ BARE = (
     "rgloader/loader.rb",
     "tmp/*",
     "data/lock.*.lock",
-    "data/machine-index/index.lock",
+    f"{INDEX}.lock",
 )
 
 
 def boxes() -> list[str]:
     """The boxes that labgen added, as Vagrant calls them."""
     directories = (paths.vagrant_home() / "boxes").glob(f"{OURS}*")
-    return sorted(path.name.replace("-VAGRANTSLASH-", "/") for path in directories)
+    return sorted(path.name.replace(paths.VAGRANTS_SLASH, "/") for path in directories)
 
 
 def records() -> list[str]:

@@ -6,12 +6,10 @@ from labgen import ssh
 from labgen.errors import LabgenError
 from labgen.health import CHECKS, CLOCK, Check, Finding, examine
 from labgen.lab import clocks
-from labgen.lab.access import cut_off_evidence, target
+from labgen.lab.access import LOGIN_LIMIT, cut_off_evidence, target
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
-
-LOGIN_LIMIT = 30  # seconds for each stage of a login to a machine that is up
 
 
 def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list[Finding]:
