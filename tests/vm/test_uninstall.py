@@ -13,6 +13,7 @@ from tests.vm.conftest import Ran, labgen, names, virsh, volumes
 
 POOL = Path("/var/lib/libvirt/labgen")
 FOREIGN = "somebody-elses.img"
+BOX = "_vagrant_box_image_"  # in the names of boxes' copies in libvirt
 
 
 @pytest.fixture
@@ -32,13 +33,14 @@ def run(home: Path, *arguments: str) -> Ran:
 
 
 def whole_host() -> dict[str, Any]:
-    """All that a user of libvirt can see, and the pool's directory."""
+    """All that a user of libvirt can see, and the pool's directory; without boxes, if others' templates may need them."""
+    templates = any(".template-" in name for name in volumes())
     return {
         "domains": names("list", "--all"),
         "networks": names("net-list", "--all"),
         "pools": names("pool-list", "--all"),
-        "volumes": volumes(),
-        "files": {path.name for path in POOL.glob("*")},
+        "volumes": {name for name in volumes() if not (templates and BOX in name)},
+        "files": {path.name for path in POOL.glob("*") if not (templates and BOX in path.name)},
         "bridges": {path.name for path in Path("/sys/class/net").iterdir()},
         "saved": {path.name for path in Path("/var/lib/libvirt/qemu/save").glob("*")},
         "leases": {path.name for path in Path("/var/lib/libvirt/dnsmasq").iterdir()},
@@ -46,7 +48,8 @@ def whole_host() -> dict[str, Any]:
 
 
 def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None:
-    labgen("prune", "--yes")  # boxes that other tests have left and no disk lies on are everybody's
+    if "labgen" in names("pool-list", "--all"):  # else prune would make it
+        labgen("prune", "--yes")  # boxes that other tests have left and no disk lies on are everybody's
     before = whole_host()
     run(home, "create", "single-node", "--name", "leaving", "--set", "orchestrator=none")
     run(home, "checkpoint", "save", "leaving", "once")
