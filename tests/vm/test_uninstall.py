@@ -33,7 +33,7 @@ def run(home: Path, *arguments: str) -> Ran:
 
 
 def whole_host() -> dict[str, Any]:
-    """All that a user of libvirt can see, and the pool's directory; without boxes, if others' templates may need them."""
+    """All that a user of libvirt can see, and the pool. Not boxes, where templates of others may need them."""
     templates = any(".template-" in name for name in volumes())
     return {
         "domains": names("list", "--all"),
