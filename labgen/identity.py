@@ -94,7 +94,7 @@ def _inherited() -> str | None:
 
     Not looked up in libvirt: what is there under the path's id may be of another host's home, or another container's.
     """
-    if found := Counter(_in_journals()).most_common(1):
+    if found := (Counter(_in_journals()) or Counter(_in_templates())).most_common(1):
         _refuse_copy_of_0_1_0()
         return found[0][0]
     left = [each for each in (paths.labs(), paths.templates()) if each.is_dir() and any(each.iterdir())]
@@ -106,6 +106,13 @@ def _in_journals() -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError):
             if match := re.match(f"({OWNER})_", read_json(journal)["lab"]["prefix"]):
                 yield match[1]
+
+
+def _in_templates() -> Iterator[str]:
+    for record in sorted(paths.templates().glob(f"*/{paths.template_record('').name}")):
+        with contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError):
+            if match := re.fullmatch(OWNER, read_json(record)["owner"]):
+                yield match[0]
 
 
 def _refuse_copy(record: _Record) -> None:

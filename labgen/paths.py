@@ -221,6 +221,11 @@ def template(key: str) -> Path:
     return templates() / key
 
 
+def template_record(key: str) -> Path:
+    """What it was made of and by which data home (JSON); without it the rest is a remainder."""
+    return template(key) / "template.json"
+
+
 def template_lock(key: str) -> Path:
     """Held by whoever makes, uses or removes a template."""
     return templates() / f"{key}.lock"

@@ -19,20 +19,20 @@ from labgen.progress import Progress
 from labgen.shapes import checked
 from labgen.turns import is_held, turn
 
-RECORD = "template.json"
 MEMORY = ".template-"  # in the names of volumes with their memory, after the data home's id
 TURN_LIMIT = 300  # seconds
 
 
 @dataclass(frozen=True)
 class Template:
-    """:param box: name and version. :param base: the volume that the root disks lie on, and its fingerprint.
+    """:param owner: the data home's id. :param box: name and version. :param base: the volume that the root disks lie on, and its fingerprint.
 
     :param machine: QEMU's machine type. :param slots: of the devices; see :class:`labgen.domain.Hardware`.
     :param size: in bytes, of everything.
     """
 
     key: str
+    owner: str
     created: str
     box: tuple[str, str]
     base: tuple[str, str]
@@ -42,13 +42,13 @@ class Template:
 
 
 def save(template: Template) -> None:
-    write_atomically(_record(template.key), json.dumps(asdict(template), indent=2) + "\n")
+    write_atomically(paths.template_record(template.key), json.dumps(asdict(template), indent=2) + "\n")
 
 
 def find(key: str) -> Template | None:
     """None: there is none, or its record cannot be read, which is as good."""
     try:
-        content: dict[str, Any] = read_json(_record(key))
+        content: dict[str, Any] = read_json(paths.template_record(key))
         pairs = {"box": tuple(content["box"]), "base": tuple(content["base"])}
         found = checked(Template(**{**content, **pairs}), Template)
         return found if found.key == key else None
@@ -59,7 +59,7 @@ def find(key: str) -> Template | None:
 def every() -> list[Template]:
     """All that are complete, the one longest unused first."""
     found = [template for key in keys() if (template := find(key))]
-    return sorted(found, key=lambda each: _record(each.key).stat().st_mtime)
+    return sorted(found, key=lambda each: paths.template_record(each.key).stat().st_mtime)
 
 
 def keys() -> list[str]:
@@ -72,12 +72,12 @@ def keys() -> list[str]:
 
 def used(key: str) -> None:
     """Notes that it was used now."""
-    os.utime(_record(key))
+    os.utime(paths.template_record(key))
 
 
 def remove(key: str) -> None:
     """Removes record and copies; the memory is libvirt's."""
-    _record(key).unlink(missing_ok=True)
+    paths.template_record(key).unlink(missing_ok=True)
     shutil.rmtree(paths.template(key), ignore_errors=True)
 
 
@@ -115,6 +115,3 @@ def is_locked(key: str) -> bool:
     """Whether somebody makes, uses or removes it at this moment."""
     return is_held(paths.template_lock(key))
 
-
-def _record(key: str) -> Path:
-    return paths.template(key) / RECORD

@@ -52,7 +52,7 @@ def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
     with Hypervisor.connect() as hypervisor:
         _require_files_to_be_ours(name)
-        owner = _owner(name, hypervisor)
+        owner = owner_of(name, identity.owner(), hypervisor)
         hypervisor.sweep(f"{owner}_{name}_")
         _require_gone(name, owner, hypervisor)
     remove_files(name)
@@ -70,15 +70,17 @@ def _require_files_to_be_ours(name: str) -> None:
         pass
 
 
-def _owner(name: str, hypervisor: Hypervisor) -> str:
+def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
     """The id that a lab was made under.
+
+    :param ours: this data home's.
 
     Under labgen 0.1.0 a home had another one for each path that it was reached by. The journal alone does not say
     that the machines are ours: it may have been copied from another home.
 
     :raises HypervisorError: there is something under the journal's id, and nothing shows that it is this home's.
     """
-    ours, made = identity.owner(), _in_journal(name)
+    made = _in_journal(name)
     if made in {None, ours}:
         return ours
     machines, volumes = hypervisor.domains(f"{made}_{name}_"), hypervisor.pool.volumes(f"{made}_{name}_")

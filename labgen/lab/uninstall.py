@@ -3,15 +3,16 @@
 It works from what is there, not from what was done: cut off, it goes on where it was. The files of the homes go last.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from labgen import boxes, identity, paths, registry, state, templates, vagrant_store
-from labgen.errors import LabgenError, UsageError
+from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import homes, prune
-from labgen.lab.destroy import destroy_locked
+from labgen.lab.destroy import destroy_locked, owner_of
 from labgen.paths import BOX_VOLUMES, POOL, PROBE, RECEIVED_BOXES
 from labgen.progress import Progress
 
@@ -126,10 +127,11 @@ def _in_libvirt() -> InLibvirt:
         lies_on = hypervisor.pool.overlays() if there else {}
         networks = [each.name for each in hypervisor.networks()]
         domains = [each.name for each in hypervisor.domains(f"{owner}_")]
+        ours = (f"{owner}_", *_of_labs_of_0_1_0(owner, hypervisor))
     kept = templates.memory_volumes(owner)
     memory = [name for name in volumes if name.startswith(kept)]
     shared = [name for name in volumes if name.startswith((BOX_VOLUMES, RECEIVED_BOXES)) or name == PROBE]
-    others = {name for name in volumes if not prune.lab_of(name, owner)} - {*memory, *shared}
+    others = {name for name in volumes if not name.startswith(ours)} - {*memory, *shared}
     used = {lies_on.get(name) for name in others}
     if prune.others_have_templates(volumes, owner):
         used |= {name for name in shared if name.startswith(BOX_VOLUMES)}
@@ -141,6 +143,13 @@ def _in_libvirt() -> InLibvirt:
         probes=tuple(name for name in networks if name == PROBE),
         others=(*sorted(others), *(name for name in shared if name in used)),
     )
+
+
+def _of_labs_of_0_1_0(owner: str, hypervisor: Hypervisor) -> Iterator[str]:
+    """How the names of labs begin that labgen 0.1.0 made under an id of their own, which destroy removes as well."""
+    for lab in homes.labs():
+        with contextlib.suppress(HypervisorError):  # destroy refuses it, and what it may have stays
+            yield f"{owner_of(lab, owner, hypervisor)}_{lab}_"
 
 
 def _dissolve_pool() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
-from labgen import agent, paths, savefile, ssh, templates, vagrant
+from labgen import agent, identity, paths, savefile, ssh, templates, vagrant
 from labgen.domain import Hardware, docker_volume, domain_xml, hardware, root_volume
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.files import read_text
@@ -178,6 +178,7 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
     disks = [path.stat().st_size for path in paths.template(key).iterdir()]
     return Template(
         key=key,
+        owner=identity.owner(),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         box=(lab.box.name, lab.box.version),
         base=(base, hypervisor.pool.fingerprint(base)),

@@ -84,7 +84,7 @@ def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setattr(Hypervisor, "capabilities", lambda _self: "")  # the test driver has none
     create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent(), cold=True)
     checkpoints.save("lab", Checkpoint("one", "2026-11-25T12:00:00.000+00:00", ("manager1",), "complete"))
-    templates.save(Template("key", "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
+    templates.save(Template("key", identity.owner(), "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
     box = paths.boxes() / "debian13" / "13.1"
     box.mkdir(parents=True)
     (box / "box.img").touch()
@@ -109,7 +109,7 @@ RECORDS: dict[str, Callable[[], Path]] = {
     "registry": paths.registry,
     "id": paths.identity,
     "checkpoint": lambda: paths.checkpoint("lab", "one"),
-    "template": lambda: paths.template("key") / templates.RECORD,
+    "template": lambda: paths.template_record("key"),
     "box": lambda: paths.boxes() / "debian13" / "13.1" / LOCK,
     "accelerator": lambda: paths.cache_home() / "accelerator.json",
     "Vagrant's index": lambda: paths.vagrant_home() / "data" / "machine-index" / "index",

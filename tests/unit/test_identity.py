@@ -10,7 +10,7 @@ import pytest
 
 from labgen import identity, paths, state, templates, vagrant
 from labgen.errors import HostError, HypervisorError
-from labgen.lab import power, prune, status
+from labgen.lab import power, prune, status, uninstall
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
 from labgen.profile import load
@@ -108,6 +108,16 @@ def test_templates_of_0_1_0_are_found_again() -> None:
     assert templates.memory_volume("key", "worker1") == f"{identity.of_path()}.template-key.worker1.memory"
 
 
+def test_templates_whose_homes_id_is_lost_say_it_themselves(host: Host) -> None:
+    create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent())
+    destroy("lab")
+    before, kept = identity.owner(), host.volumes()
+    assert any(templates.MEMORY in volume for volume in kept)
+    paths.identity().unlink()
+    assert identity.known() == identity.owner() == before
+    assert len(prune.find(cache=True).templates) == 1
+
+
 @pytest.mark.parametrize("variable", ["LABGEN_HOME", "HOME"])
 def test_a_lab_is_the_same_by_another_path(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
@@ -142,6 +152,7 @@ def test_machines_that_0_1_0_made_by_another_path_are_destroyed(
             for name in names:
                 make(name)
     assert identity.owner() == "labgen-3d4e5f"
+    assert not [line for line in uninstall.find().stays if "labgen-0a1b2c" in line]
     destroy("first")
     assert {name.partition("_")[0] for name in host.domains()} == {"labgen-3d4e5f"}
 

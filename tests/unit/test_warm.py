@@ -209,7 +209,7 @@ def test_a_machine_that_a_killed_warm_create_left_paused_is_made_anew(
 @pytest.mark.usefixtures("base")
 def test_prune_takes_what_a_killed_create_left_of_a_template(host: Host) -> None:
     make("first", cold=False)
-    (paths.template(templates.keys()[0]) / templates.RECORD).unlink()
+    paths.template_record(templates.keys()[0]).unlink()
     found = prune.find()
     assert found.templates == templates.keys()
     prune.remove(found, Silent())
@@ -223,7 +223,7 @@ def test_prune_takes_what_a_killed_create_left_of_a_template(host: Host) -> None
 def test_prune_leaves_a_template_that_is_being_made(host: Host) -> None:
     make("first", cold=False)
     key = templates.keys()[0]
-    (paths.template(key) / templates.RECORD).unlink()
+    paths.template_record(key).unlink()
     with templates.locked(key, Silent()):
         assert not prune.find().templates
 
