@@ -37,7 +37,7 @@ lint: install  ## Check style, types and shell scripts
 	shellcheck -x $(shell_scripts)
 
 unit: install  ## Run the tests that need no machine
-	$(pytest) tests/unit --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
+	$(pytest) tests/unit -n auto --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
 
 test-vm: install  ## Run the tests on real machines, in a network namespace of their own
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13

@@ -25,8 +25,9 @@ TURN_LIMIT = 300  # seconds
 
 @dataclass(frozen=True)
 class Template:
-    """:param owner: the data home's id. :param box: name and version. :param base: the volume that the root disks lie on, and its fingerprint.
+    """:param owner: the data home's id. :param box: name and version.
 
+    :param base: the volume that the root disks lie on, and its fingerprint.
     :param machine: QEMU's machine type. :param slots: of the devices; see :class:`labgen.domain.Hardware`.
     :param size: in bytes, of everything.
     """
@@ -114,4 +115,3 @@ def locked(key: str, progress: Progress) -> AbstractContextManager[None]:
 def is_locked(key: str) -> bool:
     """Whether somebody makes, uses or removes it at this moment."""
     return is_held(paths.template_lock(key))
-

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
-from labgen.orchestrators import swarm_states
+from labgen.orchestrators import swarm_moved, swarm_states
 from labgen.orchestrators.base import Membership, Orchestrator, State
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READY_LIMIT = 300  # seconds until all nodes are ready, and until the managers have a leader after a start
 POLL = 1.0
-MANAGER_PORT, GOSSIP_PORT = 2377, 7946
+GOSSIP_PORT = 7946
 STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "down"}
 
 
@@ -39,9 +39,13 @@ class Swarm(Orchestrator):
         with ExitStack() as stack:
             engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
             infos = _settled(lab, engines)
+            told = _tell_lost_workers(lab, connections, engines, infos, progress)
+            if told:
+                engines |= on_each(told, lambda each: stack.enter_context(engine.connect(each)))
+                infos = _settled(lab, engines)
             swarm_states.refuse_unusable(lab, infos, empty)
             manager = _existing_manager(lab, infos)
-            changed = manager is None
+            changed = manager is None or bool(told)
             if manager is None:
                 swarm_states.refuse_new(lab, infos, empty)
                 manager = lab.managers[0]
@@ -88,7 +92,7 @@ class Swarm(Orchestrator):
                 each.swarm_unlock(key)
 
     def ports(self, node: Node) -> tuple[int, ...]:
-        return (MANAGER_PORT, GOSSIP_PORT) if node.role == "manager" else (GOSSIP_PORT,)
+        return (swarm_moved.MANAGER_PORT, GOSSIP_PORT) if node.role == "manager" else (GOSSIP_PORT,)
 
     def complaint(self, node: Node, info: "EngineInfo") -> str:
         if info.swarm_state != "active":
@@ -120,12 +124,27 @@ def _settled(lab: Lab, engines: "Mapping[str, Engine]") -> "dict[str, EngineInfo
 
 
 def _is_on_its_way(lab: Lab, info: "EngineInfo") -> bool:
-    """Into its Swarm, or out of it; not one that looks for its managers where they were before they moved.
+    """Into its Swarm, or out of it."""
+    return info.swarm_state == "pending" and not swarm_moved.looks_elsewhere(lab, info)
 
-    Docker 26 goes on to name a lone manager by its former address, after it has been told another one.
-    """
-    addresses = {node.address for node in lab.nodes}
-    return info.swarm_state == "pending" and (not info.managers or not addresses.isdisjoint(info.managers))
+
+def _tell_lost_workers(
+    lab: Lab,
+    connections: "Mapping[str, Connection]",
+    engines: "Mapping[str, Engine]",
+    infos: "Mapping[str, EngineInfo]",
+    progress: Progress,
+) -> "dict[str, Connection]":
+    """Workers that look for the managers where none is, told where they are. :return: their connections."""
+    manager = _existing_manager(lab, infos)
+    if not manager or not any(swarm_moved.looks_elsewhere(lab, info) for info in infos.values()):
+        return {}
+    listed = _with_leader(lab, engines[manager.name])
+    lost = {node.name: connections[node.name] for node in swarm_moved.lost_workers(lab, infos, listed)}
+    for name in lost:
+        progress.step("telling it where the managers are", name)
+    on_each(lost, lambda each: swarm_moved.tell_managers(lab, each, listed))
+    return lost
 
 
 def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | None:

@@ -1,10 +1,13 @@
 """Docker engines in memory, that behave as the real ones do where the Swarm's recipe asks them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 from labgen.engine import EngineInfo, JoinTokens, SwarmNode
 from labgen.errors import ClusterError
+from labgen.orchestrators.swarm_moved import TELL
+from labgen.ssh import Result
 from labgen.storage import EngineStorage
 
 
@@ -31,6 +34,7 @@ class FakeEngine:
         self.looks_for: tuple[str, ...] = ()  # managers' addresses, as long as it has not found one
         self.trouble = ""  # Docker's LocalNodeState, if it is "locked" or "error"
         self.error = ""
+        self.broken = ""  # why its machine does not do as it is told
 
     def info(self) -> EngineInfo:
         entry = self.cloud.entries.get(self.node_id)
@@ -50,6 +54,20 @@ class FakeEngine:
             self.looks_for,
             self.address,
         )
+
+    @property
+    def target(self) -> SimpleNamespace:
+        return SimpleNamespace(name=self.name)
+
+    def run(self, command: Sequence[str], *, stdin: bytes, limit: float) -> Result:
+        """As the connection to its machine: the managers' addresses are other ones, and it restarts."""
+        assert command[-1] == TELL
+        if self.broken:
+            return Result(1, "", self.broken)
+        self.calls.append(f"managers {stdin.decode()}")
+        self.cloud.entries[self.node_id] = replace(self.cloud.entries[self.node_id], state="ready")
+        self.looks_for = ()
+        return Result(0, "", "")
 
     def swarm_init(self, address: str, pool: str) -> str:
         self.calls.append(f"init {address} {pool}")

@@ -395,6 +395,7 @@ def _expired(host: Host) -> None:
 
 def _pending(host: Host) -> None:
     host.engine("worker1").looks_for = ("10.99.0.11",)
+    host.engine("worker1").node_id = "of another Swarm"
 
 
 def _only_manager_left(host: Host) -> None:

@@ -1,5 +1,6 @@
 """The Swarm's recipe, against engines that behave as Docker's do. The real ones are asked in tests/vm."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -54,14 +55,41 @@ def test_a_new_swarm_has_all_nodes_with_their_roles_and_labels(engines: dict[str
     assert engines["manager1"].calls[0] == f"init {LAB.nodes[0].address} {LAB.swarm_pool}"
 
 
-def test_a_node_that_looks_where_no_manager_is_any_more_joins_again_at_once(
+def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(
     engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It stays the node that it was, with the labels that somebody gave it."""
     form(engines)
-    engines["worker1"].looks_for = ("10.99.0.11",)
+    worker, cloud = engines["worker1"], engines["manager1"].cloud
+    cloud.entries[worker.node_id] = replace(cloud.entries[worker.node_id], state="down", labels={"mine": "yes"})
+    worker.looks_for = ("10.99.0.11",)
+    before = worker.node_id
     monkeypatch.setattr(swarm.time, "sleep", lambda _seconds: pytest.fail("it waited"))
-    assert form(engines, empty=["worker1"])
-    assert engines["worker1"].calls[-2:] == ["leave", f"join {LAB.managers[0].address} worker"]
+    assert form(engines)
+    assert not form(engines)
+    managers = [{"node_id": engines[node.name].node_id, "addr": f"{node.address}:2377"} for node in LAB.managers]
+    assert worker.calls[-1] == f"managers {json.dumps(managers)}"
+    assert worker.node_id == before
+    assert cloud.entries[before].labels == {"mine": "yes"}
+
+
+def test_a_worker_that_cannot_be_told_is_named(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    worker = engines["worker1"]
+    worker.looks_for = ("10.99.0.11",)
+    worker.broken = "no space left on device"
+    with pytest.raises(ClusterError, match="worker1 could not be told") as caught:
+        form(engines)
+    assert caught.value.details == "no space left on device"
+
+
+def test_a_manager_and_a_strangers_worker_are_not_told(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    engines["manager2"].looks_for = engines["worker1"].looks_for = ("10.99.0.11",)
+    engines["worker1"].node_id = "of another cluster"
+    with pytest.raises(ClusterError, match="does not work on manager2, worker1"):
+        form(engines)
+    assert not any(call.startswith("managers") for fake in engines.values() for call in fake.calls)
 
 
 def test_a_node_that_has_not_found_its_manager_yet_is_waited_for(

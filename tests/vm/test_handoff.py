@@ -145,9 +145,11 @@ def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
     assert {line for line in identities("second") & known if not re.fullmatch(r"[0-9a-f-]{36}", line)} == set()
     assert token("second") != secret
 
+    members = node_output("second", "manager1", "docker", "node", "ls", "-q").splitlines()
     labgen("stop", "second")
     labgen("start", "second")
     has_arrived("second")
+    assert sorted(node_output("second", "manager1", "docker", "node", "ls", "-q").splitlines()) == sorted(members)
     assert not identities("second") & known
     labgen("destroy", "second", "--yes")
     labgen("prune", "--yes")

@@ -33,7 +33,7 @@ def test_from_create_to_destroy(profile: str, settings: list[str], managers: int
     overrides = [word for setting in settings for word in ("--set", setting)]
     labgen("create", profile, "--name", "other", *overrides)
     said = labgen("exec", "other", "--all", "--", "docker", "info", "-f", "{{.Driver}}").stdout.splitlines()
-    assert sorted(line.split(": ")[1] for line in said) == [driver] * (managers + workers)
+    assert sorted(line.split(": ")[-1] for line in said) == [driver] * (managers + workers)
     format_ = "{{.Status}} {{if .ManagerStatus}}manager{{else}}worker{{end}}"
     listed = node_output("other", "manager1", "docker", "node", "ls", "--format", format_).splitlines()
     assert sorted(listed) == ["Ready manager"] * managers + ["Ready worker"] * workers

@@ -1,0 +1,72 @@
+"""Workers that look for their managers where those were before the lab got other addresses.
+
+Docker goes on to name a lone manager by its first address, also after ``--force-new-cluster`` has given it another
+(docker/for-linux#523). A worker that starts, or loses its manager for a moment, does not find it again. Telling it
+gives up nothing of the Swarm: it keeps its id, its labels and its tasks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from labgen.errors import ClusterError
+from labgen.model import Lab, Node
+
+if TYPE_CHECKING:
+    from labgen.engine import EngineInfo, SwarmNode
+    from labgen.ssh import Connection
+
+MANAGER_PORT = 2377
+RESTART_LIMIT = 300  # seconds
+# The file that an engine keeps its managers' addresses in (swarmkit's node/node.go). It is read once, at the start.
+TELL = """
+set -e
+systemctl stop docker.socket docker.service
+cat >/var/lib/docker/swarm/state.json.new
+mv /var/lib/docker/swarm/state.json.new /var/lib/docker/swarm/state.json
+systemctl start docker.service
+"""
+
+
+def looks_elsewhere(lab: Lab, info: "EngineInfo") -> bool:
+    """Whether an engine looks for its managers where no node of the lab is."""
+    return bool(info.managers) and {node.address for node in lab.nodes}.isdisjoint(info.managers)
+
+
+def lost_workers(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[SwarmNode]") -> list[Node]:
+    """Workers of this very Swarm that do not find its managers.
+
+    :param listed: the Swarm's nodes, as a manager sees them.
+    """
+    entries = {entry.id: entry for entry in listed if entry.role == "worker"}
+
+    def is_lost(info: "EngineInfo") -> bool:
+        entry = entries.get(info.node_id)
+        lost = entry is not None and (entry.state != "ready" or info.swarm_state == "pending")
+        return lost and looks_elsewhere(lab, info)
+
+    return [node for node in lab.nodes if is_lost(infos[node.name])]
+
+
+def tell_managers(lab: Lab, connection: "Connection", listed: "Sequence[SwarmNode]") -> None:
+    """Tells a worker where the managers are, and restarts its Docker, whose containers stop.
+
+    :raises ClusterError: it cannot be told, or its Docker does not start again.
+    """
+    addresses = {node.name: node.address for node in lab.nodes}
+    managers = [
+        {"node_id": entry.id, "addr": f"{addresses[entry.hostname]}:{MANAGER_PORT}"}
+        for entry in listed
+        if entry.role == "manager" and entry.hostname in addresses
+    ]
+    result = connection.run(
+        ["sudo", "-n", "sh", "-c", TELL], stdin=json.dumps(managers).encode(), limit=RESTART_LIMIT
+    )
+    if result.status:
+        name = connection.target.name
+        raise ClusterError(
+            f"{name} could not be told where the Swarm's managers are",
+            result.tail,
+            f"Nothing was changed in the Swarm. Look at its log: labgen exec {lab.name} --node {name} -- "
+            "sudo journalctl -u docker -n 50",
+        )
