@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from labgen import state
 from labgen.domain import docker_volume, root_volume
+from labgen.records import journals
 
 LAB = "bench"
 LABGEN = [sys.executable, "-m", "labgen"]
@@ -36,7 +36,7 @@ def labgen(*arguments: str) -> float:
 def volume_sizes(directory: Path) -> tuple[int, int]:
     """Bytes of all disks' files, and of these compressed."""
     raw = compressed = 0
-    for node in state.load(LAB).lab.nodes:
+    for node in journals.load(LAB).lab.nodes:
         for volume in (root_volume(node), docker_volume(node)):
             copy = directory / "volume"
             command = ["virsh", "-q", "-c", "qemu:///system", "vol-download", "--pool", "labgen", volume, str(copy)]

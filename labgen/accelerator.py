@@ -15,7 +15,7 @@ from pathlib import Path
 from labgen import model, paths
 from labgen.files import read_json, write_atomically
 from labgen.progress import Progress, Silent
-from labgen.shapes import checked
+from labgen.records.shapes import checked
 from labgen.surroundings import environment
 
 BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one

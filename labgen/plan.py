@@ -20,7 +20,7 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
     """Decides everything about a lab.
 
     :param name: the lab's. :param subnet: its own /24, in CIDR form.
-    :param owner: the prefix that tells this data home's objects from others', see :func:`labgen.identity.owner`.
+    :param owner: the data home's, which its objects' names begin with; see :func:`labgen.records.data_home.owner`.
     """
     prefix = f"{owner}_{name}_"
     addresses = [str(host) for host in IPv4Network(subnet).hosts()]

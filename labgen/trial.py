@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labgen import accelerator, addresses, identity, paths, registry, remedies, ssh, subnets, vagrant_settings
+from labgen import accelerator, addresses, paths, remedies, ssh, subnets, vagrant_settings
 from labgen import vagrant as program
 from labgen.checks import Finding
 from labgen.domain import docker_volume, domain_xml, root_volume
@@ -19,6 +19,7 @@ from labgen.model import Box, Lab
 from labgen.plan import plan
 from labgen.profile import Profile, dump, parse
 from labgen.progress import Progress
+from labgen.records import data_home, registry
 from labgen.refusals import explained
 from labgen.render import network_xml, render, write
 from labgen.turns import turn
@@ -47,7 +48,7 @@ def vagrant() -> Finding:
     if provider is None:
         return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", remedies.install("vagrant-libvirt"))
     # Nothing is made under that name: a host on which there never was a lab gets no id for it.
-    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), identity.of_path())
+    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), data_home.owner_of_path())
     with tempfile.TemporaryDirectory(prefix="labgen-doctor-") as directory:
         write(render(lab, Path(directory), dump(profile()), {}), Path(directory))
         try:
@@ -64,7 +65,7 @@ def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
     try:
         with turn(lock, TURN_LIMIT, "another doctor is at work", "Wait for it, or stop it.", progress):
             # An id that stays: by it prune finds what a doctor that is killed leaves.
-            yield from _tried(identity.owner(), hypervisor, progress)
+            yield from _tried(data_home.owner(), hypervisor, progress)
     except (LabgenError, OSError) as error:
         yield _refused("machine", error)
 

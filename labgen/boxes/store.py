@@ -17,7 +17,7 @@ from labgen import paths
 from labgen.boxes import recipe
 from labgen.errors import BoxError
 from labgen.files import read_json
-from labgen.shapes import checked
+from labgen.records.shapes import checked
 
 LOCK, IMAGE, CATALOG = "lock.json", "box.img", "catalog.json"
 FIELDS = ("built", "recipe", "cmdline", "debian", "kernel", "docker")  # of the lock, that every box has

@@ -70,12 +70,13 @@ def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
     if words[:1] in {("-h",), ("--help",)}:
         click.echo(context.get_help())
         return
-    from labgen import clients, state
+    from labgen import clients
     from labgen.errors import HostError, UsageError
     from labgen.lab.access import find_node, why_off
+    from labgen.records import journals
 
     given = SshWords.of(words)
-    planned = state.load(lab).lab
+    planned = journals.load(lab).lab
     try:
         node = find_node(planned, given.node) if given.node else planned.nodes[0]
     except UsageError as error:
@@ -111,9 +112,10 @@ def ssh_config(lab: str, short: bool) -> None:
       labgen ssh-config three-node-btrfs --short > lab.conf
       ssh -F lab.conf worker1
     """
-    from labgen import clients, state
+    from labgen import clients
+    from labgen.records import journals
 
-    click.echo(clients.ssh_config(state.load(lab).lab, paths.lab(lab), short=short), nl=False)
+    click.echo(clients.ssh_config(journals.load(lab).lab, paths.lab(lab), short=short), nl=False)
 
 
 @click.command()
@@ -126,6 +128,7 @@ def inventory(lab: str) -> None:
       labgen inventory three-node-btrfs > hosts.ini
       ansible -i hosts.ini all -m ping
     """
-    from labgen import clients, state
+    from labgen import clients
+    from labgen.records import journals
 
-    click.echo(clients.inventory(state.load(lab).lab, paths.lab(lab)), nl=False)
+    click.echo(clients.inventory(journals.load(lab).lab, paths.lab(lab)), nl=False)

@@ -35,8 +35,8 @@ def save(lab: str, label: str | None) -> None:
       labgen checkpoint save three-node-btrfs
       labgen checkpoint save three-node-btrfs before-upgrade
     """
-    from labgen import checkpoints
     from labgen.lab import checkpoint as recipe
+    from labgen.records import checkpoints
 
     with console.progress() as shown:
         saved = recipe.save(lab, label or checkpoints.default_label(), shown)
@@ -55,11 +55,11 @@ def restore(lab: str, label: str, yes: bool) -> None:
       labgen checkpoint restore three-node-btrfs before-upgrade
       labgen checkpoint restore three-node-btrfs before-upgrade --yes
     """
-    from labgen import checkpoints, state
     from labgen.lab import checkpoint as recipe
+    from labgen.records import checkpoints, journals
 
     if not yes:
-        state.load(lab)
+        journals.load(lab)
         checkpoints.load(lab, label)
         console.confirm(f"Lose what happened in {lab} since {label}?")
     with console.progress() as shown:

@@ -27,9 +27,9 @@ def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The nodes of the lab that was typed before."""
-    from labgen import state
+    from labgen.records import journals
 
-    return [node.name for node in state.load(_lab(ctx)).lab.nodes if node.name.startswith(incomplete)]
+    return [node.name for node in journals.load(_lab(ctx)).lab.nodes if node.name.startswith(incomplete)]
 
 
 def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

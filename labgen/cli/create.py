@@ -120,7 +120,7 @@ def _previewed(loaded: "Loaded", name: str) -> "Preview":
 @contextlib.contextmanager
 def _way_on(name: str, on_failure: str) -> Iterator[None]:
     """Says after a failure what is there now, and what to do with it."""
-    from labgen import state
+    from labgen.records import journals
 
     try:
         yield
@@ -128,7 +128,7 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
         error = explained(failure) if isinstance(failure, OSError) else failure
         if isinstance(error, LabgenError):
             console.fail(error)
-        if isinstance(error, UsageError | state.BusyError):
+        if isinstance(error, UsageError | journals.BusyError):
             pass  # refused: the lab is as it was
         elif _is_kept(name):
             _say_how_to_resume(name)
@@ -140,18 +140,18 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
 
 
 def _is_kept(name: str) -> bool:
-    from labgen import state
+    from labgen.records import journals
 
     with contextlib.suppress(OSError):  # which was the error already
-        return state.exists(name)
+        return journals.exists(name)
     return False
 
 
 def _say_how_to_resume(name: str) -> None:
-    from labgen import state
+    from labgen.records import journals
 
     with contextlib.suppress(LabgenError, OSError):  # a damaged journal, which was the error already
-        console.note(f"The lab {name} was kept. Resume it with: {state.load(name).again}")
+        console.note(f"The lab {name} was kept. Resume it with: {journals.load(name).again}")
     console.note(f"Or remove it: labgen destroy {name}")
 
 

@@ -49,14 +49,14 @@ def _present(names: list[str], if_exists: bool) -> list[str]:
 
     :raises UsageError: some are not, and may not be missing.
     """
-    from labgen import state
     from labgen.lab.destroy import is_there
+    from labgen.records import journals
 
     missing = [name for name in names if not is_there(name)]
     if missing and not if_exists:
         raise UsageError(
             f"there is no lab called {' or '.join(repr(name) for name in missing)}; nothing was destroyed",
-            "\n".join(dict.fromkeys(near(name, state.names(), "labs") for name in missing)),
+            "\n".join(dict.fromkeys(near(name, journals.names(), "labs") for name in missing)),
             "'labgen list' shows all labs; with --if-exists, missing ones are passed over.",
         )
     for name in missing:

@@ -62,12 +62,12 @@ def exec_command(
       labgen exec three-node-btrfs -- sh -c 'df -h | grep docker'
       docker save image | labgen exec three-node-btrfs -- docker load
     """
-    from labgen import state
     from labgen.lab.exec import run
+    from labgen.records import journals
 
     if nodes and everywhere:
         raise click.UsageError("--node and --all exclude each other")
-    known = [node.name for node in state.load(lab).lab.nodes]
+    known = [node.name for node in journals.load(lab).lab.nodes]
     if command[0] in known and "--" in command[1:2]:
         raise click.UsageError(f"{command[0]!r} is a node: labgen exec {lab} --node {command[0]} -- COMMAND")
     label = len(set(nodes) or known) > 1

@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
-from labgen import paths, ssh, state
+from labgen import paths, ssh
 from labgen.errors import GuestError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
+from labgen.records import journals
 from labgen.suggestions import near
 
 LOGIN_LIMIT = 30  # seconds for each stage of a login to a machine that is up
@@ -59,7 +60,7 @@ def why_off(lab: Lab, node: Node) -> GuestError | None:
         return None
     if now is None:
         return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt knows no {node.domain}", start)
-    if now == "suspended" and state.is_locked(lab.name):
+    if now == "suspended" and journals.is_locked(lab.name):
         why = "another labgen is working on the lab"
         return GuestError(f"{node.name} of {lab.name!r} is paused", why, "Try again when that has ended.")
     what = f"{node.name} of {lab.name!r}" if "running" in states.values() else f"the lab {lab.name!r}"

@@ -3,8 +3,6 @@
 import re
 from dataclasses import replace
 
-from labgen import checkpoints, state
-from labgen.checkpoints import Checkpoint
 from labgen.errors import HypervisorError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks, freeze
@@ -12,7 +10,9 @@ from labgen.lab.create import repair
 from labgen.model import Lab
 from labgen.parallel import on_each
 from labgen.progress import Progress
-from labgen.state import Journal
+from labgen.records import checkpoints, journals
+from labgen.records.checkpoints import Checkpoint
+from labgen.records.journals import Journal
 
 LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -27,7 +27,7 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
         raise UsageError(
             f"{label!r} is no label", resolution="Up to 40 lower-case letters, digits and hyphens, as: before-upgrade"
         )
-    with state.locked(name), Hypervisor.connect() as hypervisor:
+    with journals.locked(name), Hypervisor.connect() as hypervisor:
         journal = _settled(name, hypervisor, progress)
         lab = journal.lab
         if any(each.label == label for each in checkpoints.every(name)):
@@ -52,8 +52,8 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
 
     :raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do.
     """
-    with state.locked(name), Hypervisor.connect() as hypervisor:
-        journal = state.load(name)
+    with journals.locked(name), Hypervisor.connect() as hypervisor:
+        journal = journals.load(name)
         clocks.adjust(journal.lab, freeze.recover(journal.lab, hypervisor, progress))
         checkpoint = checkpoints.load(name, label)
         if lacking := freeze.lacks(journal.lab, checkpoint, hypervisor):
@@ -82,8 +82,8 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
 
 def delete(name: str, label: str, progress: Progress) -> None:
     """:raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do."""
-    with state.locked(name), Hypervisor.connect() as hypervisor:
-        lab = state.load(name).lab
+    with journals.locked(name), Hypervisor.connect() as hypervisor:
+        lab = journals.load(name).lab
         checkpoints.load(name, label)
         clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
         for checkpoint in checkpoints.every(name):
@@ -97,7 +97,7 @@ def listing(name: str) -> list[dict[str, object]]:
 
     :raises UsageError: there is no such lab.
     """
-    lab = state.load(name).lab
+    lab = journals.load(name).lab
     with Hypervisor.connect() as hypervisor:
         sizes = hypervisor.pool.sizes(lab.prefix)
     return [
@@ -127,7 +127,7 @@ def _keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Pr
 
 def _settled(name: str, hypervisor: Hypervisor, progress: Progress) -> Journal:
     """:raises UsageError: the lab is half-made or suspended."""
-    journal = state.load_finished(name)
+    journal = journals.load_finished(name)
     clocks.adjust(journal.lab, freeze.recover(journal.lab, hypervisor, progress))
     if any(domain.state == "suspended" for domain in hypervisor.domains(journal.lab.prefix)):
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")

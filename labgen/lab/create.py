@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from labgen import accelerator, boxes, doctor, identity, paths, registry, ssh, state, vagrant
+from labgen import accelerator, boxes, doctor, paths, ssh, vagrant
 from labgen.errors import LabgenError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
@@ -19,8 +19,9 @@ from labgen.parallel import on_each
 from labgen.plan import HOSTS
 from labgen.profile import Loaded, parse
 from labgen.progress import Progress
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import Journal, NodeFacts, Origin
 from labgen.render import vagrantfile, write
-from labgen.state import Journal, NodeFacts, Origin
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
     :param cold: boot the machines even where there is a template, and leave none.
     :raises LabgenError: as each stage does.
     """
-    with state.locked(name):
+    with journals.locked(name):
         planning.refuse_another_profile(loaded, name)
-        new = not state.exists(name)
+        new = not journals.exists(name)
         if new:
             recovery.refuse_lost(name)
         try:
-            if not new and state.load(name).complete:
-                return repair(state.load(name), progress)
+            if not new and journals.load(name).complete:
+                return repair(journals.load(name), progress)
             return _make(loaded, name, progress, cold)
         except BaseException as error:
             note_failure(name, error)
@@ -240,9 +241,9 @@ def _planned(
     loaded: Loaded, name: str, box: boxes.Box, hypervisor: Hypervisor, progress: Progress, *, cold: bool
 ) -> Journal:
     request = planning.request(loaded, cold=cold)
-    if state.exists(name):
+    if journals.exists(name):
         progress.note(f"{name} was not finished; going on with it")
-        return _saved(replace(state.load(name), request=request))
+        return _saved(replace(journals.load(name), request=request))
     host = accelerator.probe(progress)
     if host.kind == "tcg":
         progress.note(f"{host.reason}: the machines run in software emulation, which is much slower")
@@ -257,7 +258,7 @@ def _planned(
         paths.lab(name).mkdir(parents=True, exist_ok=True)  # where that is refused, nothing is reserved either
         registry.save(known.with_lab(name, subnet))
     return _saved(
-        Journal(planning.decide(loaded, name, subnet, host.kind, box, owner=identity.owner()), request=request)
+        Journal(planning.decide(loaded, name, subnet, host.kind, box, owner=data_home.owner()), request=request)
     )
 
 
@@ -277,16 +278,16 @@ def _add_box(box: boxes.Box, progress: Progress) -> None:
 
 
 def _saved(journal: Journal) -> Journal:
-    state.save(journal)
+    journals.save(journal)
     return journal
 
 
 def note_failure(name: str, error: BaseException) -> None:
     """Best effort: the disk may be full, and the first error is the one to tell."""
     with contextlib.suppress(LabgenError, OSError):
-        journal = state.load(name)
+        journal = journals.load(name)
         if not journal.complete:
-            state.save(journal.failed(_in_words(error)))
+            journals.save(journal.failed(_in_words(error)))
 
 
 def _in_words(error: BaseException) -> str:

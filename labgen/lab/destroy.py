@@ -10,11 +10,12 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
-from labgen import identity, paths, registry, state, vagrant
+from labgen import paths, vagrant
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.files import require_removable
 from labgen.hypervisor import Hypervisor
 from labgen.plan import identity_of
+from labgen.records import data_home, journals, registry
 from labgen.suggestions import near
 
 
@@ -25,16 +26,16 @@ def destroy(name: str) -> None:
     :raises HypervisorError: something of it is still there.
     """
     if not is_there(name):
-        raise UsageError(f"there is no lab called {name!r}", near(name, state.names(), "labs"))
-    with state.locked(name):
+        raise UsageError(f"there is no lab called {name!r}", near(name, journals.names(), "labs"))
+    with journals.locked(name):
         destroy_locked(name)
 
 
 def is_there(name: str) -> bool:
     """Whether there is anything of a lab of that name: its directory, its subnet, or machines and disks."""
-    if name in state.names() or name in registry.load().subnets:
+    if name in journals.names() or name in registry.load().subnets:
         return True
-    owner = identity.known()
+    owner = data_home.known_owner()
     if owner is None:
         return False
     prefix = f"{owner}_{name}_"
@@ -52,7 +53,7 @@ def clear_lab(name: str) -> None:
     """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
     with Hypervisor.connect() as hypervisor:
         _require_files_to_be_ours(name)
-        owner = owner_of(name, identity.owner(), hypervisor)
+        owner = owner_of(name, data_home.owner(), hypervisor)
         hypervisor.sweep(f"{owner}_{name}_")
         _require_gone(name, owner, hypervisor)
     remove_files(name)
@@ -101,7 +102,7 @@ def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
 def _in_journal(name: str) -> str | None:
     """The id in the journal's names; None: it has no such id, or is lost."""
     with contextlib.suppress(LabgenError):
-        if made := re.fullmatch(f"({identity.OWNER})_{re.escape(name)}_", state.load(name).lab.prefix):
+        if made := re.fullmatch(f"({data_home.OWNER})_{re.escape(name)}_", journals.load(name).lab.prefix):
             return made[1]
     return None
 

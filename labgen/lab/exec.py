@@ -6,11 +6,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from labgen import ssh, state
+from labgen import ssh
 from labgen.errors import GuestError, LabgenError
 from labgen.lab.access import LOGIN_LIMIT, find_node, target, why_off
 from labgen.model import Lab, Node
 from labgen.parallel import joined, on_each
+from labgen.records import journals
 
 CHUNK = 65536  # bytes
 
@@ -36,7 +37,7 @@ def run(name: str, nodes: Sequence[str], command: Sequence[str], stdin: int | No
     :raises UsageError: there is no such lab or node.
     :raises GuestError: nodes could not be entered, or were lost; after the command has ended on all others.
     """
-    lab = state.load(name).lab
+    lab = journals.load(name).lab
     chosen = [find_node(lab, node) for node in nodes] or list(lab.nodes)
     reached = on_each({node.name: node for node in chosen}, lambda node: _connect(lab, node))
     failures = [each for each in reached.values() if isinstance(each, GuestError)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labgen import boxes, bundle, disks, handoff, paths, savefile, ssh, state
+from labgen import boxes, bundle, disks, handoff, paths, savefile, ssh
 from labgen.bundle import BoxFacts, Depth, Machine, Manifest
 from labgen.domain import docker_volume, hardware, root_volume
 from labgen.errors import BundleError, UsageError
@@ -21,6 +21,7 @@ from labgen.parallel import on_each
 from labgen.plan import plan
 from labgen.profile import parse
 from labgen.progress import Amount, Progress
+from labgen.records import journals
 from labgen.render import NodeBox
 
 BOX_PART = "box/box.img"
@@ -53,8 +54,8 @@ def export(
     :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
     """
     _refuse_bad_place(file)
-    _refuse_bad_names(state.load(name).lab)
-    with state.locked(name), Hypervisor.connect() as hypervisor:
+    _refuse_bad_names(journals.load(name).lab)
+    with journals.locked(name), Hypervisor.connect() as hypervisor:
         lab = _exportable(name, depth, hypervisor, progress)
         with _workshop(name) as work:
             sources: dict[str, Path | bytes] = {}
@@ -109,8 +110,8 @@ def _workshop(name: str) -> Iterator[Path]:
 
 def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progress) -> Lab:
     if depth == "recipe":
-        return state.load(name).lab
-    lab = state.load_finished(name).lab
+        return journals.load(name).lab
+    lab = journals.load_finished(name).lab
     clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     if missing := [node.name for node in lab.nodes if node.domain not in states]:

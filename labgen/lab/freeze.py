@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from labgen import checkpoints
-from labgen.checkpoints import Checkpoint
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.records import checkpoints
+from labgen.records.checkpoints import Checkpoint
 from labgen.render import network_xml
 
 # Labels of memory that is no checkpoint's; no checkpoint can be called so.

@@ -5,16 +5,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from labgen import paths, state, turns
+from labgen import paths, turns
 from labgen.errors import ProfileError
 from labgen.profile.naming import lab_name
+from labgen.records import journals
 
 LOCK = "*.lock"
 
 
 def labs() -> list[str]:
     """The labs that have a directory; one whose name no lab can have is somebody else's."""
-    return [name for name in state.names() if _is_lab_name(name)]
+    return [name for name in journals.names() if _is_lab_name(name)]
 
 
 def refuse_busy() -> None:
@@ -22,7 +23,7 @@ def refuse_busy() -> None:
     files = [*paths.locks().glob(LOCK), *paths.templates().glob(LOCK), paths.registry_lock(), paths.build_lock()]
     held = sorted(file for file in files if turns.is_held(file))
     if held:
-        raise state.BusyError(
+        raise journals.BusyError(
             "another labgen is at work",
             "\n".join(f"{file} is {turns.holder(file) or 'held'}" for file in held),
             "Wait until it has ended, or stop it, and run the same command again.",

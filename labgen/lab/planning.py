@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labgen import accelerator, addresses, boxes, identity, paths, registry, state, subnets
+from labgen import accelerator, addresses, boxes, paths, subnets
 from labgen.errors import LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Loaded, differences, dump, parse, read_script, shipped
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import Request
 from labgen.render import render
-from labgen.state import Request
 
 ASK_LIMIT = 5  # seconds that a preview waits for libvirt
 
@@ -31,8 +32,8 @@ def preview(loaded: Loaded, name: str) -> Preview:
     :raises LabgenError: ``create`` would refuse.
     """
     refuse_another_profile(loaded, name)
-    if state.exists(name):
-        lab = state.load(name).lab
+    if journals.exists(name):
+        lab = journals.load(name).lab
         return Preview(lab, files(loaded, lab, paths.lab(name)))
     networks, unheard = _networks()
     known = registry.load().subnets
@@ -44,9 +45,9 @@ def preview(loaded: Loaded, name: str) -> Preview:
 
 def _owner() -> tuple[str, str]:
     """The data home's id, and what to say if it has none yet."""
-    if owner := identity.known():
+    if owner := data_home.known_owner():
         return owner, ""
-    stand_in = identity.of_path()
+    stand_in = data_home.owner_of_path()
     return stand_in, f"names and MACs are made with {stand_in} here; the first create chooses an id in its place"
 
 
@@ -57,7 +58,7 @@ def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
 
 
 def decide(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxes.Box | Box", *, owner: str) -> Lab:
-    """:param owner: see :func:`labgen.identity.owner`."""
+    """:param owner: see :func:`labgen.records.data_home.owner`."""
     chosen = Box(box.name, box.vagrant_name, box.version)
     return plan(loaded.profile, name, subnet=subnet, box=chosen, accelerator=kind, owner=owner)
 
@@ -101,7 +102,7 @@ def refuse_another_profile(loaded: Loaded, name: str) -> None:
 
     :raises UsageError: the lab is there and was made from something else.
     """
-    if not state.exists(name):
+    if not journals.exists(name):
         return
     recorded = paths.lab(name) / paths.PROFILE
     if recorded.exists() and (lines := _differences(recorded, loaded)):

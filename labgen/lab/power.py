@@ -1,6 +1,6 @@
 """``stop`` and ``start``: the whole lab, off and on again."""
 
-from labgen import ssh, state
+from labgen import ssh
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import freeze, recovery
@@ -10,6 +10,7 @@ from labgen.model import Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.records import journals
 
 LOGIN_LIMIT = 60  # seconds for a machine that runs to let us in
 OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containers first
@@ -22,8 +23,8 @@ def stop(name: str, progress: Progress) -> bool:
     :raises UsageError: there is no such lab, or it is suspended.
     :raises LabgenError: it is being worked on, or libvirt refuses.
     """
-    with state.locked(name), Hypervisor.connect() as hypervisor:
-        lab = state.load(name).lab
+    with journals.locked(name), Hypervisor.connect() as hypervisor:
+        lab = journals.load(name).lab
         freeze.recover(lab, hypervisor, progress)  # the clocks do not matter any more
         states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
         if "suspended" in states.values():
@@ -50,7 +51,7 @@ def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcom
     :param new_cluster: the user has given up what the cluster holds: form another one if need be.
     :raises UsageError: there is no such lab, or it has not even its files. :raises LabgenError: as create.
     """
-    with state.locked(name):
+    with journals.locked(name):
         journal = recovery.journal(name, progress)
         if journal.complete:
             return repair(journal, progress, new_cluster=new_cluster)
@@ -72,8 +73,8 @@ def unlock(name: str, key: str) -> None:
 
     :raises UsageError: there is no such lab. :raises ClusterError: the key is not the right one.
     """
-    with state.locked(name):
-        lab = state.load(name).lab
+    with journals.locked(name):
+        lab = journals.load(name).lab
 
         def attempt(node: Node) -> None:
             with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:

@@ -8,8 +8,8 @@ from labgen.files import read_text
 from labgen.model import Lab, Node, Step
 from labgen.plan import doing
 from labgen.progress import Progress
+from labgen.records.journals import NodeFacts
 from labgen.ssh import Connection
-from labgen.state import NodeFacts
 from labgen.storage import DRIVERS
 
 START_LIMIT = 300  # seconds

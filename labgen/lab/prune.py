@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from labgen import boxes, identity, paths, registry, state, templates
+from labgen import boxes, paths
 from labgen.hypervisor import Hypervisor
 from labgen.lab import bases, clocks, freeze, homes, recovery, warm
 from labgen.lab.destroy import remove_files
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
+from labgen.records import data_home, journals, registry, templates
 
 NOBODY = "labgen-nobody"  # whose nothing in libvirt is, in a data home that has made nothing there
 
@@ -50,9 +51,9 @@ class Orphans:
 
 def find(*, cache: bool = False) -> Orphans:
     """:param cache: also the templates that the next create could use. :raises HostError: libvirt does not answer."""
-    living = {name for name in state.names() if state.exists(name) or state.is_locked(name)}
+    living = {name for name in journals.names() if journals.exists(name) or journals.is_locked(name)}
     with Hypervisor.connect() as hypervisor:
-        owner = identity.known() or NOBODY
+        owner = data_home.known_owner() or NOBODY
         prefix = f"{owner}_"
         with_machines = {lab_of(each.name, owner) for each in hypervisor.domains(prefix)}
         lost = {name for name in with_machines - living if recovery.may_be_possible(name)}
@@ -69,7 +70,9 @@ def find(*, cache: bool = False) -> Orphans:
             + bases.unused(hypervisor),
             directories=[name for name in homes.labs() if name not in living],
             reservations=[name for name in registry.load().subnets if name not in living],
-            exports=[name for name in living - lost if paths.outgoing(name).exists() and not state.is_locked(name)],
+            exports=[
+                name for name in living - lost if paths.outgoing(name).exists() and not journals.is_locked(name)
+            ],
             templates=[key for key in _template_keys(hypervisor, owner) if not _is_needed(key) or cache],
             lost=sorted(lost),
         )
@@ -77,17 +80,17 @@ def find(*, cache: bool = False) -> Orphans:
 
 def remove(orphans: Orphans, progress: Progress) -> None:
     """:raises LabgenError: libvirt refuses."""
-    owner = identity.owner()
+    owner = data_home.owner()
     gone = {lab_of(name, owner) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
     with Hypervisor.connect() as hypervisor:
         for name in gone | set(orphans.directories) | set(orphans.reservations):
             # Somebody may have begun to make a lab of that name meanwhile.
-            with contextlib.suppress(state.BusyError), state.locked(name):
-                if not state.exists(name):
+            with contextlib.suppress(journals.BusyError), journals.locked(name):
+                if not journals.exists(name):
                     _remove_remains(hypervisor, name)
         for name in orphans.exports:
-            with contextlib.suppress(state.BusyError), state.locked(name):
-                lab = state.load(name).lab
+            with contextlib.suppress(journals.BusyError), journals.locked(name):
+                lab = journals.load(name).lab
                 behind = freeze.recover(lab, hypervisor, progress)
                 shutil.rmtree(paths.outgoing(name), ignore_errors=True)
                 clocks.adjust(lab, behind)
@@ -102,7 +105,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
 
 
 def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
-    hypervisor.sweep(f"{identity.owner()}_{name}_")
+    hypervisor.sweep(f"{data_home.owner()}_{name}_")
     remove_files(name)
     paths.lab_lock(name).unlink(missing_ok=True)
 

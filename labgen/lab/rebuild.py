@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from labgen import boxes, disks, paths, ssh, state, vagrant
+from labgen import boxes, disks, paths, ssh, vagrant
 from labgen.domain import docker_volume, domain_xml, root_volume
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
@@ -14,6 +14,7 @@ from labgen.lab.access import find_node
 from labgen.lab.create import Outcome, repair
 from labgen.model import Lab, Node
 from labgen.progress import Progress
+from labgen.records import journals
 
 
 def losses(name: str, node_name: str) -> list[str]:
@@ -21,7 +22,7 @@ def losses(name: str, node_name: str) -> list[str]:
 
     :raises UsageError: there is no such lab or node, or the lab never was complete.
     """
-    lab = state.load_finished(name).lab
+    lab = journals.load_finished(name).lab
     with Hypervisor.connect() as hypervisor:
         return _losses(lab, find_node(lab, node_name), hypervisor)
 
@@ -35,8 +36,8 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
     :raises UsageError: there is no such lab or node, the lab never was complete, or more would be lost than agreed.
     :raises LabgenError: as libvirt, the machines and the cluster do.
     """
-    with state.locked(name):
-        journal = state.load_finished(name)
+    with journals.locked(name):
+        journal = journals.load_finished(name)
         lab = journal.lab
         node = find_node(lab, node_name)
         with Hypervisor.connect() as hypervisor:
@@ -49,7 +50,7 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
             if lost:
                 with _origin(lab, node, hypervisor, progress) as base:
                     journal = replace(journal, rebuilding=journal.rebuilding | {node.name})
-                    state.save(journal)
+                    journals.save(journal)
                     _make_disks(lab, node, base, hypervisor, progress)
             progress.step("defining its machine", node.name)
             uuid = hypervisor.define(domain_xml(lab, node, paths.lab(name), key))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from labgen import accelerator, addresses, bundle, handoff, identity, paths, registry, ssh, state, subnets
+from labgen import accelerator, addresses, bundle, handoff, paths, ssh, subnets
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
@@ -20,8 +20,9 @@ from labgen.profile import Profile, dump, parse
 from labgen.profile.constraints import PRIVATE
 from labgen.profile.naming import lab_name
 from labgen.progress import Progress
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import Journal, Origin
 from labgen.render import render, write
-from labgen.state import Journal, Origin
 
 LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 
@@ -49,8 +50,8 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
     :raises LabgenError: as libvirt does; nothing of the lab is left then.
     """
     called = lab_name(name or bundle.peek(file).lab)
-    with state.locked(called):
-        if state.exists(called):
+    with journals.locked(called):
+        if journals.exists(called):
             raise UsageError(
                 f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
             )
@@ -98,7 +99,7 @@ def _made(name: str, received: Received, profile: Profile, progress: Progress) -
     with_key = f"secrets/{paths.KEY}" in received.parts
     origin = Origin(readdressed and with_disks, with_disks and not with_key, "kept" if with_memory else "")
     journal = Journal(lab, "verified" if with_disks else "rendered", origin=origin)
-    state.save(journal)
+    journals.save(journal)
     shutil.rmtree(paths.incoming(name))  # as long as it is there without a journal, the import was cut off
     return Imported(journal, received.signed_by, readdressed, with_key, unfit)
 
@@ -175,7 +176,7 @@ def _planned(
             progress.note(choice.note)
         subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
-    lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=identity.owner())
+    lab = plan(profile, name, subnet=subnet, box=_box(manifest), accelerator=host.kind, owner=data_home.owner())
     return lab, not free
 
 

@@ -7,7 +7,7 @@ every machine must be there, with the network card that the plan gives it.
 import re
 from xml.etree import ElementTree
 
-from labgen import boxes, identity, paths, registry, state
+from labgen import boxes, paths
 from labgen.errors import LabgenError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
@@ -16,7 +16,8 @@ from labgen.model import Accelerator, Box, Lab
 from labgen.plan import plan
 from labgen.profile import Profile, parse
 from labgen.progress import Progress
-from labgen.state import Journal, JournalLost
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import Journal, JournalLost
 
 DAMAGED = ".damaged"  # what a journal that cannot be read is kept as, beside the new one
 BOX_VERSION = re.compile(r"_vagrant_box_image_([0-9.]+?)(_box(_\d+)?)?\.img$")  # in the name of a box's volume
@@ -29,14 +30,14 @@ def journal(name: str, progress: Progress) -> Journal:
     :raises JournalLost: it is lost, and what is there does not say what it was.
     """
     try:
-        return state.load(name)
+        return journals.load(name)
     except JournalLost as error:
         with Hypervisor.connect() as hypervisor:
             again = _again(name, hypervisor, error)
         path = paths.lab(name) / paths.STATE
         if path.exists():
             path.replace(path.with_name(path.name + DAMAGED))
-        state.save(again)
+        journals.save(again)
         progress.note(f"the journal of {name} was lost: written again from its profile and from libvirt")
         return again
 
@@ -44,7 +45,9 @@ def journal(name: str, progress: Progress) -> Journal:
 def may_be_possible(name: str) -> bool:
     """Whether a lab has its files and only lacks its journal; an import that was cut off never had one."""
     return (
-        (paths.lab(name) / paths.PROFILE).is_file() and not state.exists(name) and not paths.incoming(name).exists()
+        (paths.lab(name) / paths.PROFILE).is_file()
+        and not journals.exists(name)
+        and not paths.incoming(name).exists()
     )
 
 
@@ -62,7 +65,7 @@ def refuse_lost(name: str) -> None:
 
     :raises JournalLost: there are machines or disks of a lab of that name, whose journal is lost.
     """
-    prefix = f"{identity.owner()}_{name}_"
+    prefix = f"{data_home.owner()}_{name}_"
     with Hypervisor.connect() as hypervisor:
         left = [domain.name for domain in hypervisor.domains(prefix)] or hypervisor.pool.volumes(prefix)
     if left:
@@ -79,7 +82,7 @@ def _taken(name: str, evidence: str) -> JournalLost:
 
 
 def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
-    prefix = f"{identity.owner()}_{name}_"
+    prefix = f"{data_home.owner()}_{name}_"
     domains = hypervisor.domains(prefix)
     try:
         profile = parse(read_text(paths.lab(name) / paths.PROFILE), name).profile
@@ -91,7 +94,7 @@ def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
     definition = ElementTree.fromstring(hypervisor.definition(domains[0].name))  # noqa: S314 - libvirt's own
     kind: Accelerator = "kvm" if definition.get("type") == "kvm" else "tcg"
     box = _box(profile, domains[0].name, hypervisor)
-    lab = plan(profile, name, subnet=subnet, box=box, accelerator=kind, owner=identity.owner())
+    lab = plan(profile, name, subnet=subnet, box=box, accelerator=kind, owner=data_home.owner())
     if differing := _differing(lab, hypervisor):
         raise _hopeless(lost, f"not there, or other machines than its profile makes: {', '.join(differing)}")
     return Journal(lab, "verified")

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from labgen import state
 from labgen.errors import LabgenError
 from labgen.hypervisor import Domain, Hypervisor
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.orchestrators.base import Membership
-from labgen.state import Journal
+from labgen.records import journals
+from labgen.records.journals import Journal
 
 ANSWER_LIMIT = 10  # seconds for a manager to say how the cluster is
 
@@ -62,7 +62,7 @@ class Status:
 
 def status(name: str) -> Status:
     """:raises UsageError: there is no such lab. :raises HostError: libvirt does not answer."""
-    journal = state.load(name)
+    journal = journals.load(name)
     lab = journal.lab
     with Hypervisor.connect() as hypervisor:
         domains = {domain.name: domain for domain in hypervisor.domains(lab.prefix)}
@@ -79,7 +79,7 @@ def listing() -> list[dict[str, object]]:
 
     :raises HostError: libvirt does not answer.
     """
-    names = state.names()
+    names = journals.names()
     if not names:
         return []
     with Hypervisor.connect() as hypervisor:
@@ -88,7 +88,7 @@ def listing() -> list[dict[str, object]]:
 
 def _row(name: str, hypervisor: Hypervisor) -> dict[str, object]:
     try:
-        journal = state.load(name)
+        journal = journals.load(name)
     except LabgenError:
         return {"name": name, "profile": "?", "state": "failed", "nodes": 0, "subnet": "?"}
     lab = journal.lab
@@ -115,7 +115,7 @@ def _node_states(journal: Journal, domains: Mapping[str, Domain]) -> dict[str, s
 def _lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
     present = set(states.values())
     if not journal.complete:
-        if state.is_locked(journal.lab.name):
+        if journals.is_locked(journal.lab.name):
             return "creating"
         return "stopped" if journal.origin and present == {"stopped"} else "failed"
     # A lab with a node that was switched off, to show what the others do, is running.

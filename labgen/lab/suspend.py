@@ -1,10 +1,10 @@
 """``suspend`` and ``resume``: the machines' memory on disk, and the machines off, until they go on."""
 
-from labgen import state
 from labgen.hypervisor import Hypervisor
 from labgen.lab import clocks, freeze
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.records import journals
 
 
 def suspend(name: str, progress: Progress) -> bool:
@@ -14,8 +14,8 @@ def suspend(name: str, progress: Progress) -> bool:
     :raises UsageError: there is no such lab.
     :raises LabgenError: it is being worked on, or libvirt refuses; all machines then go on.
     """
-    with state.locked(name), Hypervisor.connect() as hypervisor:
-        lab = state.load(name).lab
+    with journals.locked(name), Hypervisor.connect() as hypervisor:
+        lab = journals.load(name).lab
         clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
         running = freeze.running(lab, hypervisor)
         try:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labgen import boxes, identity, paths, registry, state, templates, vagrant_store
+from labgen import boxes, paths, vagrant_store
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import homes, prune
 from labgen.lab.destroy import destroy_locked, owner_of
 from labgen.paths import BOX_VOLUMES, POOL, PROBE, RECEIVED_BOXES
 from labgen.progress import Progress
+from labgen.records import data_home, journals, registry, templates
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def remove(agreed: Everything, progress: Progress) -> None:
         )
     for name in labs:
         progress.step(f"destroying {name}")
-        with state.locked(name):
+        with journals.locked(name):
             destroy_locked(name)
     progress.step("removing boxes and templates")
     boxes.remove(_built())  # first, for prune leaves the volumes of boxes that are there
@@ -120,7 +121,7 @@ def _libvirt_was_used() -> bool:
 def _in_libvirt() -> InLibvirt:
     if not _libvirt_was_used():
         return InLibvirt()
-    owner = identity.known() or prune.NOBODY
+    owner = data_home.known_owner() or prune.NOBODY
     with Hypervisor.connect() as hypervisor:
         there = hypervisor.pool.is_there()  # to list the volumes of one that is not would make it
         volumes = hypervisor.pool.volumes("") if there else []

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
-from labgen import agent, identity, paths, savefile, ssh, templates, vagrant
+from labgen import agent, paths, savefile, ssh, vagrant
 from labgen.domain import Hardware, docker_volume, domain_xml, hardware, root_volume
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.files import read_text
@@ -21,7 +21,8 @@ from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.plan import HOSTS
 from labgen.progress import Progress
-from labgen.templates import Template
+from labgen.records import data_home, templates
+from labgen.records.templates import Template
 
 SCHEMA = 1  # part of each key: a template of another form is never found
 LARGEST = 5 * 2**30  # bytes that all templates together may take
@@ -178,7 +179,7 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
     disks = [path.stat().st_size for path in paths.template(key).iterdir()]
     return Template(
         key=key,
-        owner=identity.owner(),
+        owner=data_home.owner(),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         box=(lab.box.name, lab.box.version),
         base=(base, hypervisor.pool.fingerprint(base)),

@@ -14,13 +14,14 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from labgen import accelerator, addresses, agent, boxes, doctor, engine, savefile, ssh, state, vagrant
+from labgen import accelerator, addresses, agent, boxes, doctor, engine, savefile, ssh, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor, Overlays, Pool
 from labgen.lab import clocks
 from labgen.model import Step
 from labgen.orchestrators import swarm
+from labgen.records import journals
 from labgen.ssh import Result, Target
 from tests.unit.engines import Cloud, FakeEngine
 from tests.unit.examined import answer, well
@@ -76,7 +77,7 @@ class FakeConnection:
 
     def _examined(self, command: Sequence[str], on_line: Callable[[str], None]) -> Result:
         machine = self.host.machine(self.target.name)
-        node = state.load(self.target.key.parent.name).lab.node(self.target.name)
+        node = journals.load(self.target.key.parent.name).lab.node(self.target.name)
         clock = time.time() - machine.behind
         on_line(str(clock))
         return Result(0, answer(command, clock, {**well(node, command), **machine.ill}), "")
@@ -154,7 +155,7 @@ class Host:
     def up(self, directory: Path, log: Path, cancelled: threading.Event) -> None:
         """In place of ``vagrant up``: domains, disks and Vagrant's records, as vagrant-libvirt leaves them."""
         self.ups += 1
-        lab = state.load(directory.name).lab
+        lab = journals.load(directory.name).lab
         for number, node in enumerate(lab.nodes):
             record = directory / ".vagrant" / "machines" / node.name / "libvirt" / "id"
             if record.exists():
@@ -219,7 +220,7 @@ class Host:
         return Result(0, "", "")
 
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
-        domain = state.load(target.key.parent.name).lab.node(target.name).domain
+        domain = journals.load(target.key.parent.name).lab.node(target.name).domain
         while not self._is_on(domain):
             if reason := give_up():
                 raise ssh.Unreachable(f"{target.name} will not answer", reason)

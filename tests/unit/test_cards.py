@@ -7,13 +7,13 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from labgen import state
 from labgen.cli import cli
 from labgen.errors import GuestError, HypervisorError
 from labgen.hypervisor.cards import Cards, way_back
 from labgen.lab import exec as exec_
 from labgen.lab import power
 from labgen.model import Lab, Network
+from labgen.records import journals
 from tests.unit.host import Host, host
 from tests.unit.test_lab import Heard, make
 
@@ -40,7 +40,7 @@ def interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def stop_network(host: Host, interfaces: Path, *without: str) -> Lab:
     """Stops a lab's network: some nodes' interfaces lose their bridge, those of the others are as they were."""
-    lab = state.load("lab").lab
+    lab = journals.load("lab").lab
     host.libvirt.networkLookupByName(lab.network.name).destroy()
     for node in lab.nodes:
         interface = interfaces / f"tap-{node.name}"

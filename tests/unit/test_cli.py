@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from labgen import cli, paths, state, templates
+from labgen import cli, paths
 from labgen.cli import console
 from labgen.cli.live import LiveProgress
 from labgen.errors import HostError
+from labgen.records import journals, templates
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 
@@ -149,7 +150,7 @@ def test_going_on_keeps_the_file_and_cold(
 
 def test_a_lab_that_was_never_made_is_resumed_as_it_was_asked_for(host: Host, run: Run) -> None:
     run("create", "three-node-btrfs", "--name", "lab", "--cold")
-    state.save(replace(state.load("lab"), stage="planned"))
+    journals.save(replace(journals.load("lab"), stage="planned"))
     assert "labgen create three-node-btrfs --name lab --cold" in run("start", "lab").stderr
 
 
@@ -165,7 +166,7 @@ def test_a_rollback_says_that_nothing_is_left(host: Host, run: Run) -> None:
     failed = run("create", "three-node-btrfs", "--name", "lab", "--on-failure", "rollback")
     assert failed.status == 50
     assert "has been removed" in failed.stderr
-    assert state.names() == []
+    assert journals.names() == []
 
 
 def test_ctrl_c_is_a_normal_end(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +247,7 @@ def test_a_host_that_is_not_ready_is_refused_before_anything_is_made(
     refused = run("create", "single-node")
     assert refused.status == 20
     assert "memory: 64 MiB" in refused.stderr
-    assert state.names() == []
+    assert journals.names() == []
 
 
 def test_a_full_disk_is_a_sentence(host: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,28 +11,18 @@ from typing import Any, Literal
 import paramiko
 import pytest
 
-from labgen import (
-    accelerator,
-    boxes,
-    checkpoints,
-    identity,
-    paths,
-    registry,
-    state,
-    templates,
-    vagrant,
-    vagrant_store,
-)
+from labgen import accelerator, boxes, paths, vagrant, vagrant_store
 from labgen.boxes.store import LOCK
-from labgen.checkpoints import Checkpoint
 from labgen.errors import GuestError, LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.lab.create import create
 from labgen.profile import load
 from labgen.progress import Silent
-from labgen.shapes import checked
+from labgen.records import checkpoints, data_home, journals, registry, templates
+from labgen.records.checkpoints import Checkpoint
+from labgen.records.shapes import checked
+from labgen.records.templates import Template
 from labgen.ssh.keys import forget_hosts, load_known_hosts
-from labgen.templates import Template
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 
@@ -84,7 +74,7 @@ def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setattr(Hypervisor, "capabilities", lambda _self: "")  # the test driver has none
     create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent(), cold=True)
     checkpoints.save("lab", Checkpoint("one", "2026-11-25T12:00:00.000+00:00", ("manager1",), "complete"))
-    templates.save(Template("key", identity.owner(), "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
+    templates.save(Template("key", data_home.owner(), "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
     box = paths.boxes() / "debian13" / "13.1"
     box.mkdir(parents=True)
     (box / "box.img").touch()
@@ -152,9 +142,9 @@ def changed(content: Any, way: tuple[Any, ...], value: Any) -> Any:
 
 
 LOADERS: dict[str, Callable[[], object]] = {
-    "journal": lambda: (state.load("lab"), registry.load()),
+    "journal": lambda: (journals.load("lab"), registry.load()),
     "registry": registry.load,
-    "id": identity.known,
+    "id": data_home.known_owner,
     "checkpoint": lambda: checkpoints.every("lab"),
     "template": templates.every,
     "box": boxes.listing,

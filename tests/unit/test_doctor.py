@@ -11,19 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import (
-    accelerator,
-    addresses,
-    boxes,
-    checks,
-    identity,
-    paths,
-    remedies,
-    surroundings,
-    trial,
-    turns,
-    vagrant,
-)
+from labgen import accelerator, addresses, boxes, checks, paths, remedies, surroundings, trial, turns, vagrant
 from labgen import doctor as doctor_module
 from labgen.accelerator import Accelerator
 from labgen.checks import Finding
@@ -33,6 +21,7 @@ from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.profile import Profile, load
 from labgen.profile.naming import lab_name
 from labgen.progress import Silent
+from labgen.records import data_home
 
 GIB = 1 << 30
 SAYS = Path(__file__).parent / "vagrant_says"
@@ -77,7 +66,7 @@ NETWORK = LibvirtNetwork("other", "virbr0", True, ("10.77.0.1/24",))
 
 
 def trials() -> LibvirtNetwork:
-    return LibvirtNetwork(f"{identity.owner()}_{trial.NAME}", "lg0", True, ())
+    return LibvirtNetwork(f"{data_home.owner()}_{trial.NAME}", "lg0", True, ())
 
 
 @pytest.fixture
@@ -298,7 +287,7 @@ def damaged_id(host: Path) -> None:
 
 
 def copied_home(host: Path) -> None:
-    identity.owner()
+    data_home.owner()
     (host / "elsewhere").mkdir()
     (host / "elsewhere" / "identity.json").write_text(
         paths.identity().read_text().replace(str(paths.data_home()), str(host / "elsewhere"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from labgen import identity, state
-from labgen.state import Journal
+from labgen.records import data_home, journals
+from labgen.records.journals import Journal
 from tests.unit.labs import planned
 from tests.unit.terminal import on_terminal
 
@@ -63,11 +63,11 @@ def test_a_locale_changes_neither_files_nor_names(home: Path, variables: dict[st
         }
     assert written["other"] == written["UTF-8"]
     assert "Größe für Übungen".encode() in written["other"][Path("Vagrantfile")]
-    assert identity.of_path().encode() in written["other"][Path("network.xml")]
+    assert data_home.owner_of_path().encode() in written["other"][Path("network.xml")]
 
 
 def test_what_is_printed_for_ssh_names_the_right_files(home: Path, variables: dict[str, str]) -> None:
-    state.save(Journal(planned()))
+    journals.save(Journal(planned()))
     printed = labgen(variables, "ssh-config", "lab")
     assert f'IdentityFile "{home}/data/labs/lab/id_ed25519"'.encode() in printed.stdout
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labgen import bundle, disks, identity, paths, registry, savefile, state, vagrant
+from labgen import bundle, disks, paths, savefile, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
@@ -21,7 +21,8 @@ from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.receive import receive
 from labgen.progress import Silent
-from labgen.state import JournalLost
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import JournalLost
 from tests.unit.host import VOLUME, Host, host
 from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
 
@@ -88,7 +89,7 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make()
     base = directory / "base.img"
     qemu_img("create", "-f", "qcow2", str(base), "8M")
-    for node in state.load("lab").lab.nodes:
+    for node in journals.load("lab").lab.nodes:
         qemu_img("create", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(directory / f"{node.domain}.img"))
         docker = directory / f"{node.domain}-vdb.qcow2"
         qemu_img("create", "-f", "qcow2", str(docker), "4M")
@@ -107,7 +108,7 @@ def exported(directory: Path, depth: Depth = "disks", **options: bool) -> Export
 
 def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) -> None:
     make()
-    before = state.load("lab").lab
+    before = journals.load("lab").lab
     assert exported(tmp_path, "recipe").size < 100_000
     destroy("lab")
     imported = receive(tmp_path / "lab.labgen", None, None, Silent())
@@ -179,7 +180,7 @@ def test_what_an_export_that_was_killed_holds_is_let_go(
     host: Host, pool: Path, next_command: Callable[[], object]
 ) -> None:
     host.held = {domain.name for domain in _domains("lab")}
-    host.add_volume(freeze.memory_volume(state.load("lab").lab.nodes[0], freeze.OUTGOING))
+    host.add_volume(freeze.memory_volume(journals.load("lab").lab.nodes[0], freeze.OUTGOING))
     paths.outgoing("lab").mkdir()
     next_command()
     assert not host.held
@@ -208,7 +209,7 @@ def test_machines_go_on_with_the_memory_that_came_along(host: Host, pool: Path, 
     for node in lab.nodes:
         assert [each["mac"] for each in host.machine(node.name).identities] == [node.mac]
     assert not memory_volumes(host)
-    assert state.load("second").origin is None
+    assert journals.load("second").origin is None
 
 
 def test_memory_that_qemu_refuses_leaves_machines_that_boot(
@@ -223,7 +224,7 @@ def test_memory_that_qemu_refuses_leaves_machines_that_boot(
 
     monkeypatch.setattr(Hypervisor, "restore_memory", refuse)
     heard = Heard()
-    _boots_by_itself(state.load("lab").lab.name)
+    _boots_by_itself(journals.load("lab").lab.name)
     power.start("lab", heard)
     assert any("unknown section footer" in note for note in heard.notes)
     assert {domain.state for domain in _domains("lab")} == {"running"}
@@ -235,7 +236,7 @@ def test_memory_is_taken_once_even_by_a_start_that_was_killed(host: Host, pool: 
     destroy("lab")
     journal = receive(tmp_path / "lab.labgen", None, None, Silent()).journal
     assert journal.origin is not None
-    state.save(replace(journal, origin=replace(journal.origin, memory="taken")))
+    journals.save(replace(journal, origin=replace(journal.origin, memory="taken")))
     heard = Heard()
     _boots_by_itself("lab")
     power.start("lab", heard)
@@ -275,7 +276,7 @@ def test_what_is_no_memory_of_that_machine_is_refused(
     with pytest.raises(BundleError, match=r"the memory of manager1 cannot be used|is larger than"):
         receive(tmp_path / "lab.labgen", None, None, Silent())
     assert not memory_volumes(host)
-    assert state.names() == []
+    assert journals.names() == []
 
 
 def test_only_a_running_lab_has_memory_to_export(host: Host, pool: Path, tmp_path: Path) -> None:
@@ -299,7 +300,7 @@ def test_an_export_of_memory_that_fails_leaves_a_running_lab(
 
 def _domains(lab: str) -> list[Domain]:
     with Hypervisor.connect() as hypervisor:
-        return hypervisor.domains(f"{identity.owner()}_{lab}_")
+        return hypervisor.domains(f"{data_home.owner()}_{lab}_")
 
 
 def _boots_by_itself(lab: str) -> None:
@@ -315,7 +316,7 @@ def test_two_imports_live_side_by_side(host: Host, pool: Path, tmp_path: Path) -
     assert first.readdressed
     assert second.readdressed
     assert len(set(registry.load().subnets.values())) == 3
-    macs = {node.mac for name in ("lab", "first", "second") for node in state.load(name).lab.nodes}
+    macs = {node.mac for name in ("lab", "first", "second") for node in journals.load(name).lab.nodes}
     assert len(macs) == 9
 
 
@@ -342,7 +343,7 @@ def test_a_base_whose_writing_is_interrupted_is_gone(
     with pytest.raises(KeyboardInterrupt):
         receive(tmp_path / "lab.labgen", "second", None, Silent())
     assert not any(name.startswith("labgen-base_") for name in host.volumes())
-    assert state.names() == ["lab"]
+    assert journals.names() == ["lab"]
 
 
 def test_a_base_that_an_import_is_about_to_use_is_not_pruned(host: Host, pool: Path, tmp_path: Path) -> None:
@@ -371,7 +372,7 @@ def test_an_import_keeps_its_lock_whatever_an_earlier_one_left(
     held: list[bool] = []
 
     def watched(*arguments: Any) -> bundle.Received:
-        held.append(state.is_locked("second"))
+        held.append(journals.is_locked("second"))
         return read(*arguments)
 
     monkeypatch.setattr(bundle, "read", watched)
@@ -404,7 +405,7 @@ def test_a_damaged_bundle_is_told_also_where_libvirt_is_not(
     monkeypatch.setattr(Hypervisor, "connect", refuse)
     with pytest.raises(BundleError):
         receive(tmp_path / "lab.labgen", "second", None, Silent())
-    assert state.names() == ["lab"]
+    assert journals.names() == ["lab"]
     assert not paths.lab_lock("second").exists()
 
 
@@ -474,7 +475,7 @@ def test_secrets_travel_only_when_told_to(host: Host, tmp_path: Path) -> None:
 def test_nothing_of_the_senders_host_is_told(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path)
     data = (tmp_path / "lab.labgen").read_bytes()
-    for secret in (identity.owner(), str(paths.data_home()), str(tmp_path)):
+    for secret in (data_home.owner(), str(paths.data_home()), str(tmp_path)):
         assert secret.encode() not in data
 
 
@@ -488,7 +489,7 @@ def test_code_of_its_own_is_refused(host: Host, tmp_path: Path, name: str) -> No
     bundle.write(tmp_path / "evil", received.manifest.model_copy(update={"parts": ()}), parts, Silent())
     with pytest.raises(BundleError, match=name):
         receive(tmp_path / "evil", "evil", None, Silent())
-    assert "evil" not in state.names()
+    assert "evil" not in journals.names()
     assert "evil" not in registry.load().subnets
 
 
@@ -525,7 +526,7 @@ def test_a_key_that_is_none_is_refused(host: Host, tmp_path: Path) -> None:
     exported(tmp_path, "recipe")
     with pytest.raises(BundleError, match="private key"):
         receive(rewritten(tmp_path, {"secrets/id_ed25519": b"no key"}), "evil", None, Silent())
-    assert "evil" not in state.names()
+    assert "evil" not in journals.names()
 
 
 def test_somebody_elses_addresses_are_not_taken(host: Host, tmp_path: Path) -> None:
@@ -560,7 +561,7 @@ def test_names_and_files_that_are_taken(host: Host, tmp_path: Path) -> None:
         exported(tmp_path / "absent", "recipe")
     with pytest.raises(UsageError, match="already"):
         receive(tmp_path / "lab.labgen", None, None, Silent())
-    assert state.load("lab").complete
+    assert journals.load("lab").complete
 
 
 def test_a_half_made_lab_has_no_disks_to_export(host: Host, tmp_path: Path) -> None:
@@ -593,7 +594,7 @@ def test_the_machines_go_on_when_an_export_fails(
     with pytest.raises(KeyboardInterrupt):
         exported(tmp_path)
     with Hypervisor.connect() as hypervisor:
-        assert {domain.state for domain in hypervisor.domains(f"{identity.owner()}_lab_")} == {"running"}
+        assert {domain.state for domain in hypervisor.domains(f"{data_home.owner()}_lab_")} == {"running"}
     assert [path for path in tmp_path.iterdir() if "lab.labgen" in path.name] == []
 
 
@@ -602,9 +603,9 @@ def test_another_box_is_said(host: Host, tmp_path: Path) -> None:
     exported(tmp_path, "recipe")
     destroy("lab")
     receive(tmp_path / "lab.labgen", None, None, Silent())
-    journal = state.load("lab")
+    journal = journals.load("lab")
     box = journal.lab.box.__class__("debian13", "labgen/debian13", "13.0.9")
-    state.save(journal.__class__(journal.lab.__class__(**{**journal.lab.__dict__, "box": box}), "rendered"))
+    journals.save(journal.__class__(journal.lab.__class__(**{**journal.lab.__dict__, "box": box}), "rendered"))
     heard = Heard()
     power.start("lab", heard)
     assert any("13.0.9" in note for note in heard.notes)

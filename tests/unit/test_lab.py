@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labgen import addresses, identity, paths, registry, state
+from labgen import addresses, paths
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.lab import power, provision, prune, status
 from labgen.lab.create import Outcome, create
@@ -19,7 +19,8 @@ from labgen.lab.planning import preview
 from labgen.model import Lab, Node
 from labgen.profile import Loaded, load
 from labgen.progress import Silent
-from labgen.state import NodeFacts
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import NodeFacts
 from labgen.subnets import Use
 from tests.unit.host import Host, host
 
@@ -44,7 +45,7 @@ def make(
 
 def traces(host: Host) -> list[Any]:
     """What labs leave."""
-    return [host.domains(), host.networks(), host.volumes(), registry.load().subnets, state.names()]
+    return [host.domains(), host.networks(), host.volumes(), registry.load().subnets, journals.names()]
 
 
 NOTHING = [set(), set(), set(), {}, []]
@@ -53,7 +54,7 @@ NOTHING = [set(), set(), set(), {}, []]
 def test_create_goes_all_the_way(host: Host) -> None:
     outcome = make()
     assert outcome.changed
-    assert outcome.journal == state.load("lab")
+    assert outcome.journal == journals.load("lab")
     assert outcome.journal.complete
     assert {facts.storage_driver for facts in outcome.journal.facts.values()} == {"btrfs"}
     assert len(host.domains()) == 3
@@ -119,7 +120,7 @@ def test_a_boot_that_failed_is_resumed(host: Host) -> None:
     host.boots = 1
     with pytest.raises(HypervisorError, match="booting"):
         make()
-    assert state.load("lab").failure == "booting the machines failed"
+    assert journals.load("lab").failure == "booting the machines failed"
     assert status.status("lab").state == "failed"
     host.boots = None
     assert make().journal.complete
@@ -129,7 +130,7 @@ def test_a_boot_that_failed_is_resumed(host: Host) -> None:
 @pytest.mark.parametrize("lost", ["record", "domain"])
 def test_half_made_machines_are_made_anew(host: Host, lost: str) -> None:
     lab = make().journal.lab
-    state.save(replace(state.load("lab"), stage="clustered"))
+    journals.save(replace(journals.load("lab"), stage="clustered"))
     worker = lab.node("worker1")
     if lost == "record":
         (paths.lab("lab") / ".vagrant" / "machines" / "worker1" / "libvirt" / "id").unlink()
@@ -180,7 +181,7 @@ def test_another_driver_than_asked_for_fails(host: Host) -> None:
     with pytest.raises(GuestError) as caught:
         make()
     assert "vfs" in caught.value.details or "vfs" in caught.value.brief
-    assert not state.load("lab").complete
+    assert not journals.load("lab").complete
 
 
 def test_a_failing_guest_script_is_quoted(host: Host) -> None:
@@ -213,13 +214,13 @@ def test_rollback_keeps_a_lab_that_was_there_before(host: Host) -> None:
     host.unreachable = "worker1"
     with pytest.raises(GuestError):
         make(rollback=True)
-    assert state.load("lab").complete
+    assert journals.load("lab").complete
 
 
 def test_ctrl_c_keeps_the_lab_and_says_so_in_the_journal(host: Host) -> None:
     with pytest.raises(KeyboardInterrupt):
         create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster(), cold=True)
-    assert state.load("lab").failure == "interrupted"
+    assert journals.load("lab").failure == "interrupted"
     destroy("lab")
     assert traces(host) == NOTHING
 
@@ -304,12 +305,12 @@ def test_start_goes_on_with_a_lab_that_was_not_finished(host: Host) -> None:
         make()
     host.boots = None
     assert power.start("lab", Silent()).changed
-    assert state.load("lab").complete
+    assert journals.load("lab").complete
 
 
 def test_start_of_a_lab_without_files_points_to_create(host: Host) -> None:
     make()
-    state.save(replace(state.load("lab"), stage="planned"))
+    journals.save(replace(journals.load("lab"), stage="planned"))
     with pytest.raises(UsageError) as caught:
         power.start("lab", Silent())
     assert "labgen create" in caught.value.resolution
@@ -352,19 +353,19 @@ def test_a_preview_touches_nothing(host: Host, home: Path) -> None:
     planned = preview(load("three-node-btrfs"), "lab")
     assert paths.VAGRANTFILE in planned.files
     assert not home.exists()
-    assert identity.of_path() in planned.notes[-1]
-    identity.owner()
+    assert data_home.owner_of_path() in planned.notes[-1]
+    data_home.owner()
     planned = preview(load("three-node-btrfs"), "lab")
     assert planned.notes == ()
     make()
-    assert preview(load("three-node-btrfs"), "lab").lab == planned.lab == state.load("lab").lab
+    assert preview(load("three-node-btrfs"), "lab").lab == planned.lab == journals.load("lab").lab
 
 
 def test_a_preview_knows_the_networks_that_create_would_avoid(host: Host) -> None:
     host.libvirt.networkDefineXML(
         "<network><name>other</name><bridge name='other'/><ip address='10.77.0.1' prefix='24'/></network>"
     )
-    identity.owner()
+    data_home.owner()
     planned = preview(load("three-node-btrfs"), "lab").lab
     assert planned.network.subnet == "10.77.1.0/24"
     assert make().journal.lab == planned
@@ -380,7 +381,7 @@ def test_a_preview_says_what_it_could_not_ask(host: Host, monkeypatch: pytest.Mo
 def test_a_vpn_is_said_by_preview_and_create_alike(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     route = Use(IPv4Network("10.0.0.0/8"), "a route through tun0", wide=True)
     monkeypatch.setattr(addresses, "of_host", lambda: [route])
-    identity.owner()
+    data_home.owner()
     (note,) = preview(load("single-node"), "lab").notes
     heard = Heard()
     create(load("single-node", ["storage.driver=btrfs"]), "lab", heard, cold=True)
@@ -396,12 +397,12 @@ def test_a_cluster_that_fails_is_resumed(host: Host, monkeypatch: pytest.MonkeyP
         patch.setattr("tests.unit.engines.FakeEngine.swarm_init", refuse)
         with pytest.raises(ClusterError):
             make()
-    assert state.load("lab").stage == "provisioned"
+    assert journals.load("lab").stage == "provisioned"
     assert make().journal.complete
 
 
 def test_two_at_once_exclude_each_other(host: Host) -> None:
-    with state.locked("lab"):
+    with journals.locked("lab"):
         for attempt in (make, lambda: power.stop("lab", Silent())):
             with pytest.raises(LabgenError):
                 attempt()

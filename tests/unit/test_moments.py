@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from labgen import checkpoints, state
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import checkpoint, destroy, power, status
 from labgen.lab.rebuild import losses, rebuild
 from labgen.lab.suspend import suspend
 from labgen.progress import Silent
+from labgen.records import checkpoints, journals
 from tests.unit.host import Host, host
 from tests.unit.test_lab import NODES, Heard, make
 
@@ -67,7 +67,7 @@ def test_memory_that_cannot_be_used_is_told_with_the_way_out(host: Host, monkeyp
     with pytest.raises(HypervisorError) as caught:
         power.start("lab", Silent())
     assert "unsupported machine type" in caught.value.details
-    assert f"managedsave-remove {state.load('lab').lab.nodes[0].domain}" in caught.value.resolution
+    assert f"managedsave-remove {journals.load('lab').lab.nodes[0].domain}" in caught.value.resolution
 
 
 def test_a_suspended_lab_is_not_stopped_by_the_way(host: Host) -> None:
@@ -113,7 +113,7 @@ def test_a_checkpoint_is_saved_listed_restored_and_deleted(host: Host) -> None:
 
 def test_a_node_that_was_off_is_off_again(host: Host) -> None:
     make()
-    lab = state.load("lab").lab
+    lab = journals.load("lab").lab
     with Hypervisor.connect() as hypervisor:
         hypervisor.cut_power(lab.node("worker2").domain)
     checkpoint.save("lab", "two", Silent())
@@ -208,7 +208,7 @@ def test_an_undo_that_was_cut_off_uses_no_memory_twice(host: Host, monkeypatch: 
     power.start("lab", Silent())
     assert not remembered
     assert states() == {"running"}
-    assert not list(state.paths.checkpoints("lab").glob("*"))
+    assert not list(journals.paths.checkpoints("lab").glob("*"))
     assert not any(name.endswith(".memory") for name in host.volumes())
 
 
@@ -217,7 +217,7 @@ def test_what_was_cut_off_is_undone_before_it_is_deleted(host: Host, monkeypatch
     checkpoint.save("lab", "cut", Silent())
     checkpoints.save("lab", replace(checkpoints.load("lab", "cut"), phase="saving"))
     with Hypervisor.connect() as hypervisor:
-        for node in state.load("lab").lab.nodes:
+        for node in journals.load("lab").lab.nodes:
             hypervisor.cut_power(node.domain)
     remembered = calls_of("restore_memory", monkeypatch)
     checkpoint.delete("lab", "cut", Silent())
@@ -229,7 +229,7 @@ def test_what_was_cut_off_is_undone_before_it_is_deleted(host: Host, monkeypatch
 
 def test_machines_that_a_killed_labgen_left_standing_still_go_on(host: Host) -> None:
     make()
-    for node in state.load("lab").lab.nodes:
+    for node in journals.load("lab").lab.nodes:
         with Hypervisor.connect() as hypervisor:
             hypervisor.pause(node.domain)
     heard = Heard()
@@ -237,7 +237,9 @@ def test_machines_that_a_killed_labgen_left_standing_still_go_on(host: Host) -> 
     assert sum("was paused: resumed" in note for note in heard.notes) == 3
     assert all(host.machine(node).clock_is_set for node in NODES)
     with Hypervisor.connect() as hypervisor:
-        assert not any(hypervisor.go_on(domain.name) for domain in hypervisor.domains(state.load("lab").lab.prefix))
+        assert not any(
+            hypervisor.go_on(domain.name) for domain in hypervisor.domains(journals.load("lab").lab.prefix)
+        )
 
 
 @pytest.mark.parametrize("phase", ["saving", "restoring"])
@@ -245,7 +247,7 @@ def test_what_a_killed_labgen_left_is_finished_by_the_next(host: Host, phase: ch
     make()
     checkpoint.save("lab", "cut", Silent())
     checkpoints.save("lab", replace(checkpoints.load("lab", "cut"), phase=phase))
-    lab = state.load("lab").lab
+    lab = journals.load("lab").lab
     with Hypervisor.connect() as hypervisor:
         hypervisor.pause(lab.nodes[0].domain)
         hypervisor.cut_power(lab.nodes[1].domain)
@@ -295,7 +297,7 @@ def test_the_oldest_comes_first_whatever_the_clock_was_set_to(host: Host) -> Non
 def test_a_damaged_record_is_told(host: Host) -> None:
     make()
     checkpoint.save("lab", "one", Silent())
-    next(state.paths.checkpoints("lab").glob("*.json")).write_text("{")
+    next(journals.paths.checkpoints("lab").glob("*.json")).write_text("{")
     with pytest.raises(LabgenError, match="damaged"):
         checkpoint.listing("lab")
 
@@ -305,4 +307,4 @@ def test_destroy_takes_the_checkpoints_along(host: Host) -> None:
     checkpoint.save("lab", "one", Silent())
     destroy.destroy("lab")
     assert host.domains() == set()
-    assert not state.paths.checkpoints("lab").exists()
+    assert not journals.paths.checkpoints("lab").exists()

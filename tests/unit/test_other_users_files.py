@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from labgen import identity, paths, registry, state
-from labgen.registry import Registry
+from labgen import paths
+from labgen.records import data_home, journals, registry
+from labgen.records.journals import Journal
+from labgen.records.registry import Registry
 from labgen.render import write
-from labgen.state import Journal
 from tests.unit.commands import Ran
 from tests.unit.labs import planned
 from tests.unit.processes import ordinary, process
@@ -42,14 +43,14 @@ def user_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def filled(user_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("LABGEN_HOME")
     monkeypatch.setenv("HOME", str(user_home))
-    identity.owner()
-    state.save(Journal(planned(), "verified"))
+    data_home.owner()
+    journals.save(Journal(planned(), "verified"))
     write(
         {paths.PROFILE: "", paths.KNOWN_HOSTS: "", "logs/x": "", paths.KEY: "", f"{paths.KEY}.pub": ""},
         paths.lab("lab"),
     )
     registry.save(Registry({"lab": "10.77.0.0/24"}))
-    with state.locked("lab"), registry.locked():
+    with journals.locked("lab"), registry.locked():
         pass
     write({"data/machine-index/index": "{}", "data/machine-index/index.lock": ""}, paths.vagrant_home())
     paths.templates().mkdir(parents=True)

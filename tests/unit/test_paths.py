@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from labgen import identity, paths
+from labgen import paths
 from labgen.errors import HostError
 from labgen.lab.destroy import destroy
+from labgen.records import data_home
 from labgen.ssh.forwarding import local_socket
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
@@ -31,9 +32,9 @@ def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_home_is_the_same_through_a_link(linked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    through_link = (identity.owner(), paths.data_home(), paths.cache_home())
+    through_link = (data_home.owner(), paths.data_home(), paths.cache_home())
     monkeypatch.setenv("HOME", str(linked / "home"))
-    assert (identity.owner(), paths.data_home(), paths.cache_home()) == through_link
+    assert (data_home.owner(), paths.data_home(), paths.cache_home()) == through_link
 
 
 def test_destroy_finds_the_lab_through_a_link(host: Host, linked: Path, monkeypatch: pytest.MonkeyPatch) -> None:

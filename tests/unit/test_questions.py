@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from labgen import paths, state
+from labgen import paths
 from labgen.errors import HypervisorError
+from labgen.records import journals
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 from tests.unit.terminal import on_terminal
@@ -28,7 +29,7 @@ def test_without_a_terminal_yes_has_to_be_said(two_labs: None, run: Run, argumen
     assert refused.status == 2
     assert "--yes" in refused.stderr
     assert "interrupted" not in refused.stderr
-    assert state.names() == ["one", "two"]
+    assert journals.names() == ["one", "two"]
 
 
 def test_no_is_taken_for_an_answer(two_labs: None) -> None:
@@ -38,7 +39,7 @@ def test_no_is_taken_for_an_answer(two_labs: None) -> None:
         terminal.wait_for("Nothing was changed.")
         terminal.wait_for_end()
         assert process.wait() == 130
-    assert state.names() == ["one", "two"]
+    assert journals.names() == ["one", "two"]
 
 
 def test_one_name_that_is_no_lab_and_nothing_is_destroyed(two_labs: None, run: Run) -> None:
@@ -46,7 +47,7 @@ def test_one_name_that_is_no_lab_and_nothing_is_destroyed(two_labs: None, run: R
     assert refused.status == 2
     assert "'nope' or 'three'" in refused.stderr
     assert refused.stdout == ""
-    assert state.names() == ["one", "two"]
+    assert journals.names() == ["one", "two"]
 
 
 def test_missing_labs_may_be_passed_over(two_labs: None, run: Run) -> None:
@@ -55,7 +56,7 @@ def test_missing_labs_may_be_passed_over(two_labs: None, run: Run) -> None:
     assert gone.stdout == "one is gone\n"
     assert "'nope'" in gone.stderr
     assert run("destroy", "one", "--if-exists", "--yes").status == 0
-    assert state.names() == ["two"]
+    assert journals.names() == ["two"]
 
 
 def test_a_lab_that_cannot_be_destroyed_keeps_none_of_the_others(
@@ -75,7 +76,7 @@ def test_a_lab_that_cannot_be_destroyed_keeps_none_of_the_others(
     assert partly.status == 40
     assert "one was not destroyed" in partly.stderr
     assert partly.stdout == "two is gone\n"
-    assert state.names() == ["one"]
+    assert journals.names() == ["one"]
 
 
 def test_destroy_wants_names_or_all(host: Host, run: Run) -> None:
@@ -97,8 +98,8 @@ def test_prune_can_only_look(two_labs: None, run: Run) -> None:
     looked = run("prune", "--dry-run")
     assert looked.status == 0
     assert "labgen" in looked.stdout
-    assert state.names() == ["one", "two"]
+    assert journals.names() == ["one", "two"]
     assert run("prune").status == 2  # it would ask
     assert run("prune", "--yes").status == 0
-    assert state.names() == ["two"]
+    assert journals.names() == ["two"]
     assert run("prune", "--dry-run").stderr == "nothing is left over\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labgen import paths, registry, state, vagrant
+from labgen import paths, vagrant
 from labgen.domain import docker_volume, root_volume
 from labgen.errors import BoxError, ClusterError, HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
@@ -21,7 +21,8 @@ from labgen.lab.rebuild import losses, rebuild
 from labgen.orchestrators import ClusterGone, ClusterLocked
 from labgen.profile import load
 from labgen.progress import Silent
-from labgen.state import JournalLost
+from labgen.records import journals, registry
+from labgen.records.journals import JournalLost
 from tests.unit.host import Host, host
 from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
 
@@ -99,7 +100,7 @@ def test_only_those_who_may_give_something_up_do() -> None:
 
 
 def domain(host: Host, node: str) -> Any:
-    return host.libvirt.lookupByName(state.load("lab").lab.node(node).domain)
+    return host.libvirt.lookupByName(journals.load("lab").lab.node(node).domain)
 
 
 def undefine(host: Host, node: str) -> None:
@@ -120,11 +121,11 @@ def lose_domain(host: Host) -> None:
 
 
 def lose_root_disk(host: Host) -> None:
-    remove_volume(host, root_volume(state.load("lab").lab.node("worker1")))
+    remove_volume(host, root_volume(journals.load("lab").lab.node("worker1")))
 
 
 def lose_docker_disk(host: Host) -> None:
-    remove_volume(host, docker_volume(state.load("lab").lab.node("worker1")))
+    remove_volume(host, docker_volume(journals.load("lab").lab.node("worker1")))
 
 
 def lose_all_of_a_node(host: Host) -> None:
@@ -134,7 +135,7 @@ def lose_all_of_a_node(host: Host) -> None:
 
 
 def lose_network(host: Host) -> None:
-    network = host.libvirt.networkLookupByName(state.load("lab").lab.network.name)
+    network = host.libvirt.networkLookupByName(journals.load("lab").lab.network.name)
     network.destroy()
     network.undefine()
     (paths.lab("lab") / paths.NETWORK_XML).unlink()
@@ -198,7 +199,7 @@ def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], 
     assert {node: domain(host, node).UUIDString() for node in NODES} == uuids
     assert vagrant.known_machines(paths.lab("lab")) == uuids
     assert len(host.machine("worker1").scripts) == scripts  # nothing was set up again
-    found = state.load("lab")
+    found = journals.load("lab")
     assert found == replace(journal, request=found.request)  # how it was asked for stands in the journal alone
     assert registry.load().subnets == {"lab": journal.lab.network.subnet}
     assert host.ups == 1
@@ -220,7 +221,7 @@ def test_what_is_gone_is_named_and_nothing_made_in_its_place(
     assert NAMED[lose] in caught.value.details
     assert "labgen rebuild lab worker1" in caught.value.resolution
     assert traces(host) == before
-    assert state.load("lab").complete
+    assert journals.load("lab").complete
 
 
 def test_a_machine_that_runs_on_a_deleted_disk_is_told(host: Host) -> None:
@@ -248,7 +249,7 @@ def test_a_node_is_made_anew_on_request(host: Host, lose: Callable[[Host], None]
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
     assert vagrant.known_machines(paths.lab("lab"))["worker1"] == domain(host, "worker1").UUIDString()
-    assert not state.load("lab").rebuilding
+    assert not journals.load("lab").rebuilding
     assert "OLD" not in known.read_text()
     assert "KEPT" in known.read_text()
     assert host.ups == 1
@@ -294,7 +295,7 @@ def test_a_rebuild_that_was_cut_off_is_resumed(host: Host, monkeypatch: pytest.M
             rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     power.start("lab", Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
-    assert not state.load("lab").rebuilding
+    assert not journals.load("lab").rebuilding
     with monkeypatch.context() as patch:
         patch.setattr(Hypervisor, "define", _interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -334,7 +335,7 @@ def test_what_a_rebuild_needs_is_there_before_anything_is_removed(
     with pytest.raises(LabgenError):
         rebuild("lab", node, losses("lab", node), Silent())
     assert traces(host) == before
-    assert not state.load("lab").rebuilding
+    assert not journals.load("lab").rebuilding
 
 
 def _interrupt(*_: object, **__: object) -> None:
@@ -497,7 +498,7 @@ def test_a_journal_is_not_guessed(host: Host, lose: Callable[[Host], None]) -> N
     with pytest.raises(JournalLost, match="lost or damaged"):
         power.start("lab", Silent())
     assert [host.domains(), host.volumes()] == before
-    assert not state.exists("lab")
+    assert not journals.exists("lab")
 
 
 def _edit_profile() -> None:
@@ -541,7 +542,7 @@ def test_destroy_says_what_is_left(host: Host, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(HypervisorError, match="is not gone") as caught:
             destroy("lab")
     assert lab.nodes[0].domain in caught.value.details
-    assert state.exists("lab")
+    assert journals.exists("lab")
     destroy("lab")
     assert traces(host) == NOTHING
 
@@ -598,5 +599,5 @@ def test_a_repair_that_fails_leaves_the_journal_complete(host: Host) -> None:
     make()
     host.unreachable = "worker2"
     with pytest.raises(LabgenError):
-        repair(state.load("lab"), Silent())
+        repair(journals.load("lab"), Silent())
     assert json.loads((paths.lab("lab") / paths.STATE).read_text())["stage"] == "verified"

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from labgen import boxes, paths, registry, state, templates, turns, vagrant, vagrant_store
+from labgen import boxes, paths, turns, vagrant, vagrant_store
 from labgen.boxes.store import FIELDS
 from labgen.cli import console
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import homes, uninstall
 from labgen.progress import Silent
+from labgen.records import journals, registry, templates
 from tests.unit.commands import Run, run
 from tests.unit.host import VOLUME, Host, host
 from tests.unit.test_lab import make
@@ -116,7 +117,7 @@ def test_a_dry_run_names_what_the_real_one_removes(lived_in: Host, home: Path, r
         ("directory", str(home / "vagrant")),
     }
     assert sorted(home.rglob("*")) == before
-    assert state.names() == ["first", "second"]
+    assert journals.names() == ["first", "second"]
 
 
 def test_the_question_names_the_labs(lived_in: Host, home: Path, run: Run) -> None:
@@ -124,7 +125,7 @@ def test_the_question_names_the_labs(lived_in: Host, home: Path, run: Run) -> No
     assert asked.status == 2
     assert "Destroy first, second with everything in them" in asked.stderr
     assert "--yes" in asked.stderr
-    assert state.names() == ["first", "second"]
+    assert journals.names() == ["first", "second"]
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("n", 130, ["first", "second"]), ("y", 0, [])])
@@ -134,7 +135,7 @@ def test_an_answer_counts(
     monkeypatch.setattr(console, "is_interactive", lambda: True)
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{answer}\n"))
     assert run("prune", "--everything").status == status
-    assert state.names() == left
+    assert journals.names() == left
 
 
 def test_what_others_own_stays_and_is_named(lived_in: Host, home: Path, run: Run) -> None:
@@ -207,7 +208,7 @@ def test_another_labgen_at_work_is_named(lived_in: Host, run: Run, lock: Callabl
     assert refused.status == 1
     assert "another labgen is at work" in refused.stderr
     assert f"{lock()} is held by process" in refused.stderr
-    assert state.names() == ["first", "second"]
+    assert journals.names() == ["first", "second"]
     assert run("prune", "--everything", "--yes").status == 0
 
 
@@ -217,7 +218,7 @@ def test_a_lab_that_nobody_was_asked_about_is_not_destroyed(lived_in: Host) -> N
     with pytest.raises(UsageError, match="not asked about") as caught:
         uninstall.remove(found, Silent())
     assert caught.value.details == "third"
-    assert state.names() == ["first", "second", "third"]
+    assert journals.names() == ["first", "second", "third"]
 
 
 STEPS = [
@@ -251,7 +252,7 @@ def test_a_lab_that_libvirt_keeps_ends_it(lived_in: Host, monkeypatch: pytest.Mo
         patch.setattr(Hypervisor, "remove_domain", lambda _self, _name: None)
         with pytest.raises(HypervisorError, match="is not gone"):
             uninstall.remove(uninstall.find(), Silent())
-    assert state.names() == ["first", "second"]
+    assert journals.names() == ["first", "second"]
     assert paths.boxes().exists()
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labgen import agent, identity, paths, savefile, ssh, state, templates
+from labgen import agent, paths, savefile, ssh
 from labgen.domain import Hardware, domain_xml, hardware
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.hypervisor import Hypervisor, Pool
@@ -17,6 +17,7 @@ from labgen.lab.destroy import destroy
 from labgen.model import EMULATED
 from labgen.profile import load
 from labgen.progress import Silent
+from labgen.records import data_home, journals, templates
 from tests.unit.host import Host, host
 from tests.unit.labs import planned
 from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
@@ -33,7 +34,7 @@ def base(host: Host) -> None:
 
 
 def template_volumes(host: Host) -> set[str]:
-    return {name for name in host.volumes() if name.startswith(templates.memory_volumes(identity.owner()))}
+    return {name for name in host.volumes() if name.startswith(templates.memory_volumes(data_home.owner()))}
 
 
 @pytest.mark.usefixtures("base")
@@ -43,8 +44,8 @@ def test_the_second_lab_begins_where_the_first_was(host: Host) -> None:
     assert len(template_volumes(host)) == 3
     make("second", cold=False)
     assert host.ups == 1
-    lab = state.load("second").lab
-    assert state.load("second").complete
+    lab = journals.load("second").lab
+    assert journals.load("second").complete
     assert {node.domain for node in lab.nodes} <= host.domains()
     for node in lab.nodes:
         record = paths.lab("second") / ".vagrant" / "machines" / node.name / "libvirt" / "id"
@@ -61,7 +62,7 @@ def test_every_lab_has_an_identity_of_its_own_and_the_template_has_nobodys(host:
         assert len({each["owner"] for each in identities}) == 3
         # The machine that the template was made of stays where it is.
         assert [each.get("mac") for each in identities] == [None] + [
-            state.load(name).lab.node(node).mac for name in ("second", "third")
+            journals.load(name).lab.node(node).mac for name in ("second", "third")
         ]
         known = [(paths.lab(name) / paths.KNOWN_HOSTS).read_text() for name in ("first", "second", "third")]
         assert len(set(known)) == 3
@@ -71,7 +72,7 @@ def test_every_lab_has_an_identity_of_its_own_and_the_template_has_nobodys(host:
 def test_a_lab_that_moved_tells_its_nodes_the_addresses(host: Host) -> None:
     make("first", cold=False)
     make("second", cold=False)
-    address = state.load("second").lab.node("worker1").address
+    address = journals.load("second").lab.node("worker1").address
     assert any(f"agent: {address[:-1]}1=manager1" in script for script in host.machine("manager1").scripts)
 
 
@@ -105,7 +106,7 @@ def test_a_template_that_fails_is_removed_and_the_machines_boot(host: Host, monk
         create(load("three-node-btrfs"), "second", heard)
     assert any("restoring the memory failed" in note and "booting instead" in note for note in heard.notes)
     assert host.ups == 2
-    assert state.load("second").complete
+    assert journals.load("second").complete
     assert len(templates.every()) == 1  # that of the second
 
 
@@ -115,7 +116,7 @@ def test_machines_without_a_new_identity_leave_no_template(host: Host) -> None:
     heard = Heard()
     create(load("three-node-btrfs"), "first", heard)
     assert any("no template for the next create" in note for note in heard.notes)
-    assert state.load("first").complete
+    assert journals.load("first").complete
     assert not templates.keys()
     assert not template_volumes(host)
 
@@ -129,7 +130,7 @@ def test_a_full_disk_costs_the_template_and_not_the_lab(host: Host, monkeypatch:
     heard = Heard()
     create(load("three-node-btrfs"), "first", heard)
     assert any("No space left on device" in note for note in heard.notes)
-    assert state.load("first").complete
+    assert journals.load("first").complete
     assert not templates.keys()
     assert not template_volumes(host)
 
@@ -199,11 +200,11 @@ def test_a_machine_that_a_killed_warm_create_left_paused_is_made_anew(
         with pytest.raises(KeyboardInterrupt):
             make("second", cold=False)
     with Hypervisor.connect() as hypervisor:
-        for node in state.load("second").lab.nodes:
+        for node in journals.load("second").lab.nodes:
             hypervisor.pause(node.domain)
     make("second")  # a cold one: nobody waits for the machines that are gone
     assert host.ups == 2
-    assert state.load("second").complete
+    assert journals.load("second").complete
 
 
 @pytest.mark.usefixtures("base")

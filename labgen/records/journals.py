@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import Any, Literal
 
-from labgen import identity, paths, turns
+from labgen import paths, turns
 from labgen.errors import LabgenError, UsageError
 from labgen.files import read_json, write_atomically
 from labgen.model import Lab
-from labgen.shapes import checked
+from labgen.records import data_home
+from labgen.records.shapes import checked
 from labgen.suggestions import near
 
 SCHEMA = 1
@@ -203,7 +204,7 @@ def locked(name: str) -> Iterator[None]:
     """
     if "/" in name or "\0" in name:
         raise _unknown(name)
-    identity.owner()
+    data_home.owner()
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(turns.lock(paths.lab_lock(name)))

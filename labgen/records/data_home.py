@@ -18,7 +18,7 @@ from pathlib import Path
 from labgen import paths
 from labgen.errors import HostError
 from labgen.files import create_atomically, read_json, write_atomically
-from labgen.shapes import checked
+from labgen.records.shapes import checked
 
 OWNER = r"labgen-[0-9a-f]{6}"  # a regular expression
 
@@ -49,7 +49,7 @@ def owner() -> str:
     return record.owner
 
 
-def known() -> str | None:
+def known_owner() -> str | None:
     """The same for whoever only looks: nothing is written. None: nothing has been made from this data home yet.
 
     :raises HostError: as :func:`owner`.
@@ -62,7 +62,7 @@ def known() -> str | None:
     return record.owner
 
 
-def of_path() -> str:
+def owner_of_path() -> str:
     """What labgen 0.1.0 used, and what a preview shows where there is no id yet."""
     return f"labgen-{hashlib.sha256(str(paths.data_home()).encode()).hexdigest()[:6]}"
 
@@ -98,7 +98,7 @@ def _inherited() -> str | None:
         _refuse_copy_of_0_1_0()
         return found[0][0]
     left = [each for each in (paths.labs(), paths.templates()) if each.is_dir() and any(each.iterdir())]
-    return of_path() if left else None
+    return owner_of_path() if left else None
 
 
 def _in_journals() -> Iterator[str]:

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labgen import identity, paths
+from labgen import paths
 from labgen.files import read_json, write_atomically
 from labgen.progress import Progress
-from labgen.shapes import checked
+from labgen.records import data_home
+from labgen.records.shapes import checked
 from labgen.turns import is_held, turn
 
 MEMORY = ".template-"  # in the names of volumes with their memory, after the data home's id
@@ -94,7 +95,7 @@ def memory_volumes(owner: str) -> str:
 
 def memory_volumes_of(key: str) -> str:
     """What the volumes with a template's memory are called, up to the node's name."""
-    return f"{memory_volumes(identity.owner())}{key}."
+    return f"{memory_volumes(data_home.owner())}{key}."
 
 
 def memory_volume(key: str, node: str) -> str:

@@ -7,28 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from labgen import paths, registry, state, turns
+from labgen import paths, turns
 from labgen.errors import LabgenError, UsageError
-from labgen.registry import Registry
-from labgen.state import Journal, NodeFacts, Request
+from labgen.records import journals, registry
+from labgen.records.journals import Journal, NodeFacts, Request
+from labgen.records.registry import Registry
 from tests.unit.labs import planned
 
 
 def test_a_journal_is_read_back_as_it_was_written() -> None:
     facts = {"worker1": NodeFacts("btrfs", "btrfs", "26.1.5", "6.12")}
     journal = Journal(planned(), "clustered", "no luck", facts, request=Request("/a/b.yaml", ("x=1",), cold=True))
-    state.save(journal)
-    assert state.load("lab") == journal
-    assert state.names() == ["lab"]
+    journals.save(journal)
+    assert journals.load("lab") == journal
+    assert journals.names() == ["lab"]
 
 
 def test_a_journal_of_a_labgen_that_noted_no_request_is_read() -> None:
-    state.save(Journal(planned(), "rendered"))
+    journals.save(Journal(planned(), "rendered"))
     path = paths.lab("lab") / paths.STATE
     content = json.loads(path.read_text())
     del content["request"]
     path.write_text(json.dumps(content))
-    assert state.load("lab").again == "labgen start lab"
+    assert journals.load("lab").again == "labgen start lab"
 
 
 def test_reaching_a_stage_forgets_the_failure() -> None:
@@ -38,57 +39,57 @@ def test_reaching_a_stage_forgets_the_failure() -> None:
 
 
 def test_an_unknown_lab_is_told_with_the_near_ones() -> None:
-    state.save(Journal(planned("three-node")))
+    journals.save(Journal(planned("three-node")))
     with pytest.raises(UsageError) as caught:
-        state.load("tree-node")
+        journals.load("tree-node")
     assert "three-node" in caught.value.details
 
 
 @pytest.mark.parametrize("name", ["..", "../labs/lab", ".", "", "/"])
 def test_a_name_that_leads_elsewhere_is_no_lab(name: str) -> None:
-    state.save(Journal(planned("lab")))
+    journals.save(Journal(planned("lab")))
     with pytest.raises(UsageError):
-        state.load(name)
+        journals.load(name)
 
 
 @pytest.mark.parametrize("name", ["../x", "../../x", "/tmp/x", "a/b", "\0"])
 def test_no_lock_lies_elsewhere(name: str, home: Path) -> None:
-    with pytest.raises(UsageError), state.locked(name):
+    with pytest.raises(UsageError), journals.locked(name):
         pass
     assert not home.exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}', "null", '{"schema": "x"}', "\x00"])
 def test_a_damaged_journal_is_explained(content: str) -> None:
-    state.save(Journal(planned("lab")))
+    journals.save(Journal(planned("lab")))
     (paths.lab("lab") / paths.STATE).write_text(content)
     with pytest.raises(LabgenError) as caught:
-        state.load("lab")
+        journals.load("lab")
     assert "labgen destroy lab" in caught.value.resolution
 
 
 def test_a_journal_from_the_future_is_refused() -> None:
-    state.save(Journal(planned("lab")))
+    journals.save(Journal(planned("lab")))
     path = paths.lab("lab") / paths.STATE
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
     with pytest.raises(LabgenError, match="newer"):
-        state.load("lab")
+        journals.load("lab")
 
 
 def test_a_write_that_fails_keeps_the_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    state.save(Journal(planned("lab"), "booted"))
+    journals.save(Journal(planned("lab"), "booted"))
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        state.save(Journal(planned("lab"), "verified"))
-    assert state.load("lab").stage == "booted"
+        journals.save(Journal(planned("lab"), "verified"))
+    assert journals.load("lab").stage == "booted"
     assert [path.name for path in paths.lab("lab").iterdir()] == [paths.STATE]
 
 
-HOLD = "from labgen import state\nwith state.locked('lab'):\n    print('held', flush=True)\n    input()\n"
+HOLD = "from labgen.records import journals\nwith journals.locked('lab'):\n    print('held', flush=True)\n    input()\n"
 
 
 def test_the_lock_keeps_others_out_and_ends_with_its_process(home: Path) -> None:
@@ -97,12 +98,12 @@ def test_the_lock_keeps_others_out_and_ends_with_its_process(home: Path) -> None
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        assert state.is_locked("lab")
-        with pytest.raises(LabgenError, match="another labgen"), state.locked("lab"):
+        assert journals.is_locked("lab")
+        with pytest.raises(LabgenError, match="another labgen"), journals.locked("lab"):
             pass
         holder.kill()
-    assert not state.is_locked("lab")
-    with state.locked("lab"):
+    assert not journals.is_locked("lab")
+    with journals.locked("lab"):
         pass
 
 
@@ -115,14 +116,14 @@ def test_the_registry_is_kept() -> None:
 
 
 LOOK = (
-    "import time\nfrom labgen import state\nprint('looking', flush=True)\n"
-    "end = time.monotonic() + 30\nwhile time.monotonic() < end:\n    assert not state.is_locked('quiet')\n"
-    "    state.is_locked('lab')\n"
+    "import time\nfrom labgen.records import journals\nprint('looking', flush=True)\n"
+    "end = time.monotonic() + 30\nwhile time.monotonic() < end:\n    assert not journals.is_locked('quiet')\n"
+    "    journals.is_locked('lab')\n"
 )
 
 
 def test_who_only_looks_is_in_nobodys_way(home: Path) -> None:
-    with state.locked("lab"), state.locked("quiet"):
+    with journals.locked("lab"), journals.locked("quiet"):
         pass
     with contextlib.ExitStack() as readers:
         for _ in range(2):
@@ -132,7 +133,7 @@ def test_who_only_looks_is_in_nobodys_way(home: Path) -> None:
             assert reader.stdout is not None
             assert reader.stdout.readline() == b"looking\n"
         for _ in range(500):
-            with state.locked("lab"):
+            with journals.locked("lab"):
                 pass
         # Two that look at a lock nobody holds do not take each other for its holder.
         assert reader.poll() is None
@@ -142,18 +143,18 @@ def test_who_is_busy_with_the_lab_is_named(home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(state.BusyError) as caught, state.locked("lab"):
+        with pytest.raises(journals.BusyError) as caught, journals.locked("lab"):
             pass
         holder.kill()
     assert f"held by process {holder.pid}: " in caught.value.details
-    assert "state.locked" in caught.value.details
+    assert "journals.locked" in caught.value.details
 
 
 def test_a_registry_that_somebody_holds_is_not_waited_for_without_end(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "LIMIT", 0.1)
-    program = HOLD.replace("state", "registry").replace("'lab'", "")
+    program = HOLD.replace("journals", "registry").replace("'lab'", "")
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
-from labgen import paths, state, turns
+from labgen import paths, turns
 from labgen.errors import LabgenError
 from labgen.files import read_json, write_atomically
-from labgen.shapes import checked
+from labgen.records import journals
+from labgen.records.shapes import checked
 
 LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks and defines one
 
@@ -39,9 +40,9 @@ def load() -> Registry:
 
 
 def _in_journals() -> Iterator[tuple[str, str]]:
-    for name in state.names():
+    for name in journals.names():
         with contextlib.suppress(LabgenError):
-            yield name, state.load(name).lab.network.subnet
+            yield name, journals.load(name).lab.network.subnet
 
 
 def save(registry: Registry) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from labgen import identity, paths, state, templates, vagrant
+from labgen import paths, vagrant
 from labgen.errors import HostError, HypervisorError
 from labgen.lab import power, prune, status, uninstall
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
 from labgen.profile import load
 from labgen.progress import Silent
-from labgen.state import Journal
+from labgen.records import data_home, journals, templates
+from labgen.records.journals import Journal
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 from tests.unit.labs import planned
@@ -29,18 +30,18 @@ def make(name: str = "lab") -> None:
 
 def as_made_by_0_1_0(name: str, owner: str) -> None:
     """A lab's journal in a home that keeps no id."""
-    state.save(Journal(planned(name), "verified"))
+    journals.save(Journal(planned(name), "verified"))
     journal = paths.lab(name) / paths.STATE
-    journal.write_text(journal.read_text().replace(identity.owner(), owner))
+    journal.write_text(journal.read_text().replace(data_home.owner(), owner))
     paths.identity().unlink()
 
 
 def test_an_id_is_random_and_stays() -> None:
-    chosen = identity.owner()
-    assert chosen != identity.of_path()
-    assert identity.owner() == identity.known() == chosen
+    chosen = data_home.owner()
+    assert chosen != data_home.owner_of_path()
+    assert data_home.owner() == data_home.known_owner() == chosen
     shutil.rmtree(paths.data_home())
-    assert identity.owner() != chosen
+    assert data_home.owner() != chosen
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_who_only_looks_makes_no_data_home(host: Host, run: Run, command: list[s
     assert not paths.data_home().exists()
 
 
-CHOOSE = "import sys\nfrom labgen import identity\nprint('ready', flush=True)\ninput()\nprint(identity.owner())\n"
+CHOOSE = "import sys\nfrom labgen.records import data_home\nprint('ready', flush=True)\ninput()\nprint(data_home.owner())\n"
 
 
 def test_first_commands_that_run_at_once_agree() -> None:
@@ -81,17 +82,17 @@ def test_first_commands_that_run_at_once_agree() -> None:
         process.stdin.write("\n")
         process.stdin.flush()
     chosen = {process.communicate()[0] for process in running}
-    assert chosen == {f"{identity.owner()}\n"}
+    assert chosen == {f"{data_home.owner()}\n"}
     assert [path.name for path in paths.data_home().iterdir()] == [paths.identity().name]
 
 
 def test_a_home_of_0_1_0_keeps_the_id_of_its_labs() -> None:
     as_made_by_0_1_0("lab", "labgen-0a1b2c")
-    assert identity.known() == "labgen-0a1b2c"
+    assert data_home.known_owner() == "labgen-0a1b2c"
     assert not paths.identity().exists()
-    assert identity.owner() == "labgen-0a1b2c"
+    assert data_home.owner() == "labgen-0a1b2c"
     shutil.rmtree(paths.labs())
-    assert identity.owner() == "labgen-0a1b2c"
+    assert data_home.owner() == "labgen-0a1b2c"
 
 
 @pytest.mark.parametrize(
@@ -100,21 +101,21 @@ def test_a_home_of_0_1_0_keeps_the_id_of_its_labs() -> None:
 def test_a_home_whose_journals_do_not_say_it_keeps_the_id_of_0_1_0(content: str) -> None:
     (paths.lab("lab")).mkdir(parents=True)
     (paths.lab("lab") / paths.STATE).write_text(content)
-    assert identity.owner() == identity.of_path()
+    assert data_home.owner() == data_home.owner_of_path()
 
 
 def test_templates_of_0_1_0_are_found_again() -> None:
     paths.template("key").mkdir(parents=True)
-    assert templates.memory_volume("key", "worker1") == f"{identity.of_path()}.template-key.worker1.memory"
+    assert templates.memory_volume("key", "worker1") == f"{data_home.owner_of_path()}.template-key.worker1.memory"
 
 
 def test_templates_whose_homes_id_is_lost_say_it_themselves(host: Host) -> None:
     create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent())
     destroy("lab")
-    before, kept = identity.owner(), host.volumes()
+    before, kept = data_home.owner(), host.volumes()
     assert any(templates.MEMORY in volume for volume in kept)
     paths.identity().unlink()
-    assert identity.known() == identity.owner() == before
+    assert data_home.known_owner() == data_home.owner() == before
     assert len(prune.find(cache=True).templates) == 1
 
 
@@ -148,10 +149,10 @@ def test_machines_that_0_1_0_made_by_another_path_are_destroyed(
     """One home, whose labs have two ids: 0.1.0 said that such a lab was gone, and its machine ran on."""
     for owner, names in {"labgen-0a1b2c": ["first"], "labgen-3d4e5f": ["second", "third"]}.items():
         with monkeypatch.context() as at_that_time:
-            at_that_time.setattr(identity, "owner", lambda owner=owner: owner)
+            at_that_time.setattr(data_home, "owner", lambda owner=owner: owner)
             for name in names:
                 make(name)
-    assert identity.owner() == "labgen-3d4e5f"
+    assert data_home.owner() == "labgen-3d4e5f"
     assert not [line for line in uninstall.find().stays if "labgen-0a1b2c" in line]
     destroy("first")
     assert {name.partition("_")[0] for name in host.domains()} == {"labgen-3d4e5f"}
@@ -163,23 +164,23 @@ def test_a_journal_of_another_home_does_not_give_its_machines_away(
     make()
     before = host.domains()
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "other"))
-    identity.owner()
+    data_home.owner()
     shutil.copytree(home / "data" / "labs", paths.labs())
     with pytest.raises(HypervisorError, match="may be another home's") as caught:
         destroy("lab")
     assert caught.value.details.splitlines()[0] in before
     assert host.domains() == before
-    assert state.names() == ["lab"]
+    assert journals.names() == ["lab"]
 
 
 def test_a_copy_of_a_home_of_0_1_0_leaves_the_machines_of_the_original_alone(
     host: Host, run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as at_that_time:
-        at_that_time.setattr(identity, "owner", identity.of_path)
+        at_that_time.setattr(data_home, "owner", data_home.owner_of_path)
         make()
     paths.identity().unlink(missing_ok=True)
-    for node in state.load("lab").lab.nodes:
+    for node in journals.load("lab").lab.nodes:
         record = paths.lab("lab") / ".vagrant" / "machines" / node.name / "libvirt" / "vagrant_cwd"
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(str(paths.lab("lab")))
@@ -257,17 +258,17 @@ def test_the_two_ways_out_of_a_copy(
     monkeypatch.setenv("LABGEN_HOME", str(home))
     assert prune.find(cache=True).rows() == []
     make("other")
-    assert identity.owner() == state.load("other").lab.prefix.partition("_")[0]
+    assert data_home.owner() == journals.load("other").lab.prefix.partition("_")[0]
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "copy"))
     assert prune.find(cache=True).rows() == []
     destroy("lab")
     destroy("since")
     monkeypatch.setenv("LABGEN_HOME", str(home))
-    assert host.domains() == {state.load("other").lab.nodes[0].domain}
+    assert host.domains() == {journals.load("other").lab.nodes[0].domain}
     shutil.rmtree(tmp_path / "copy")
     copied(home, tmp_path, monkeypatch)
     subprocess.run(["sh", "-c", afresh.partition(": ")[2]], check=True)
-    assert state.names() == prune.find().domains == []
+    assert journals.names() == prune.find().domains == []
     make("other")
     assert {name.rpartition("_")[0].partition("_")[2] for name in host.domains()} == {"other"}
     assert len(host.domains()) == 2
@@ -283,7 +284,7 @@ def test_a_home_that_was_moved_is_the_same(
     assert power.stop("lab", Silent())
     # From now on this is where it is: what is made of it later is the copy.
     shutil.copytree(tmp_path / "moved", home)
-    assert identity.known()
+    assert data_home.known_owner()
     monkeypatch.setenv("LABGEN_HOME", str(home))
     with pytest.raises(HostError, match="is a copy"):
         destroy("lab")
@@ -292,20 +293,20 @@ def test_a_home_that_was_moved_is_the_same(
 def test_a_new_home_where_a_moved_one_was_has_another_id(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved = identity.owner()
+    moved = data_home.owner()
     home.rename(tmp_path / "moved")
-    assert identity.owner() != moved
+    assert data_home.owner() != moved
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "moved"))
-    assert identity.known() == identity.owner() == moved
+    assert data_home.known_owner() == data_home.owner() == moved
 
 
 def test_a_home_that_is_mounted_twice_is_no_copy(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = identity.owner()
+    chosen = data_home.owner()
     other = tmp_path / "mount" / "data"
     other.mkdir(parents=True)
     (other / paths.identity().name).hardlink_to(paths.identity())  # one file by two paths, as a mount has it
     monkeypatch.setenv("LABGEN_HOME", str(other.parent))
-    assert identity.known() == identity.owner() == chosen
+    assert data_home.known_owner() == data_home.owner() == chosen
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_a_home_that_is_mounted_twice_is_no_copy(home: Path, tmp_path: Path, mon
 )
 def test_a_damaged_id_is_a_sentence_and_comes_back_from_the_journals(host: Host, run: Run, content: str) -> None:
     make()
-    chosen = identity.owner()
+    chosen = data_home.owner()
     paths.identity().write_text(content)
     for command in (["destroy", "lab", "--yes"], ["prune", "--dry-run"], ["stop", "lab"]):
         refused = run(*command)
@@ -337,4 +338,4 @@ def test_a_damaged_id_is_a_sentence_and_comes_back_from_the_journals(host: Host,
         assert "remove that file" in refused.stderr
     assert run("status", "lab").status == 0
     paths.identity().unlink()
-    assert identity.owner() == chosen
+    assert data_home.owner() == chosen

@@ -12,7 +12,7 @@ from typing import Literal
 from labgen import paths
 from labgen.errors import LabgenError, UsageError
 from labgen.files import read_json, write_atomically
-from labgen.shapes import checked
+from labgen.records.shapes import checked
 from labgen.suggestions import near
 
 Phase = Literal["saving", "complete", "restoring", "dropping"]
