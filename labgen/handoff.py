@@ -12,6 +12,7 @@ from labgen.render import NodeBox, network_xml, vagrantfile
 OWNER = "bundle"  # what a lab is planned for here, in place of the sender's own prefix
 UP = "up"
 README = "README.md"
+BOX_PART = "box/box.img"
 
 
 def root_part(node: str) -> str:

@@ -72,7 +72,7 @@ def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
         return
     from labgen import clients
     from labgen.errors import HostError, UsageError
-    from labgen.lab.access import find_node, why_off
+    from labgen.machines.access import find_node, why_off
     from labgen.records import journals
 
     given = SshWords.of(words)

@@ -13,7 +13,7 @@ from labgen.errors import LabgenError, UsageError
 from labgen.refusals import explained
 
 if TYPE_CHECKING:
-    from labgen.lab.planning import Preview
+    from labgen.machines.planning import Preview
     from labgen.model import Lab
     from labgen.profile import Loaded
 
@@ -85,7 +85,7 @@ def render(profile: str, directory: Path, name: str | None, overrides: tuple[str
       labgen render three-node-btrfs ./lab
     """
     loaded = _load(profile, overrides)
-    from labgen.lab import planning
+    from labgen.machines import planning
     from labgen.profile.naming import lab_name
     from labgen.render import write
 
@@ -109,7 +109,7 @@ def _load(profile: str, overrides: tuple[str, ...]) -> "Loaded":
 
 
 def _previewed(loaded: "Loaded", name: str) -> "Preview":
-    from labgen.lab.planning import preview
+    from labgen.machines.planning import preview
 
     found = preview(loaded, name)
     for each in found.notes:

@@ -75,7 +75,7 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
       labgen import three-node-btrfs.labgen --name second
       labgen import for-anna.labgen --verify ~/.ssh/allowed_signers
     """
-    from labgen.lab.receive import receive
+    from labgen.lab.import_ import receive
 
     with console.progress() as shown:
         imported = receive(file, name, verify, shown)

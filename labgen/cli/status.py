@@ -59,7 +59,7 @@ def status(context: click.Context, lab: str, check: bool, form: str) -> None:
     found = look(lab)
     findings: list[Finding] = []
     if check:
-        from labgen.lab import health
+        from labgen.machines import health
 
         findings = health.check(found.journal.lab, found.states, found.cut_off)
     content = found.to_json()

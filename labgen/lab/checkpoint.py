@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from labgen.errors import HypervisorError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze
 from labgen.lab.create import repair
+from labgen.machines import clocks, freeze
 from labgen.model import Lab
 from labgen.parallel import on_each
 from labgen.progress import Progress

@@ -9,10 +9,10 @@ from labgen import accelerator, boxes, doctor, paths, ssh, vagrant
 from labgen.errors import LabgenError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze, health, machines, parts, planning, recovery, warm
-from labgen.lab.access import entered
 from labgen.lab.destroy import destroy_locked
-from labgen.lab.provision import inspect, provision, start_docker
+from labgen.machines import boot, clocks, freeze, health, parts, planning, recovery, warm
+from labgen.machines.access import entered
+from labgen.machines.provision import inspect, provision, start_docker
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
@@ -98,13 +98,13 @@ def _run(
     """From files on disk to a checked cluster; what is there already is only looked at."""
     lab = journal.lab
     hypervisor.pool.ensure()
-    reconnected = machines.connect(lab, hypervisor, progress)
+    reconnected = boot.connect(lab, hypervisor, progress)
     if journal.complete:
         parts.require_whole(lab, hypervisor)
         parts.rewrite_records(lab, hypervisor, progress)
         new = set(journal.rebuilding)
     else:
-        new = {node.name for node in machines.clear_half_made(lab, hypervisor)}
+        new = {node.name for node in boot.clear_half_made(lab, hypervisor)}
     behind = freeze.recover(lab, hypervisor, progress) - new
     arrived = journal.origin is not None
     if journal.origin and journal.origin.memory:
@@ -112,7 +112,7 @@ def _run(
     ssh.forget_hosts(paths.lab(lab.name) / paths.KNOWN_HOSTS, {lab.node(name).address for name in new})
     afresh = not cold and not journal.complete and len(new) == len(lab.nodes)
     awake = afresh and warm.awaken(lab, hypervisor, progress)
-    started = machines.start(lab, hypervisor, progress)
+    started = boot.start(lab, hypervisor, progress)
     behind |= {name for name, was in started.items() if was == "suspended"}
     if behind:
         progress.step("setting the clocks")
@@ -121,8 +121,8 @@ def _run(
     prepared = {node.name for node in lab.nodes if awake}
     with contextlib.ExitStack() as stack:
         boots = bool(new) and not awake and not journal.complete
-        boot = stack.enter_context(machines.Boot(lab, progress)) if boots else None
-        preparation = _Preparation(lab, lived_in, prepared, boot, progress)
+        booting = stack.enter_context(boot.Boot(lab, progress)) if boots else None
+        preparation = _Preparation(lab, lived_in, prepared, booting, progress)
         connect = {node.name: partial(preparation.ready, node) for node in lab.nodes}
         connections = stack.enter_context(entered(connect))
         journal = _saved(journal.reached("provisioned") if not journal.complete else journal)
@@ -131,9 +131,9 @@ def _run(
         mended = journal.complete and health.set_clocks(lab, connections, progress)
         empty = {node.name for node in lab.nodes} if new_cluster or _holds_nothing(journal) else new
         journal, changed = _clustered(journal, connections, empty, progress)
-        if boot:
+        if booting:
             progress.step("waiting for Vagrant to finish")
-            boot.wait()
+            booting.wait()
         if journal.complete:
             health.tell(lab, connections, progress)
     journal = _saved(replace(journal.reached("verified"), facts=preparation.facts, rebuilding=frozenset()))
@@ -203,13 +203,13 @@ class _Preparation:
     lab: Lab
     lived_in: set[str]
     prepared: set[str]
-    boot: machines.Boot | None
+    booting: boot.Boot | None
     progress: Progress
     facts: dict[str, NodeFacts] = field(default_factory=dict)
     provisioned: set[str] = field(default_factory=set)
 
     def ready(self, node: Node) -> ssh.Connection:
-        connection = machines.enter(self.lab, node, self.progress, self.boot)
+        connection = boot.enter(self.lab, node, self.progress, self.booting)
         looked_at = self.lived_in | self.prepared
         found = _inspected(self.lab, node, connection) if node.name in looked_at else None
         if found is None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from labgen import ssh
 from labgen.errors import GuestError, LabgenError
-from labgen.lab.access import LOGIN_LIMIT, find_node, target, why_off
+from labgen.machines.access import LOGIN_LIMIT, find_node, target, why_off
 from labgen.model import Lab, Node
 from labgen.parallel import joined, on_each
 from labgen.records import journals

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labgen import boxes, bundle, disks, handoff, paths, savefile, ssh
+from labgen import boxes, bundle, disks, handoff, paths, ssh
 from labgen.bundle import BoxFacts, Depth, Machine, Manifest
 from labgen.domain import docker_volume, hardware, root_volume
 from labgen.errors import BundleError, UsageError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze
-from labgen.lab.access import target as ssh_target
+from labgen.machines import clocks, freeze, savefile
+from labgen.machines.access import target as ssh_target
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.plan import plan
@@ -24,7 +24,6 @@ from labgen.progress import Amount, Progress
 from labgen.records import journals
 from labgen.render import NodeBox
 
-BOX_PART = "box/box.img"
 LOGIN_LIMIT = 60  # seconds for a machine to let us in before it is paused
 
 
@@ -190,7 +189,7 @@ def _write_back(lab: Lab, node: Node) -> None:
 
 
 def _disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict[str, Path | bytes]:
-    parts: dict[str, Path | bytes] = {BOX_PART: work / "base.qcow2"} if with_box else {}
+    parts: dict[str, Path | bytes] = {handoff.BOX_PART: work / "base.qcow2"} if with_box else {}
     for node in lab.nodes:
         root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
         for part, copy in ((handoff.root_part(node.name), root), (handoff.docker_part(node.name), docker)):

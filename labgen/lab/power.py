@@ -3,9 +3,9 @@
 from labgen import ssh
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import freeze, recovery
-from labgen.lab.access import target
 from labgen.lab.create import Outcome, go_on, note_failure, repair
+from labgen.machines import freeze, recovery
+from labgen.machines.access import target
 from labgen.model import Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from labgen import boxes, paths
 from labgen.hypervisor import Hypervisor
-from labgen.lab import bases, clocks, freeze, homes, recovery, warm
+from labgen.lab import homes
 from labgen.lab.destroy import remove_files
+from labgen.machines import bases, clocks, freeze, recovery, warm
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
 from labgen.records import data_home, journals, registry, templates

@@ -9,9 +9,9 @@ from labgen import boxes, disks, paths, ssh, vagrant
 from labgen.domain import docker_volume, domain_xml, root_volume
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import bases, machines, parts
-from labgen.lab.access import find_node
 from labgen.lab.create import Outcome, repair
+from labgen.machines import bases, boot, parts
+from labgen.machines.access import find_node
 from labgen.model import Lab, Node
 from labgen.progress import Progress
 from labgen.records import journals
@@ -90,7 +90,7 @@ def _origin(lab: Lab, node: Node, hypervisor: Hypervisor, progress: Progress) ->
 def _make_disks(lab: Lab, node: Node, base: str, hypervisor: Hypervisor, progress: Progress) -> None:
     progress.step("removing what is left of it", node.name)
     vagrant.forget_machine(paths.lab(lab.name), node.name)
-    machines.remove(hypervisor, node.domain)
+    boot.remove(hypervisor, node.domain)
     progress.step("making its disks", node.name)
     hypervisor.pool.create(root_volume(node), node.disk_gib, base)
     hypervisor.pool.create(docker_volume(node), node.storage_gib)

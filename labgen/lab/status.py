@@ -128,7 +128,7 @@ def _lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
 def _members(lab: Lab, managers: Sequence[Node]) -> dict[str, Membership]:
     """What the first manager that answers says of the cluster; nothing if none does."""
     from labgen import ssh  # noqa: PLC0415
-    from labgen.lab.access import target  # noqa: PLC0415
+    from labgen.machines.access import target  # noqa: PLC0415
 
     for manager in managers:
         try:

@@ -1,7 +1,7 @@
 """``suspend`` and ``resume``: the machines' memory on disk, and the machines off, until they go on."""
 
 from labgen.hypervisor import Hypervisor
-from labgen.lab import clocks, freeze
+from labgen.machines import clocks, freeze
 from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.records import journals

@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from labgen import accelerator, addresses, agent, boxes, doctor, engine, savefile, ssh, vagrant
+from labgen import accelerator, addresses, boxes, doctor, engine, ssh, vagrant
 from labgen.accelerator import Accelerator
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor, Overlays, Pool
-from labgen.lab import clocks
+from labgen.machines import agent, clocks, savefile
 from labgen.model import Step
 from labgen.orchestrators import swarm
 from labgen.records import journals

@@ -66,7 +66,7 @@ def test_who_only_looks_makes_no_data_home(host: Host, run: Run, command: list[s
     assert not paths.data_home().exists()
 
 
-CHOOSE = "import sys\nfrom labgen.records import data_home\nprint('ready', flush=True)\ninput()\nprint(data_home.owner())\n"
+CHOOSE = "from labgen.records import data_home\nprint('ready', flush=True)\ninput()\nprint(data_home.owner())\n"
 
 
 def test_first_commands_that_run_at_once_agree() -> None:

@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from labgen import bundle, disks, paths, savefile, vagrant
+from labgen import bundle, disks, paths, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
-from labgen.lab import bases, checkpoint, freeze, power, prune, status
+from labgen.lab import checkpoint, power, prune, status
 from labgen.lab import export as export_module
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
-from labgen.lab.receive import receive
+from labgen.lab.import_ import receive
+from labgen.machines import bases, freeze, savefile
 from labgen.progress import Silent
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import JournalLost

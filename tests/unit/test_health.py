@@ -18,7 +18,8 @@ from labgen.errors import ClusterError, GuestError
 from labgen.health import CHECKS, CLOCK, Finding, examine
 from labgen.health.base import Seen
 from labgen.health.reachability import Reachability
-from labgen.lab import health, power
+from labgen.lab import power
+from labgen.machines import health
 from labgen.model import Lab, Node
 from labgen.ssh import Result
 from labgen.storage import EngineStorage

@@ -12,10 +12,11 @@ import pytest
 
 from labgen import addresses, paths
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
-from labgen.lab import power, provision, prune, status
+from labgen.lab import power, prune, status
 from labgen.lab.create import Outcome, create
 from labgen.lab.destroy import destroy
-from labgen.lab.planning import preview
+from labgen.machines import provision
+from labgen.machines.planning import preview
 from labgen.model import Lab, Node
 from labgen.profile import Loaded, load
 from labgen.progress import Silent

@@ -89,7 +89,9 @@ def test_a_write_that_fails_keeps_the_old_journal(monkeypatch: pytest.MonkeyPatc
     assert [path.name for path in paths.lab("lab").iterdir()] == [paths.STATE]
 
 
-HOLD = "from labgen.records import journals\nwith journals.locked('lab'):\n    print('held', flush=True)\n    input()\n"
+HOLD = (
+    "from labgen.records import journals\nwith journals.locked('lab'):\n    print('held', flush=True)\n    input()\n"
+)
 
 
 def test_the_lock_keeps_others_out_and_ends_with_its_process(home: Path) -> None:

@@ -33,16 +33,16 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 GIVE_UP = {
     "remove_domain": {
         "connection.sweep",  # whose callers are below
-        "machines.remove",
+        "boot.remove",
     },
-    "machines.remove": {
-        "machines.clear_half_made",  # only of a lab that was never complete; test_half_made below
+    "boot.remove": {
+        "boot.clear_half_made",  # only of a lab that was never complete; test_half_made below
         "warm.awaken",  # the machines that it has just made itself
         "rebuild._make_disks",
     },
     "pool.remove": {
         "connection.sweep",
-        "machines.remove",
+        "boot.remove",
         "warm.remove",  # templates
         "freeze.drop_memory",  # checkpoints' and exports' memory, by their labels
         "overlays.end",  # what has been merged
@@ -67,11 +67,11 @@ GIVE_UP = {
         "prune._remove_remains",  # of what belongs to no lab
         "trial._sweep",  # doctor's own machine, whose name no lab can have: test_doctor
     },
-    "clear_lab": {"destroy.destroy_locked", "receive.receive"},
+    "clear_lab": {"destroy.destroy_locked", "import_.receive"},
     "destroy_locked": {
         "destroy.destroy",
         "create.create",  # --on-failure rollback, of a lab that this call has begun
-        "receive.receive",  # an import that failed
+        "import_.receive",  # an import that failed
         "uninstall.remove",  # prune --everything, after a yes that named each lab
     },
 }

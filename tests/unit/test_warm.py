@@ -7,13 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labgen import agent, paths, savefile, ssh
+from labgen import paths, ssh
 from labgen.domain import Hardware, domain_xml, hardware
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.hypervisor import Hypervisor, Pool
-from labgen.lab import prune, warm
+from labgen.lab import prune
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
+from labgen.machines import agent, savefile, warm
 from labgen.model import EMULATED
 from labgen.profile import load
 from labgen.progress import Silent

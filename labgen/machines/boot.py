@@ -8,7 +8,7 @@ from typing import Self
 from labgen import paths, ssh, vagrant
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.hypervisor import DomainState, Hypervisor
-from labgen.lab import access
+from labgen.machines import access
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress

@@ -12,8 +12,8 @@ from labgen import accelerator, addresses, bundle, handoff, paths, ssh, subnets
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import placement, recovery
 from labgen.lab.destroy import clear_lab, destroy_locked, remove_files
+from labgen.machines import placement, recovery
 from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse

@@ -4,13 +4,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from labgen import disks, handoff, paths, savefile, ssh, vagrant
+from labgen import disks, handoff, paths, ssh, vagrant
 from labgen.bundle import Received
 from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
 from labgen.errors import BundleError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import bases, freeze
-from labgen.lab.export import BOX_PART
+from labgen.machines import bases, freeze, savefile
 from labgen.model import Lab, Node
 from labgen.progress import Amount, Progress
 from labgen.render import network_xml
@@ -24,7 +23,7 @@ def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hyperviso
     :raises BundleError: a disk, a memory or the box is not what it should be, or there is too little space.
     :raises LabgenError: as libvirt does.
     """
-    box = bases.image(received.manifest, received.parts.get(BOX_PART))
+    box = bases.image(received.manifest, received.parts.get(handoff.BOX_PART))
     memory = _checked(lab, received, with_memory)
     hypervisor.pool.ensure()
     _require_room(received, memory, hypervisor)

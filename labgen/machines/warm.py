@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
-from labgen import agent, paths, savefile, ssh, vagrant
+from labgen import paths, ssh, vagrant
 from labgen.domain import Hardware, docker_volume, domain_xml, hardware, root_volume
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
-from labgen.lab import freeze, machines
+from labgen.machines import agent, boot, freeze, savefile
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.plan import HOSTS
@@ -45,7 +45,7 @@ def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
         except (LabgenError, OSError) as error:
             progress.note(f"starting from the template failed: {_reason(error)}; booting instead")
             for node in lab.nodes:
-                machines.remove(hypervisor, node.domain)
+                boot.remove(hypervisor, node.domain)
             remove(key, hypervisor)
             return False
         templates.used(key)

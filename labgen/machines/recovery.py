@@ -11,7 +11,7 @@ from labgen import boxes, paths
 from labgen.errors import LabgenError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
-from labgen.lab import parts
+from labgen.machines import parts
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import plan
 from labgen.profile import Profile, parse

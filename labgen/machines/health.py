@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from labgen import ssh
 from labgen.errors import LabgenError
 from labgen.health import CHECKS, CLOCK, Check, Finding, examine
-from labgen.lab import clocks
-from labgen.lab.access import LOGIN_LIMIT, cut_off_evidence, target
+from labgen.machines import clocks
+from labgen.machines.access import LOGIN_LIMIT, cut_off_evidence, target
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from labgen import ssh
 from labgen.errors import GuestError
-from labgen.lab.access import target
+from labgen.machines.access import target
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 
