@@ -8,7 +8,7 @@ export LABGEN_TEST_HOME ?= /var/tmp/labgen-test
 labgen := .venv/bin/labgen
 python := .venv/bin/python
 pytest := .venv/bin/pytest
-shell_scripts = $(shell git ls-files --cached --others --exclude-standard | xargs grep -lE '^\#! ?/.*\b(ba)?sh$$')
+shell_scripts = $(shell git ls-files --cached --others --exclude-standard | xargs grep -slE '^\#! ?/.*\b(ba)?sh$$')
 
 .DEFAULT_GOAL := help
 .PHONY: help install lab box test lint unit test-vm test-all bench uninstall clean

@@ -15,32 +15,30 @@ PACKAGE = Path(__file__).parent
 CHECKOUT = PACKAGE.parent
 
 
-def _asset(in_wheel: str, in_checkout: str) -> Path:
-    """The top level of a checkout serves as it is; a wheel carries the same files in labgen/assets."""
-    if (CHECKOUT / "Vagrantfile.j2").is_file():
-        return CHECKOUT / in_checkout
-    return PACKAGE / "assets" / in_wheel
+def _asset(name: str) -> Path:
+    """A file or directory of the top level, which labgen/assets links to; a wheel has it in labgen/assets itself."""
+    return (PACKAGE / "assets" / name).resolve()
 
 
 def vagrantfile_template() -> Path:
-    return _asset("Vagrantfile.j2", "Vagrantfile.j2")
+    return _asset("Vagrantfile.j2")
 
 
 def shipped_profiles() -> Path:
-    return _asset("profiles", "profiles")
+    return _asset("profiles")
 
 
 def box_recipes() -> Path:
-    return _asset("boxes", "boxes")
+    return _asset("boxes")
 
 
 def guest_scripts() -> Path:
-    return _asset("guest", "scripts/guest")
+    return _asset("guest")
 
 
 def handoff_script() -> Path:
     """What brings up an exported lab without labgen."""
-    return _asset("handoff/up", "scripts/handoff/up")
+    return _asset("handoff") / "up"
 
 
 # What cannot be in the path of a home, because others read it in their way: OpenSSH puts a variable in the place of

@@ -31,8 +31,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = directory / "source"
     source.mkdir()
     for part in PARTS:
-        copy = shutil.copytree if (CHECKOUT / part).is_dir() else shutil.copy
-        copy(CHECKOUT / part, source / part)
+        if (CHECKOUT / part).is_dir():
+            shutil.copytree(CHECKOUT / part, source / part, symlinks=True)
+        else:
+            shutil.copy(CHECKOUT / part, source / part)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wheels = directory / "wheels"
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source)]
@@ -52,6 +54,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin" / "labgen"
 
 
+@pytest.fixture(scope="module")
+def package(installed: Path) -> Path:
+    (found,) = installed.parents[1].glob("lib/python*/site-packages/labgen")
+    return found
+
+
 def run(command: Path, *arguments: str, cwd: Path) -> str:
     return subprocess.run([str(command), *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
 
@@ -64,18 +72,20 @@ def test_it_lists_and_renders_the_shipped_profiles(installed: Path, tmp_path: Pa
         assert script.read_text() == (CHECKOUT / "scripts" / "guest" / script.name).read_text()
 
 
-def test_it_carries_every_recipe_and_keeps_what_may_be_run(installed: Path) -> None:
-    (assets,) = installed.parents[1].glob("lib/python*/site-packages/labgen/assets")
+def files(directory: Path, pattern: str = "*") -> set[str]:
+    found = (path for path in directory.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(directory)) for path in found}
 
-    def files(directory: Path) -> set[str]:
-        return {
-            str(path.relative_to(directory))
-            for path in directory.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
 
-    for asset, original in {"boxes": "boxes", "profiles": "profiles", "guest": "scripts/guest"}.items():
-        assert files(assets / asset) == files(CHECKOUT / original)
+def test_it_carries_every_module(package: Path) -> None:
+    assert files(package, "*.py") == files(CHECKOUT / "labgen", "*.py")
+
+
+def test_it_carries_every_recipe_and_keeps_what_may_be_run(package: Path) -> None:
+    assets = package / "assets"
+    for link in (CHECKOUT / "labgen" / "assets").iterdir():
+        if link.is_dir():
+            assert files(assets / link.name) == files(link.resolve())
     hooks = [path for path in (CHECKOUT / "boxes").rglob("*") if path.is_file() and os.access(path, os.X_OK)]
     for hook in hooks:
         assert os.access(assets / "boxes" / hook.relative_to(CHECKOUT / "boxes"), os.X_OK)
