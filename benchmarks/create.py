@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from labgen import accelerator, boxes
+from labgen import boxes
+from labgen.host import accelerator
 from labgen.progress import Silent
 from labgen.vagrant import add_box
 

@@ -30,8 +30,9 @@ def doctor(context: click.Context, reference: str | None, form: str) -> None:
       labgen doctor --profile three-node-btrfs
       labgen doctor --format json
     """
-    from labgen import doctor, profile  # libvirt and pydantic take a third of a second
+    from labgen import profile  # libvirt and pydantic take a third of a second
     from labgen.errors import HostError
+    from labgen.lab import doctor  # libvirt and pydantic take a third of a second
 
     wanted = profile.load(reference).profile if reference else None
     with progress() as shown:

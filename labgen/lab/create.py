@@ -5,10 +5,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from labgen import accelerator, boxes, doctor, paths, ssh, vagrant
+from labgen import boxes, paths, ssh, vagrant
 from labgen.errors import LabgenError
 from labgen.files import read_text
+from labgen.host import accelerator
 from labgen.hypervisor import Hypervisor
+from labgen.lab import doctor
 from labgen.lab.destroy import destroy_locked
 from labgen.machines import boot, clocks, freeze, health, parts, planning, recovery, warm
 from labgen.machines.access import entered

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from labgen import accelerator, addresses, bundle, handoff, paths, ssh, subnets
+from labgen import bundle, handoff, paths, ssh, subnets
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
+from labgen.host import accelerator, addresses
 from labgen.hypervisor import Hypervisor
 from labgen.lab.destroy import clear_lab, destroy_locked, remove_files
 from labgen.machines import placement, recovery

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labgen import accelerator, addresses, boxes, paths, subnets
+from labgen import boxes, paths, subnets
 from labgen.errors import LabgenError, UsageError
+from labgen.host import accelerator, addresses
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan

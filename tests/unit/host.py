@@ -14,10 +14,12 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from labgen import accelerator, addresses, boxes, doctor, engine, ssh, vagrant
-from labgen.accelerator import Accelerator
+from labgen import boxes, engine, ssh, vagrant
 from labgen.errors import HypervisorError
+from labgen.host import accelerator, addresses
+from labgen.host.accelerator import Accelerator
 from labgen.hypervisor import Hypervisor, Overlays, Pool
+from labgen.lab import doctor
 from labgen.machines import agent, clocks, savefile
 from labgen.model import Step
 from labgen.orchestrators import swarm

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labgen import accelerator
+from labgen.host import accelerator
 from labgen.progress import Silent
 
 GOOD = "echo '[    0.000000] Linux version 6.12'"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from labgen import addresses
 from labgen.errors import HostError
+from labgen.host import addresses
 from labgen.hypervisor import LibvirtNetwork
 from labgen.subnets import Use, conflict, covering
 

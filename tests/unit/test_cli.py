@@ -243,7 +243,7 @@ def test_a_host_that_is_not_ready_is_refused_before_anything_is_made(
     def refuse(_profile: object) -> None:
         raise HostError("this host is not ready", "memory: 64 MiB", "labgen doctor")
 
-    monkeypatch.setattr("labgen.doctor.require_ready", refuse)
+    monkeypatch.setattr("labgen.lab.doctor.require_ready", refuse)
     refused = run("create", "single-node")
     assert refused.status == 20
     assert "memory: 64 MiB" in refused.stderr

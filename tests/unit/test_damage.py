@@ -11,9 +11,10 @@ from typing import Any, Literal
 import paramiko
 import pytest
 
-from labgen import accelerator, boxes, paths, vagrant, vagrant_store
+from labgen import boxes, paths, vagrant, vagrant_store
 from labgen.boxes.store import LOCK
 from labgen.errors import GuestError, LabgenError
+from labgen.host import accelerator
 from labgen.hypervisor import Hypervisor
 from labgen.lab.create import create
 from labgen.profile import load

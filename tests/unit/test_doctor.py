@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from labgen import accelerator, addresses, boxes, checks, paths, remedies, surroundings, trial, turns, vagrant
-from labgen import doctor as doctor_module
-from labgen.accelerator import Accelerator
-from labgen.checks import Finding
+from labgen import boxes, paths, surroundings, turns, vagrant
 from labgen.cli.doctor import doctor
 from labgen.errors import HostError, HypervisorError, LabgenError
+from labgen.host import accelerator, addresses, checks, remedies
+from labgen.host.accelerator import Accelerator
+from labgen.host.checks import Finding
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
+from labgen.lab import doctor as doctor_module
+from labgen.machines import trial
 from labgen.profile import Profile, load
 from labgen.profile.naming import lab_name
 from labgen.progress import Silent

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from labgen import addresses, paths
+from labgen import paths
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
+from labgen.host import addresses
 from labgen.lab import power, prune, status
 from labgen.lab.create import Outcome, create
 from labgen.lab.destroy import destroy

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from labgen import paths, trial
+from labgen import paths
+from labgen.machines import trial
 from labgen.vagrant_settings import Settings, read
 
 OWN = """

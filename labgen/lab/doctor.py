@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from labgen import checks, trial
-from labgen.checks import Finding
 from labgen.errors import HostError
+from labgen.host import checks
+from labgen.host.checks import Finding
 from labgen.hypervisor import Hypervisor
+from labgen.machines import trial
 from labgen.profile import Profile
 from labgen.progress import Progress, Silent
 

@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labgen import accelerator, addresses, paths, remedies, ssh, subnets, vagrant_settings
+from labgen import paths, ssh, subnets, vagrant_settings
 from labgen import vagrant as program
-from labgen.checks import Finding
 from labgen.domain import docker_volume, domain_xml, root_volume
 from labgen.errors import LabgenError
+from labgen.host import accelerator, addresses, remedies
+from labgen.host.checks import Finding
 from labgen.hypervisor import Hypervisor
 from labgen.model import Box, Lab
 from labgen.plan import plan

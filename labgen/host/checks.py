@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from labgen import accelerator, boxes, paths, remedies
+from labgen import boxes, paths
 from labgen.errors import LabgenError
+from labgen.host import accelerator, remedies
 from labgen.hypervisor import Hypervisor
 from labgen.profile import Profile
 from labgen.progress import Progress
