@@ -1,6 +1,7 @@
 """The verdict on KVM, with a host and a QEMU made of files."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,10 @@ def test_only_root_may_open_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(accelerator.os, "access", lambda path, mode: path != host.kvm)
     verdict = accelerator.probe(Silent())
     assert (verdict.kind, verdict.proven) == ("kvm", False)
+
+
+def test_the_scripts_ask_the_same(home: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "host" / "accelerator"
+    said = subprocess.run([script], capture_output=True, text=True, check=True).stdout
+    verdict = accelerator.probe(Silent())
+    assert said == f"{verdict.kind} {verdict.reason}\n"
