@@ -19,6 +19,12 @@ KEY_AGENT = ("SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY", "
 SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in every user's PATH on Debian
 
 
+def hide(prefix: str) -> None:
+    """Takes the user's variables that begin so from this process, for a library that reads them by itself."""
+    for name in [name for name in os.environ if name.startswith(prefix)]:
+        del os.environ[name]
+
+
 def environment(also: Collection[str] = (), **own: str) -> dict[str, str]:
     """For a program that labgen runs.
 

@@ -140,18 +140,18 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
 
 
 def _is_kept(name: str) -> bool:
+    """Whether a lab was begun that is to be gone on with; one that was complete is as it was."""
     from labgen.records import journals
 
-    with contextlib.suppress(OSError):  # which was the error already
-        return journals.exists(name)
+    with contextlib.suppress(LabgenError, OSError):  # which was the error already
+        return not journals.load(name).complete
     return False
 
 
 def _say_how_to_resume(name: str) -> None:
     from labgen.records import journals
 
-    with contextlib.suppress(LabgenError, OSError):  # a damaged journal, which was the error already
-        console.note(f"The lab {name} was kept. Resume it with: {journals.load(name).again}")
+    console.note(f"The lab {name} was kept. Resume it with: {journals.load(name).again}")
     console.note(f"Or remove it: labgen destroy {name}")
 
 

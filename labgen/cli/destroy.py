@@ -115,7 +115,8 @@ def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) ->
         console.emit(rows, form, ["kind", "name"])
     for name in orphans.lost:
         console.note(
-            f"{name} has lost its journal. 'labgen start {name}' writes it again, 'labgen destroy {name}' removes it."
+            f"{name} has machines or disks, and no journal; it stays. 'labgen start {name}' writes one again, "
+            f"if the profile is there; 'labgen destroy {name}' removes it all."
         )
     if not rows:
         click.echo("nothing is left over", err=True)

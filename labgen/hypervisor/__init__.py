@@ -1,7 +1,11 @@
 """libvirt: what exists on the host. The only importer of libvirt-python."""
 
-from labgen.hypervisor.connection import Domain, DomainState, Hypervisor, LibvirtNetwork
-from labgen.hypervisor.overlays import Overlays
-from labgen.hypervisor.pool import Pool
+from labgen import surroundings
+
+surroundings.hide("LIBVIRT_")  # before the library is loaded, which reads them then
+
+from labgen.hypervisor.connection import Domain, DomainState, Hypervisor, LibvirtNetwork  # noqa: E402
+from labgen.hypervisor.overlays import Overlays  # noqa: E402
+from labgen.hypervisor.pool import Pool  # noqa: E402
 
 __all__ = ["Domain", "DomainState", "Hypervisor", "LibvirtNetwork", "Overlays", "Pool"]

@@ -114,7 +114,7 @@ def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progr
     clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     if missing := [node.name for node in lab.nodes if node.domain not in states]:
-        raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"'labgen start {name}' repairs it.")
+        raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"labgen rebuild {name} {missing[0]}")
     if "suspended" in states.values():
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
     if depth == "running" and set(states.values()) != {"running"}:

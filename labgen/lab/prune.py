@@ -10,7 +10,7 @@ from labgen import boxes, paths
 from labgen.hypervisor import Hypervisor
 from labgen.lab import homes
 from labgen.lab.destroy import remove_files
-from labgen.machines import bases, clocks, freeze, recovery, warm
+from labgen.machines import bases, clocks, freeze, trial, warm
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
 from labgen.records import data_home, journals, registry, templates
@@ -25,7 +25,7 @@ class Orphans:
     :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
     :param reservations: of subnets, by the name of the lab that had it.
     :param exports: labs whose export was cut off. :param templates: the keys of those that no create will use.
-    :param lost: labs that only lack their journal. They are no leftovers, and stay.
+    :param lost: labs that have machines or disks, and no journal. They are no leftovers, and stay.
     """
 
     domains: list[str] = field(default_factory=list)
@@ -56,8 +56,8 @@ def find(*, cache: bool = False) -> Orphans:
     with Hypervisor.connect() as hypervisor:
         owner = data_home.known_owner() or NOBODY
         prefix = f"{owner}_"
-        with_machines = {lab_of(each.name, owner) for each in hypervisor.domains(prefix)}
-        lost = {name for name in with_machines - living if recovery.may_be_possible(name)}
+        having = [*(each.name for each in hypervisor.domains(prefix)), *hypervisor.pool.volumes(prefix)]
+        lost = {name for each in having if _may_be_lived_in(name := lab_of(each, owner))} - living
         living |= lost
         return Orphans(
             domains=[each.name for each in hypervisor.domains(prefix) if lab_of(each.name, owner) not in living],
@@ -109,6 +109,11 @@ def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
     hypervisor.sweep(f"{data_home.owner()}_{name}_")
     remove_files(name)
     paths.lab_lock(name).unlink(missing_ok=True)
+
+
+def _may_be_lived_in(name: str) -> bool:
+    """Neither doctor's machine nor an import that was cut off has anything of a user's in it."""
+    return name != trial.NAME and not paths.incoming(name).exists()
 
 
 def lab_of(name: str, owner: str) -> str:

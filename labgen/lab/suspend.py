@@ -24,8 +24,7 @@ def suspend(name: str, progress: Progress) -> bool:
             progress.step("saving the machines' memory")
             on_each({node.name: node for node in running}, lambda node: hypervisor.suspend(node.domain))
         except BaseException:
-            freeze.settle(running, hypervisor)
-            freeze.wake(running, hypervisor)
+            freeze.put_back(running, hypervisor)
             clocks.adjust(lab, {node.name for node in running})
             raise
     return bool(running)

@@ -59,7 +59,8 @@ def why_off(lab: Lab, node: Node) -> GuestError | None:
     if now == "running":
         return None
     if now is None:
-        return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt knows no {node.domain}", start)
+        way = f"labgen rebuild {lab.name} {node.name}" if journals.load(lab.name).complete else start
+        return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt knows no {node.domain}", way)
     if now == "suspended" and journals.is_locked(lab.name):
         why = "another labgen is working on the lab"
         return GuestError(f"{node.name} of {lab.name!r} is paused", why, "Try again when that has ended.")

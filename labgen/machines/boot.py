@@ -158,7 +158,7 @@ def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Co
         raise GuestError(
             f"{node.name} did not come up",
             f"{error.brief}: {error.details}\n{_evidence(lab, node)}",
-            f"'labgen start {lab.name}' tries again, 'labgen destroy {lab.name}' removes the lab.",
+            f"Try again: labgen start {lab.name}\nAll of its console: {console_log(lab, node)}",
         ) from error
 
 

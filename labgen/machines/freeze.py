@@ -38,10 +38,7 @@ def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[fl
             hypervisor.pause(node.domain)
         yield since
     finally:
-        try:
-            settle(nodes, hypervisor)  # after Ctrl-C libvirt may still be saving
-        finally:
-            wake(nodes, hypervisor)
+        put_back(nodes, hypervisor)
 
 
 @contextlib.contextmanager
@@ -65,6 +62,14 @@ def held(
         yield time.monotonic() - since
     finally:
         _let_go(lab, hypervisor, progress)
+
+
+def put_back(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
+    """Lets machines that were held go on; each of them, whatever becomes of the others."""
+    try:
+        settle(nodes, hypervisor)  # after Ctrl-C libvirt may still be saving
+    finally:
+        wake(nodes, hypervisor)
 
 
 def wake(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:

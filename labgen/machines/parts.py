@@ -7,7 +7,7 @@ in its place here: only ``rebuild`` does that, when it is asked for.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from labgen import paths, vagrant
+from labgen import paths, ssh, vagrant
 from labgen.domain import docker_volume, root_volume
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
@@ -60,8 +60,12 @@ def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
 
 
 def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Vagrant's records of the machines say again which domains they are, where they did not."""
+    """Vagrant's records of the machines say again which domains they are, where they did not; so does the public key.
+
+    :raises GuestError: the private key is not there.
+    """
     directory = paths.lab(lab.name)
+    ssh.public_key(directory / paths.KEY)
     recorded = vagrant.known_machines(directory)
     uuids = {domain.name: domain.uuid for domain in hypervisor.domains(lab.prefix)}
     lost = [node for node in lab.nodes if node.domain in uuids and recorded.get(node.name) != uuids[node.domain]]

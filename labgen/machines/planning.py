@@ -106,12 +106,22 @@ def refuse_another_profile(loaded: Loaded, name: str) -> None:
     if not journals.exists(name):
         return
     recorded = paths.lab(name) / paths.PROFILE
-    if recorded.exists() and (lines := _differences(recorded, loaded)):
+    if lines := _differences(recorded, loaded) if recorded.exists() else _other_plan(name, loaded):
         raise UsageError(
             f"there is already a lab called {name!r}, made from another profile",
             "\n".join([*lines, f"as the lab was made: {recorded}"]),
             f"Choose another name with --name, or remove it first: labgen destroy {name}",
         )
+
+
+def _other_plan(name: str, loaded: Loaded) -> list[str]:
+    """Of a lab whose profile is lost, or was never written."""
+    lab = journals.load(name).lab
+    owner = lab.prefix.removesuffix(f"_{name}_")
+    same = loaded.profile.box == lab.box.name and lab == decide(
+        loaded, name, lab.network.subnet, lab.accelerator, lab.box, owner=owner
+    )
+    return [] if same else ["its own profile is not there; the plan in its journal is not what this profile makes"]
 
 
 def _differences(recorded: Path, loaded: Loaded) -> list[str]:

@@ -179,10 +179,26 @@ def test_ctrl_c_is_a_normal_end(host: Host, run: Run, monkeypatch: pytest.Monkey
     assert "labgen destroy lab" in stopped.stderr
 
 
+def test_a_refused_repair_does_not_send_to_destroy(host: Host, run: Run) -> None:
+    run("create", "three-node-btrfs", "--name", "lab")
+    lost = next(name for name in host.volumes() if name.endswith("_worker1.img"))
+    host.libvirt.storagePoolLookupByName("labgen").storageVolLookupByName(lost).delete()
+    refused = run("create", "three-node-btrfs", "--name", "lab")
+    assert refused.status == 40
+    assert "labgen rebuild lab worker1" in refused.stderr
+    assert "destroy" not in refused.stderr
+
+
 def test_prune_shows_and_removes(host: Host, run: Run) -> None:
     run("create", "three-node-btrfs", "--name", "lost")
     for record in (paths.STATE, paths.PROFILE):
         (paths.lab("lost") / record).unlink()
+    before = (host.domains(), host.volumes())
+    stays = run("prune", "--yes")
+    assert "nothing is left over" in stays.stderr
+    assert "labgen destroy lost" in stays.stderr
+    assert (host.domains(), host.volumes()) == before
+    paths.incoming("lost").mkdir()  # as an import that was cut off
     shown = run("prune", "--yes", "--format", "json")
     assert {row["kind"] for row in json.loads(shown.stdout)} == {
         "domain",

@@ -18,15 +18,17 @@ from labgen.lab import power, prune, status
 from labgen.lab.create import create, repair
 from labgen.lab.destroy import destroy
 from labgen.lab.rebuild import losses, rebuild
+from labgen.lab.suspend import suspend
 from labgen.orchestrators import ClusterGone, ClusterLocked
 from labgen.profile import load
 from labgen.progress import Silent
 from labgen.records import journals, registry
 from labgen.records.journals import JournalLost
+from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
 
-__all__ = ["host"]  # a fixture
+__all__ = ["host", "run"]  # a fixture
 PACKAGE = Path(__file__).parents[2] / "labgen"
 
 # The calls that give something of a lab up, and the functions that may make them, each for its reason.
@@ -134,6 +136,10 @@ def lose_all_of_a_node(host: Host) -> None:
     lose_domain(host)
 
 
+def lose_public_key(host: Host) -> None:
+    (paths.lab("lab") / paths.KEY).with_suffix(".pub").unlink()
+
+
 def lose_network(host: Host) -> None:
     network = host.libvirt.networkLookupByName(journals.load("lab").lab.network.name)
     network.destroy()
@@ -169,6 +175,7 @@ def damage_index(host: Host) -> None:
 
 MENDED = [
     lose_record,
+    lose_public_key,
     lose_network,
     lose_known_hosts,
     lose_journal,
@@ -199,6 +206,7 @@ def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], 
     assert {node: domain(host, node).UUIDString() for node in NODES} == uuids
     assert vagrant.known_machines(paths.lab("lab")) == uuids
     assert len(host.machine("worker1").scripts) == scripts  # nothing was set up again
+    assert (paths.lab("lab") / paths.KEY).with_suffix(".pub").is_file()
     found = journals.load("lab")
     assert found == replace(journal, request=found.request)  # how it was asked for stands in the journal alone
     assert registry.load().subnets == {"lab": journal.lab.network.subnet}
@@ -562,8 +570,6 @@ def test_destroy_finds_a_machine_that_was_renamed(host: Host) -> None:
 def test_one_that_cannot_be_woken_does_not_keep_the_others_asleep(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labgen.lab.suspend import suspend
-
     lab = make().journal.lab
     suspend("lab", Silent())
     start = Hypervisor.start
@@ -601,3 +607,28 @@ def test_a_repair_that_fails_leaves_the_journal_complete(host: Host) -> None:
     with pytest.raises(LabgenError):
         repair(journals.load("lab"), Silent())
     assert json.loads((paths.lab("lab") / paths.STATE).read_text())["stage"] == "verified"
+
+
+@pytest.mark.parametrize("stage", ["planned", "verified"])
+def test_a_lab_whose_profile_is_gone_is_not_taken_for_another(host: Host, run: Run, stage: str) -> None:
+    made = make().journal
+    (paths.lab("lab") / paths.PROFILE).unlink()
+    journals.save(replace(made, stage=stage))
+    refused = run("create", "single-node", "--name", "lab")
+    assert refused.status == 2
+    assert "made from another profile" in refused.stderr
+    assert journals.load("lab").lab == made.lab
+
+
+def test_a_suspend_that_fails_wakes_all_machines(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = make().journal.lab
+
+    def fail(self: Hypervisor, *_: object) -> None:
+        raise HypervisorError("it is still busy")
+
+    monkeypatch.setattr(Hypervisor, "suspend", fail)
+    monkeypatch.setattr(Hypervisor, "wait_until_idle", fail)
+    with pytest.raises(HypervisorError):
+        suspend("lab", Silent())
+    with Hypervisor.connect() as hypervisor:
+        assert {domain.state for domain in hypervisor.domains(lab.prefix)} == {"running"}

@@ -3,6 +3,8 @@
 import ast
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,10 @@ def test_vagrants_store_is_shared_but_for_its_vagrantfile(monkeypatch: pytest.Mo
     monkeypatch.setenv("VAGRANT_HOME", str(paths.data_home() / "elsewhere"))
     vagrant.environment()
     assert (paths.vagrant_view() / "boxes").resolve() == paths.data_home() / "elsewhere" / "boxes"
+
+
+def test_libvirts_own_variables_do_not_reach_the_library() -> None:
+    program = "from labgen import hypervisor\nimport libvirt\nlibvirt.open('test:///default')"
+    talkative = {**os.environ, "LIBVIRT_DEBUG": "1", "LIBVIRT_LOG_OUTPUTS": "1:stderr"}
+    said = subprocess.run([sys.executable, "-c", program], env=talkative, capture_output=True, check=True).stderr
+    assert said == b""
