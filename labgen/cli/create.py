@@ -132,7 +132,7 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
             pass  # refused: the lab is as it was
         elif _is_kept(name):
             _say_how_to_resume(name)
-        elif on_failure == "rollback":
+        elif on_failure == "rollback" and not journals.exists(name):
             console.note("What was made has been removed.")
         if isinstance(error, LabgenError):
             raise click.exceptions.Exit(error.exit_code) from failure

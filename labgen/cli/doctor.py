@@ -30,7 +30,7 @@ def doctor(context: click.Context, reference: str | None, form: str) -> None:
       labgen doctor --profile three-node-btrfs
       labgen doctor --format json
     """
-    from labgen import profile  # libvirt and pydantic take a third of a second
+    from labgen import profile
     from labgen.errors import HostError
     from labgen.lab import doctor  # libvirt and pydantic take a third of a second
 

@@ -143,7 +143,8 @@ def _tell_lost_workers(
     lost = {node.name: connections[node.name] for node in swarm_moved.lost_workers(lab, infos, listed)}
     for name in lost:
         progress.step("telling it where the managers are", name)
-    on_each(lost, lambda each: swarm_moved.tell_managers(lab, each, listed))
+    managers = swarm_moved.managers_of(lab, infos, listed)
+    on_each(lost, lambda each: swarm_moved.tell_managers(lab, each, managers))
     return lost
 
 

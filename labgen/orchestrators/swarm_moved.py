@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 MANAGER_PORT = 2377
 RESTART_LIMIT = 300  # seconds
 # The file that an engine keeps its managers' addresses in (swarmkit's node/node.go). It is read once, at the start.
+# $1: its new content; not from standard input, of which a connection that breaks would leave half.
 TELL = """
 set -e
+cd /var/lib/docker/swarm
+printf %s "$1" >state.json.new
+sync state.json.new
 systemctl stop docker.socket docker.service
-cat >/var/lib/docker/swarm/state.json.new
-mv /var/lib/docker/swarm/state.json.new /var/lib/docker/swarm/state.json
+mv state.json.new state.json
 systemctl start docker.service
 """
 
@@ -48,20 +51,22 @@ def lost_workers(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[
     return [node for node in lab.nodes if is_lost(infos[node.name])]
 
 
-def tell_managers(lab: Lab, connection: "Connection", listed: "Sequence[SwarmNode]") -> None:
+def managers_of(
+    lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[SwarmNode]"
+) -> list[Mapping[str, str]]:
+    """The Swarm's managers with their addresses in the lab, in the form of the engines' file."""
+    ids = {entry.id for entry in listed if entry.role == "manager"}
+    found = [(infos[node.name].node_id, node.address) for node in lab.nodes if infos[node.name].node_id in ids]
+    return [{"node_id": each, "addr": f"{address}:{MANAGER_PORT}"} for each, address in found]
+
+
+def tell_managers(lab: Lab, connection: "Connection", managers: Sequence[Mapping[str, str]]) -> None:
     """Tells a worker where the managers are, and restarts its Docker, whose containers stop.
 
+    :param managers: as :func:`managers_of` gives them.
     :raises ClusterError: it cannot be told, or its Docker does not start again.
     """
-    addresses = {node.name: node.address for node in lab.nodes}
-    managers = [
-        {"node_id": entry.id, "addr": f"{addresses[entry.hostname]}:{MANAGER_PORT}"}
-        for entry in listed
-        if entry.role == "manager" and entry.hostname in addresses
-    ]
-    result = connection.run(
-        ["sudo", "-n", "sh", "-c", TELL], stdin=json.dumps(managers).encode(), limit=RESTART_LIMIT
-    )
+    result = connection.run(["sudo", "-n", "sh", "-c", TELL, "sh", json.dumps(managers)], limit=RESTART_LIMIT)
     if result.status:
         name = connection.target.name
         raise ClusterError(

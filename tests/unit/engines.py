@@ -59,12 +59,13 @@ class FakeEngine:
     def target(self) -> SimpleNamespace:
         return SimpleNamespace(name=self.name)
 
-    def run(self, command: Sequence[str], *, stdin: bytes, limit: float) -> Result:
+    def run(self, command: Sequence[str], *, limit: float) -> Result:
         """As the connection to its machine: the managers' addresses are other ones, and it restarts."""
-        assert command[-1] == TELL
+        *_, program, _, managers = command
+        assert program == TELL
         if self.broken:
             return Result(1, "", self.broken)
-        self.calls.append(f"managers {stdin.decode()}")
+        self.calls.append(f"managers {managers}")
         self.cloud.entries[self.node_id] = replace(self.cloud.entries[self.node_id], state="ready")
         self.looks_for = ()
         return Result(0, "", "")

@@ -187,6 +187,7 @@ def test_a_refused_repair_does_not_send_to_destroy(host: Host, run: Run) -> None
     assert refused.status == 40
     assert "labgen rebuild lab worker1" in refused.stderr
     assert "destroy" not in refused.stderr
+    assert "removed" not in run("create", "three-node-btrfs", "--name", "lab", "--on-failure", "rollback").stderr
 
 
 def test_prune_shows_and_removes(host: Host, run: Run) -> None:
