@@ -70,8 +70,7 @@ def _destroyed(name: str) -> int:
 
     try:
         with console.progress() as shown:
-            shown.step(f"destroying {name}")
-            remove(name)
+            remove(name, shown)
     except (LabgenError, OSError) as error:
         failure = explained(error) if isinstance(error, OSError) else error
         console.fail(failure)

@@ -7,7 +7,7 @@ import click
 from labgen.cli import complete, console
 
 if TYPE_CHECKING:
-    from labgen.lab.create import Outcome
+    from labgen.machines.bringup import Outcome
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
 
@@ -21,10 +21,10 @@ def stop(lab: str) -> None:
     Example:
       labgen stop three-node-btrfs
     """
-    from labgen.lab import power
+    from labgen.lab.stop import stop as recipe
 
     with console.progress() as shown:
-        changed = power.stop(lab, shown)
+        changed = recipe(lab, shown)
     click.echo(f"{lab} is stopped" if changed else f"{lab} was stopped already")
 
 
@@ -81,17 +81,19 @@ def _start(lab: str) -> None:
 
 def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
     """Starts the lab; on a terminal, asks for what its cluster needs from the user."""
-    from labgen.lab import power
+    from labgen.lab import start as recipe
     from labgen.orchestrators import ClusterGone, ClusterLocked
 
     try:
         with console.progress() as shown:
-            return power.start(lab, shown, new_cluster=new_cluster)
+            return recipe.start(lab, shown, new_cluster=new_cluster)
     except ClusterLocked as error:
         if not console.is_interactive():
             raise
         console.fail(error)
-        power.unlock(lab, click.prompt("Key (Ctrl-C leaves it locked)", hide_input=True, err=True))
+        key = click.prompt("Key (Ctrl-C leaves it locked)", hide_input=True, err=True)
+        with console.progress() as shown:
+            recipe.unlock(lab, key, shown)
         return _started(lab)
     except ClusterGone as error:
         if not console.is_interactive():

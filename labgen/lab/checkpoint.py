@@ -4,15 +4,13 @@ import re
 from dataclasses import replace
 
 from labgen.errors import HypervisorError, UsageError
-from labgen.hypervisor import Hypervisor
-from labgen.lab.create import repair
-from labgen.machines import clocks, freeze
-from labgen.model import Lab
+from labgen.machines import freeze
+from labgen.machines.bringup import bring_up
+from labgen.machines.opened import Opened, opened, seen
 from labgen.parallel import on_each
 from labgen.progress import Progress
-from labgen.records import checkpoints, journals
+from labgen.records import checkpoints
 from labgen.records.checkpoints import Checkpoint
-from labgen.records.journals import Journal
 
 LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -27,23 +25,23 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
         raise UsageError(
             f"{label!r} is no label", resolution="Up to 40 lower-case letters, digits and hyphens, as: before-upgrade"
         )
-    with journals.locked(name), Hypervisor.connect() as hypervisor:
-        journal = _settled(name, hypervisor, progress)
-        lab = journal.lab
+    with opened(name, progress, finished=True) as lab:
+        if "suspended" in lab.states().values():
+            raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
         if any(each.label == label for each in checkpoints.every(name)):
             raise UsageError(
                 f"{name!r} has a checkpoint called {label!r} already",
                 resolution=f"Choose another label, or: labgen checkpoint delete {name} {label}",
             )
-        running = freeze.running(lab, hypervisor)
+        running = freeze.running(lab.plan, lab.hypervisor)
         checkpoint = checkpoints.begun(label, tuple(node.name for node in running))
         checkpoints.save(name, checkpoint)
         try:
-            _keep(lab, checkpoint, hypervisor, progress)
+            _keep(lab, checkpoint)
         except BaseException:
-            clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
+            lab.set_clocks(lab.recover())
             raise
-        _whole_again(journal, checkpoint, progress)
+        _whole_again(lab, checkpoint)
     return replace(checkpoint, phase="complete")
 
 
@@ -52,11 +50,9 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
 
     :raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do.
     """
-    with journals.locked(name), Hypervisor.connect() as hypervisor:
-        journal = journals.load(name)
-        clocks.adjust(journal.lab, freeze.recover(journal.lab, hypervisor, progress))
+    with opened(name, progress) as lab:
         checkpoint = checkpoints.load(name, label)
-        if lacking := freeze.lacks(journal.lab, checkpoint, hypervisor):
+        if lacking := freeze.lacks(lab.plan, checkpoint, lab.hypervisor):
             raise UsageError(
                 f"the checkpoint {label!r} cannot be restored",
                 f"made anew since then, or gone: {', '.join(lacking)}",
@@ -65,7 +61,7 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
         checkpoints.save(name, replace(checkpoint, phase="restoring"))
         progress.step(f"restoring {label}")
         try:
-            freeze.revert(journal.lab, checkpoint, hypervisor)
+            freeze.revert(lab.plan, checkpoint, lab.hypervisor)
         except freeze.MemoryRefused as error:
             raise HypervisorError(
                 error.brief,
@@ -76,20 +72,19 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
             raise HypervisorError(
                 error.brief, error.details, f"The restore is not finished; 'labgen start {name}' goes on with it."
             ) from error
-        _whole_again(journal, checkpoint, progress)
+        _whole_again(lab, checkpoint)
     return checkpoint
 
 
 def delete(name: str, label: str, progress: Progress) -> None:
     """:raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do."""
-    with journals.locked(name), Hypervisor.connect() as hypervisor:
-        lab = journals.load(name).lab
+    with seen(name):
         checkpoints.load(name, label)
-        clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
+    with opened(name, progress) as lab:
         for checkpoint in checkpoints.every(name):
             if checkpoint.label == label:  # unless it was cut off, and so is gone already
                 progress.step(f"deleting {label}")
-                freeze.drop(lab, checkpoint, hypervisor)
+                freeze.drop(lab.plan, checkpoint, lab.hypervisor)
 
 
 def listing(name: str) -> list[dict[str, object]]:
@@ -97,22 +92,22 @@ def listing(name: str) -> list[dict[str, object]]:
 
     :raises UsageError: there is no such lab.
     """
-    lab = journals.load(name).lab
-    with Hypervisor.connect() as hypervisor:
-        sizes = hypervisor.pool.sizes(lab.prefix)
+    with seen(name) as (journal, hypervisor):
+        sizes = hypervisor.pool.sizes(journal.lab.prefix)
     return [
         {
             "label": each.label,
             "created": each.created,
             "running": len(each.memory),
-            "memory_bytes": sum(sizes.get(freeze.memory_volume(node, each.label), 0) for node in lab.nodes),
+            "memory_bytes": sum(sizes.get(freeze.memory_volume(node, each.label), 0) for node in journal.lab.nodes),
         }
         for each in checkpoints.every(name)
         if each.phase in {"complete", "restoring"}
     ]
 
 
-def _keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Progress) -> None:
+def _keep(opened: Opened, checkpoint: Checkpoint) -> None:
+    lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
     running = {name: lab.node(name) for name in checkpoint.memory}
     everyone = {node.name: node for node in lab.nodes}
     for node in running.values():
@@ -125,17 +120,8 @@ def _keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Pr
     freeze.go_on_from_memory(lab, checkpoint, hypervisor)
 
 
-def _settled(name: str, hypervisor: Hypervisor, progress: Progress) -> Journal:
-    """:raises UsageError: the lab is half-made or suspended."""
-    journal = journals.load_finished(name)
-    clocks.adjust(journal.lab, freeze.recover(journal.lab, hypervisor, progress))
-    if any(domain.state == "suspended" for domain in hypervisor.domains(journal.lab.prefix)):
-        raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
-    return journal
-
-
-def _whole_again(journal: Journal, checkpoint: Checkpoint, progress: Progress) -> None:
-    progress.step("setting the clocks")
-    clocks.adjust(journal.lab, set(checkpoint.memory))
-    if len(checkpoint.memory) == len(journal.lab.nodes):
-        repair(journal, progress)
+def _whole_again(opened: Opened, checkpoint: Checkpoint) -> None:
+    opened.progress.step("setting the clocks")
+    opened.set_clocks(checkpoint.memory)
+    if len(checkpoint.memory) == len(opened.nodes):
+        bring_up(opened)

@@ -1,25 +1,15 @@
-"""``destroy``: nothing of the lab is left, and nothing else is touched.
+"""``destroy``: the one verb that gives a whole lab up."""
 
-It works from the lab's name alone: everything of it on the host carries its prefix, so neither the profile
-nor an intact journal is needed.
-"""
-
-import contextlib
-import re
-import shutil
-from pathlib import Path
-from xml.etree import ElementTree
-
-from labgen import paths, vagrant
-from labgen.errors import HypervisorError, LabgenError, UsageError
-from labgen.files import require_removable
+from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.plan import identity_of
+from labgen.machines.opened import claimed
+from labgen.machines.removal import remove_lab
+from labgen.progress import Progress
 from labgen.records import data_home, journals, registry
 from labgen.suggestions import near
 
 
-def destroy(name: str) -> None:
+def destroy(name: str, progress: Progress) -> None:
     """Removes a lab, and looks whether it is gone.
 
     :raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses.
@@ -27,8 +17,9 @@ def destroy(name: str) -> None:
     """
     if not is_there(name):
         raise UsageError(f"there is no lab called {name!r}", near(name, journals.names(), "labs"))
-    with journals.locked(name):
-        destroy_locked(name)
+    with claimed(name, progress) as claim:
+        progress.step(f"destroying {name}")
+        remove_lab(claim)
 
 
 def is_there(name: str) -> bool:
@@ -41,112 +32,3 @@ def is_there(name: str) -> bool:
     prefix = f"{owner}_{name}_"
     with Hypervisor.connect() as hypervisor:
         return bool(hypervisor.domains(prefix) or hypervisor.pool.volumes(prefix))
-
-
-def destroy_locked(name: str) -> None:
-    """The same for a caller that holds the lab's lock, which is gone afterwards."""
-    clear_lab(name)
-    paths.lab_lock(name).unlink(missing_ok=True)
-
-
-def clear_lab(name: str) -> None:
-    """Removes everything of a lab but its lock, which the caller holds and goes on to hold."""
-    with Hypervisor.connect() as hypervisor:
-        _require_files_to_be_ours(name)
-        owner = owner_of(name, data_home.owner(), hypervisor)
-        hypervisor.sweep(f"{owner}_{name}_")
-        _require_gone(name, owner, hypervisor)
-    remove_files(name)
-
-
-def _require_files_to_be_ours(name: str) -> None:
-    """Before the first loss.
-
-    :raises PermissionError: the lab's files, or where it is written down, belong to another user.
-    """
-    if paths.lab(name).is_dir():
-        require_removable(paths.lab(name))
-    vagrant.forget(paths.lab(name))
-    with registry.locked():
-        pass
-
-
-def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
-    """The id that a lab was made under.
-
-    :param ours: this data home's.
-
-    Under labgen 0.1.0 a home had another one for each path that it was reached by. The journal alone does not say
-    that the machines are ours: it may have been copied from another home.
-
-    :raises HypervisorError: there is something under the journal's id, and nothing shows that it is this home's.
-    """
-    made = _in_journal(name)
-    if made in {None, ours}:
-        return ours
-    machines, volumes = hypervisor.domains(f"{made}_{name}_"), hypervisor.pool.volumes(f"{made}_{name}_")
-    directory = paths.lab(name).resolve()
-    if any(_writes_into(directory, hypervisor.definition(machine.name)) for machine in machines):
-        return made
-    if left := [machine.name for machine in machines] + volumes:
-        raise HypervisorError(
-            f"{name!r} was made under another id than this data home's, and may be another home's",
-            "\n".join(left),
-            "Nothing was removed. If they are this home's, remove them yourself (virsh -c "
-            f"{paths.LIBVIRT_URI} undefine, vol-delete) and run the same command again.\n"
-            f"If they are another home's, remove only what was copied from there: {directory}",
-        )
-    return ours
-
-
-def _in_journal(name: str) -> str | None:
-    """The id in the journal's names; None: it has no such id, or is lost."""
-    with contextlib.suppress(LabgenError):
-        if made := re.fullmatch(f"({data_home.OWNER})_{re.escape(name)}_", journals.load(name).lab.prefix):
-            return made[1]
-    return None
-
-
-def _writes_into(directory: Path, definition: str) -> bool:
-    """Whether a machine's console is written into a lab's directory. :param definition: libvirt's XML."""
-    sources = ElementTree.fromstring(definition).iterfind("devices/serial/source[@path]")  # noqa: S314
-    return any(Path(source.get("path", "")).resolve().is_relative_to(directory) for source in sources)
-
-
-def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:
-    """By the lab's identity too: a machine that somebody renamed is still the lab's."""
-    prefix, written = f"{owner}_{name}_", identity_of(name, owner)
-    left = {
-        "machine": [
-            each.name for each in hypervisor.domains("") if each.name.startswith(prefix) or each.identity == written
-        ],
-        "volume": hypervisor.pool.volumes(prefix),
-        "network": [each.name for each in hypervisor.networks() if each.name == prefix.rstrip("_")],
-    }
-    if lines := [f"{kind} {each}" for kind, names in left.items() for each in names]:
-        raise HypervisorError(
-            f"{name!r} is not gone: libvirt still has something of it",
-            "\n".join(lines),
-            f"Its directory was kept. Remove these yourself (virsh -c {paths.LIBVIRT_URI} undefine, vol-delete or "
-            "net-undefine), then run the same command again.",
-        )
-
-
-def remove_files(name: str) -> None:
-    """Removes a lab's directory and what registry and Vagrant know of it; libvirt is not asked."""
-    directory = paths.lab(name)
-    vagrant.forget(directory)
-    # The journal goes last: until then the lab can be seen, and destroyed again.
-    if directory.is_symlink() and not (directory / paths.STATE).exists():
-        directory.unlink()  # what it leads to is no lab, or no longer one
-    elif directory.is_dir():
-        for entry in directory.iterdir():
-            if entry.name != paths.STATE:
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        if directory.is_symlink():  # somebody keeps it elsewhere
-            (directory / paths.STATE).unlink(missing_ok=True)
-            directory.unlink()
-        else:
-            shutil.rmtree(directory)
-    with registry.locked():
-        registry.save(registry.load().without_lab(name))

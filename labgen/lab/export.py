@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labgen import boxes, bundle, disks, handoff, paths, ssh
+from labgen import boxes, bundle, disks, handoff, paths
 from labgen.bundle import BoxFacts, Depth, Machine, Manifest
 from labgen.domain import docker_volume, hardware, root_volume
 from labgen.errors import BundleError, UsageError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
-from labgen.machines import clocks, freeze, savefile
-from labgen.machines.access import target as ssh_target
+from labgen.machines import freeze, savefile
+from labgen.machines.opened import Opened, opened
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.plan import plan
 from labgen.profile import parse
 from labgen.progress import Amount, Progress
-from labgen.records import journals
 from labgen.render import NodeBox
-
-LOGIN_LIMIT = 60  # seconds for a machine to let us in before it is paused
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,24 @@ def export(
     :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
     """
     _refuse_bad_place(file)
-    _refuse_bad_names(journals.load(name).lab)
-    with journals.locked(name), Hypervisor.connect() as hypervisor:
-        lab = _exportable(name, depth, hypervisor, progress)
+    with opened(name, progress, finished=depth != "recipe") as lab:
+        _refuse_bad_names(lab.plan)
+        if depth != "recipe":
+            _refuse_unfit(lab, depth)
         with _workshop(name) as work:
             sources: dict[str, Path | bytes] = {}
             paused, machines, base = None, {}, ""
             if depth != "recipe":
                 with_memory = depth == "running"
-                _require_space(lab, hypervisor, work, file.resolve().parent, with_memory)
-                paused = _copy_machines(lab, hypervisor, work, progress, with_memory)
+                _require_space(lab.plan, lab.hypervisor, work, file.resolve().parent, with_memory)
+                paused = _copy_machines(lab, work, with_memory)
                 base = disks.digest(work / "base.qcow2")
-                sources = _disk_parts(lab, work, progress, with_box)
+                sources = _disk_parts(lab.plan, work, progress, with_box)
                 if with_memory:
-                    sources |= _memory_parts(lab, work, progress)
-                machines = handoff.node_boxes(lab, _disk_digests(lab, sources))
-            sources = {**_text_parts(lab, machines, with_secrets), **sources}
-            manifest = _manifest(lab, depth, base, hypervisor)
+                    sources |= _memory_parts(lab.plan, work, progress)
+                machines = handoff.node_boxes(lab.plan, _disk_digests(lab.plan, sources))
+            sources = {**_text_parts(lab.plan, machines, with_secrets), **sources}
+            manifest = _manifest(lab.plan, depth, base, lab.hypervisor)
             bundle.write(file, manifest, sources, progress, executable={handoff.UP}, sign=sign)
         return Exported(file.stat().st_size, paused)
 
@@ -107,19 +105,14 @@ def _workshop(name: str) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _exportable(name: str, depth: Depth, hypervisor: Hypervisor, progress: Progress) -> Lab:
-    if depth == "recipe":
-        return journals.load(name).lab
-    lab = journals.load_finished(name).lab
-    clocks.adjust(lab, freeze.recover(lab, hypervisor, progress))
-    states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
-    if missing := [node.name for node in lab.nodes if node.domain not in states]:
+def _refuse_unfit(lab: Opened, depth: Depth) -> None:
+    name, states = lab.plan.name, lab.states()
+    if missing := [node.name for node in lab.nodes if node.name not in states]:
         raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"labgen rebuild {name} {missing[0]}")
     if "suspended" in states.values():
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
     if depth == "running" and set(states.values()) != {"running"}:
         raise UsageError(f"{name!r} is not running, or not all of it", resolution=f"First: labgen start {name}")
-    return lab
 
 
 def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:
@@ -145,19 +138,18 @@ def _require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, w
             )
 
 
-def _copy_machines(
-    lab: Lab, hypervisor: Hypervisor, work: Path, progress: Progress, with_memory: bool
-) -> float | None:
+def _copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None:
     """Copies all disks, and perhaps the memory, as they are at one moment, and what the disks are overlays of.
 
     :return: seconds that the machines stood still; None if none was running.
     """
+    lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
     running = freeze.running(lab, hypervisor)
-    on_each({node.name: node for node in running}, lambda node: _write_back(lab, node))
+    on_each({node.name: node for node in running}, lambda node: _write_back(opened, node))
     roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
     dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
     with freeze.held(lab, running, hypervisor, progress, with_memory=with_memory) as paused:
-        clocks.adjust(lab, {node.name for node in running})
+        opened.set_clocks({node.name for node in running})
         _copy("copying the disks", roots | dockers, hypervisor, progress)
         if with_memory:
             memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in running}
@@ -182,9 +174,9 @@ def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
     return bases.pop()
 
 
-def _write_back(lab: Lab, node: Node) -> None:
+def _write_back(lab: Opened, node: Node) -> None:
     """What programs have written is on the disk, not only in the machine's memory."""
-    with ssh.Connection.open(ssh_target(lab, node), LOGIN_LIMIT) as connection:
+    with lab.connect(node) as connection:
         connection.run(["sync"], limit=300)
 
 

@@ -13,15 +13,16 @@ from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError, UsageError
 from labgen.host import accelerator, addresses
 from labgen.hypervisor import Hypervisor
-from labgen.lab.destroy import clear_lab, destroy_locked, remove_files
 from labgen.machines import placement, recovery
+from labgen.machines.opened import Claim, claimed
+from labgen.machines.removal import clear_lab, remove_files, remove_lab
 from labgen.model import Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
 from labgen.profile.constraints import PRIVATE
 from labgen.profile.naming import lab_name
 from labgen.progress import Progress
-from labgen.records import data_home, journals, registry
+from labgen.records import data_home, registry
 from labgen.records.journals import Journal, Origin
 from labgen.render import render, write
 
@@ -51,13 +52,13 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
     :raises LabgenError: as libvirt does; nothing of the lab is left then.
     """
     called = lab_name(name or bundle.peek(file).lab)
-    with journals.locked(called):
-        if journals.exists(called):
+    with claimed(called, progress) as claim:
+        if claim.has_journal:
             raise UsageError(
                 f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
             )
         if paths.incoming(called).exists():
-            clear_lab(called)  # what an import that was cut off left
+            clear_lab(claim)  # what an import that was cut off left
         recovery.refuse_lost_files(called)
         was_there = paths.lab(called).exists()
         try:
@@ -70,9 +71,9 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
                 paths.lab_lock(called).unlink()
             raise
         try:
-            return _made(called, received, profile, progress)
+            return _made(claim, received, profile)
         except BaseException:
-            destroy_locked(called)
+            remove_lab(claim)
             raise
 
 
@@ -86,22 +87,19 @@ def _checked(file: Path, name: str, verify: Path | None, progress: Progress) -> 
     return received, profile
 
 
-def _made(name: str, received: Received, profile: Profile, progress: Progress) -> Imported:
-    with Hypervisor.connect() as hypervisor:
-        lab, readdressed = _planned(name, received.manifest, profile, hypervisor, progress)
-        _write_files(lab, profile, received)
-        unfit = ""
-        with_memory = False
-        if received.manifest.depth != "recipe":
-            unfit = _unfit(lab, received.manifest, hypervisor) if received.manifest.depth == "running" else ""
-            with_memory = received.manifest.depth == "running" and not unfit
-            placement.place(lab, received, with_memory, hypervisor, progress)
-    with_disks = received.manifest.depth != "recipe"
+def _made(claim: Claim, received: Received, profile: Profile) -> Imported:
+    hypervisor, depth = claim.hypervisor, received.manifest.depth
+    lab, readdressed = _planned(claim, received.manifest, profile)
+    _write_files(lab, profile, received)
+    unfit = _unfit(lab, received.manifest, hypervisor) if depth == "running" else ""
+    with_memory, with_disks = depth == "running" and not unfit, depth != "recipe"
+    if with_disks:
+        placement.place(lab, received, with_memory, hypervisor, claim.progress)
     with_key = f"secrets/{paths.KEY}" in received.parts
     origin = Origin(readdressed and with_disks, with_disks and not with_key, "kept" if with_memory else "")
     journal = Journal(lab, "verified" if with_disks else "rendered", origin=origin)
-    journals.save(journal)
-    shutil.rmtree(paths.incoming(name))  # as long as it is there without a journal, the import was cut off
+    claim.begun(journal)
+    shutil.rmtree(paths.incoming(claim.name))  # as long as it is there without a journal, the import was cut off
     return Imported(journal, received.signed_by, readdressed, with_key, unfit)
 
 
@@ -160,14 +158,13 @@ def _box(manifest: Manifest) -> Box:
     return Box(manifest.box.name, f"labgen/{manifest.box.name}", manifest.box.version)
 
 
-def _planned(
-    name: str, manifest: Manifest, profile: Profile, hypervisor: Hypervisor, progress: Progress
-) -> tuple[Lab, bool]:
+def _planned(claim: Claim, manifest: Manifest, profile: Profile) -> tuple[Lab, bool]:
     """The lab with the sender's addresses, if these are free here; else with others, whatever the profile says."""
+    name, progress = claim.name, claim.progress
     host = accelerator.probe(progress)
     with registry.locked():
         known = registry.load()
-        uses = addresses.in_use(known.subnets, hypervisor.networks())
+        uses = addresses.in_use(known.subnets, claim.hypervisor.networks())
         # A stranger's file decides only about addresses that lead nowhere else.
         wanted = IPv4Network(manifest.subnet)
         elsewhere = subnets.conflict(manifest.subnet, uses) or subnets.covering(manifest.subnet, uses)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from labgen import boxes, paths
 from labgen.hypervisor import Hypervisor
 from labgen.lab import homes
-from labgen.lab.destroy import remove_files
-from labgen.machines import bases, clocks, freeze, trial, warm
+from labgen.machines import bases, trial, warm
+from labgen.machines.opened import Claim, claimed, opened
+from labgen.machines.removal import remove_files
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
 from labgen.records import data_home, journals, registry, templates
@@ -83,18 +84,15 @@ def remove(orphans: Orphans, progress: Progress) -> None:
     """:raises LabgenError: libvirt refuses."""
     owner = data_home.owner()
     gone = {lab_of(name, owner) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
+    for name in gone | set(orphans.directories) | set(orphans.reservations):
+        # Somebody may have begun to make a lab of that name meanwhile.
+        with contextlib.suppress(journals.BusyError), claimed(name, progress) as claim:
+            if not claim.has_journal:
+                _remove_remains(claim)
+    for name in orphans.exports:
+        with contextlib.suppress(journals.BusyError), opened(name, progress):
+            shutil.rmtree(paths.outgoing(name), ignore_errors=True)
     with Hypervisor.connect() as hypervisor:
-        for name in gone | set(orphans.directories) | set(orphans.reservations):
-            # Somebody may have begun to make a lab of that name meanwhile.
-            with contextlib.suppress(journals.BusyError), journals.locked(name):
-                if not journals.exists(name):
-                    _remove_remains(hypervisor, name)
-        for name in orphans.exports:
-            with contextlib.suppress(journals.BusyError), journals.locked(name):
-                lab = journals.load(name).lab
-                behind = freeze.recover(lab, hypervisor, progress)
-                shutil.rmtree(paths.outgoing(name), ignore_errors=True)
-                clocks.adjust(lab, behind)
         for key in orphans.templates:
             with templates.locked(key, progress):
                 warm.remove(key, hypervisor)
@@ -105,10 +103,10 @@ def remove(orphans: Orphans, progress: Progress) -> None:
         bases.remove_unused(hypervisor)
 
 
-def _remove_remains(hypervisor: Hypervisor, name: str) -> None:
-    hypervisor.sweep(f"{data_home.owner()}_{name}_")
-    remove_files(name)
-    paths.lab_lock(name).unlink(missing_ok=True)
+def _remove_remains(claim: Claim) -> None:
+    claim.hypervisor.sweep(f"{data_home.owner()}_{claim.name}_")
+    remove_files(claim.name)
+    paths.lab_lock(claim.name).unlink(missing_ok=True)
 
 
 def _may_be_lived_in(name: str) -> bool:

@@ -9,9 +9,10 @@ from labgen import boxes, disks, paths, ssh, vagrant
 from labgen.domain import docker_volume, domain_xml, root_volume
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab.create import Outcome, repair
 from labgen.machines import bases, boot, parts
 from labgen.machines.access import find_node
+from labgen.machines.bringup import Outcome, bring_up
+from labgen.machines.opened import opened, seen
 from labgen.model import Lab, Node
 from labgen.progress import Progress
 from labgen.records import journals
@@ -22,9 +23,9 @@ def losses(name: str, node_name: str) -> list[str]:
 
     :raises UsageError: there is no such lab or node, or the lab never was complete.
     """
-    lab = journals.load_finished(name).lab
-    with Hypervisor.connect() as hypervisor:
-        return _losses(lab, find_node(lab, node_name), hypervisor)
+    with seen(name) as (journal, hypervisor):
+        journals.require_finished(journal)
+        return _losses(journal.lab, find_node(journal.lab, node_name), hypervisor)
 
 
 def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress) -> Outcome:
@@ -36,26 +37,22 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
     :raises UsageError: there is no such lab or node, the lab never was complete, or more would be lost than agreed.
     :raises LabgenError: as libvirt, the machines and the cluster do.
     """
-    with journals.locked(name):
-        journal = journals.load_finished(name)
-        lab = journal.lab
-        node = find_node(lab, node_name)
-        with Hypervisor.connect() as hypervisor:
-            if (lost := _losses(lab, node, hypervisor)) != list(agreed):
-                raise UsageError(
-                    f"{node.name} has changed since you were asked", "\n".join(lost), "Run the same command again."
-                )
-            # All that may fail comes before the first loss.
-            key = ssh.public_key(paths.lab(name) / paths.KEY)
-            if lost:
-                with _origin(lab, node, hypervisor, progress) as base:
-                    journal = replace(journal, rebuilding=journal.rebuilding | {node.name})
-                    journals.save(journal)
-                    _make_disks(lab, node, base, hypervisor, progress)
-            progress.step("defining its machine", node.name)
-            uuid = hypervisor.define(domain_xml(lab, node, paths.lab(name), key))
-            vagrant.know_machine(paths.lab(name), node.name, uuid)
-        return repair(journal, progress)
+    with opened(name, progress, finished=True) as lab:
+        node = find_node(lab.plan, node_name)
+        if (lost := _losses(lab.plan, node, lab.hypervisor)) != list(agreed):
+            raise UsageError(
+                f"{node.name} has changed since you were asked", "\n".join(lost), "Run the same command again."
+            )
+        # All that may fail comes before the first loss.
+        key = ssh.public_key(paths.lab(name) / paths.KEY)
+        if lost:
+            with _origin(lab.plan, node, lab.hypervisor, progress) as base:
+                lab.save(replace(lab.journal, rebuilding=lab.journal.rebuilding | {node.name}))
+                _make_disks(lab.plan, node, base, lab.hypervisor, progress)
+        progress.step("defining its machine", node.name)
+        uuid = lab.hypervisor.define(domain_xml(lab.plan, node, paths.lab(name), key))
+        vagrant.know_machine(paths.lab(name), node.name, uuid)
+        return bring_up(lab)
 
 
 def _losses(lab: Lab, node: Node, hypervisor: Hypervisor) -> list[str]:

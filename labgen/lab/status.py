@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from labgen.errors import LabgenError
 from labgen.hypervisor import Domain, Hypervisor
+from labgen.machines.opened import seen
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.orchestrators.base import Membership
@@ -62,9 +63,8 @@ class Status:
 
 def status(name: str) -> Status:
     """:raises UsageError: there is no such lab. :raises HostError: libvirt does not answer."""
-    journal = journals.load(name)
-    lab = journal.lab
-    with Hypervisor.connect() as hypervisor:
+    with seen(name) as (journal, hypervisor):
+        lab = journal.lab
         domains = {domain.name: domain for domain in hypervisor.domains(lab.prefix)}
         without = hypervisor.cards.cut_off(lab.prefix, lab.network)
     states = _node_states(journal, domains)

@@ -12,10 +12,11 @@ from labgen import boxes, paths, vagrant_store
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import homes, prune
-from labgen.lab.destroy import destroy_locked, owner_of
+from labgen.machines.opened import claimed
+from labgen.machines.removal import owner_of, remove_lab
 from labgen.paths import BOX_VOLUMES, POOL, PROBE, RECEIVED_BOXES
 from labgen.progress import Progress
-from labgen.records import data_home, journals, registry, templates
+from labgen.records import data_home, registry, templates
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def remove(agreed: Everything, progress: Progress) -> None:
         )
     for name in labs:
         progress.step(f"destroying {name}")
-        with journals.locked(name):
-            destroy_locked(name)
+        with claimed(name, progress) as claim:
+            remove_lab(claim)
     progress.step("removing boxes and templates")
     boxes.remove(_built())  # first, for prune leaves the volumes of boxes that are there
     if _libvirt_was_used():

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labgen import boxes, paths, subnets
+from labgen import boxes, paths, subnets, vagrant
 from labgen.errors import LabgenError, UsageError
 from labgen.host import accelerator, addresses
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import Loaded, differences, dump, parse, read_script, shipped
+from labgen.progress import Progress
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import Request
 from labgen.render import render
@@ -129,3 +130,10 @@ def _differences(recorded: Path, loaded: Loaded) -> list[str]:
         return list(differences(parse(recorded.read_text(), str(recorded)).profile, loaded.profile))
     except (LabgenError, OSError, ValueError) as error:
         return [f"which fields differ cannot be told, because its profile cannot be read: {error}"]
+
+
+def add_box(box: boxes.Box, progress: Progress) -> None:
+    """Sees that Vagrant knows a box."""
+    if not vagrant.has_box(box.vagrant_name, box.version):
+        progress.step(f"adding the box {box.name} {box.version} to Vagrant")
+        vagrant.add_box(box.catalog)

@@ -162,16 +162,19 @@ def load(name: str) -> Journal:
 
 
 def load_finished(name: str) -> Journal:
-    """The journal of a lab that has run here, so that its machines are what it says.
-
-    :raises UsageError: there is no such lab, or it has not. :raises LabgenError: as :func:`load`.
-    """
+    """:raises UsageError: there is no such lab, or it has not run here. :raises LabgenError: as :func:`load`."""
     journal = load(name)
+    require_finished(journal)
+    return journal
+
+
+def require_finished(journal: Journal) -> None:
+    """:raises UsageError: the lab has not run here, so that its machines need not be what its journal says."""
+    name = journal.lab.name
     if journal.origin:
         raise UsageError(f"{name!r} was imported, and has not run here yet", resolution=f"First: labgen start {name}")
     if not journal.complete:
         raise UsageError(f"{name!r} was never finished", journal.failure, f"Resume it with: {journal.again}")
-    return journal
 
 
 def _request(content: Mapping[str, Any]) -> Request:

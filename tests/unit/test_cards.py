@@ -11,7 +11,7 @@ from labgen.cli import cli
 from labgen.errors import GuestError, HypervisorError
 from labgen.hypervisor.cards import Cards, way_back
 from labgen.lab import exec as exec_
-from labgen.lab import power
+from labgen.lab.start import start
 from labgen.model import Lab, Network
 from labgen.records import journals
 from tests.unit.host import Host, host
@@ -79,7 +79,7 @@ def test_start_reconnects_who_lost_the_network(host: Host, interfaces: Path, mon
 
     monkeypatch.setattr(Cards, "reconnect", reconnect)
     heard = Heard()
-    assert power.start("lab", heard).changed
+    assert start("lab", heard).changed
     assert reconnected == [lab.node("manager1").domain, lab.node("worker2").domain]
     assert heard.notes == [f"reconnected {name} to its network" for name in ("manager1", "worker2")]
 
@@ -89,7 +89,7 @@ def test_what_libvirt_will_not_reconnect_has_a_way_out(host: Host, interfaces: P
     make()
     stop_network(host, interfaces, "worker1")
     with pytest.raises(HypervisorError, match="worker1 is disconnected from its network") as caught:
-        power.start("lab", Heard())
+        start("lab", Heard())
     assert "not supported" in caught.value.details
     assert "labgen stop lab; labgen start lab" in caught.value.resolution
     assert caught.value.exit_code == 40

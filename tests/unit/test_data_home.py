@@ -10,9 +10,10 @@ import pytest
 
 from labgen import paths, vagrant
 from labgen.errors import HostError, HypervisorError
-from labgen.lab import power, prune, status, uninstall
+from labgen.lab import prune, status, uninstall
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
+from labgen.lab.stop import stop
 from labgen.profile import load
 from labgen.progress import Silent
 from labgen.records import data_home, journals, templates
@@ -111,7 +112,7 @@ def test_templates_of_0_1_0_are_found_again() -> None:
 
 def test_templates_whose_homes_id_is_lost_say_it_themselves(host: Host) -> None:
     create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent())
-    destroy("lab")
+    destroy("lab", Silent())
     before, kept = data_home.owner(), host.volumes()
     assert any(templates.MEMORY in volume for volume in kept)
     paths.identity().unlink()
@@ -134,12 +135,12 @@ def test_a_lab_is_the_same_by_another_path(
     monkeypatch.setenv(variable, str(real))
     assert status.status("first").state == "running"
     make("second")
-    assert power.stop("first", Silent())
+    assert stop("first", Silent())
     monkeypatch.setenv(variable, str(link))
     assert paths.data_home() == at_first
     assert prune.find().rows() == []
     for name in ("first", "second"):
-        destroy(name)
+        destroy(name, Silent())
     assert host.domains() == host.networks() == host.volumes() == set()
 
 
@@ -154,7 +155,7 @@ def test_machines_that_0_1_0_made_by_another_path_are_destroyed(
                 make(name)
     assert data_home.owner() == "labgen-3d4e5f"
     assert not [line for line in uninstall.find().stays if "labgen-0a1b2c" in line]
-    destroy("first")
+    destroy("first", Silent())
     assert {name.partition("_")[0] for name in host.domains()} == {"labgen-3d4e5f"}
 
 
@@ -167,7 +168,7 @@ def test_a_journal_of_another_home_does_not_give_its_machines_away(
     data_home.owner()
     shutil.copytree(home / "data" / "labs", paths.labs())
     with pytest.raises(HypervisorError, match="may be another home's") as caught:
-        destroy("lab")
+        destroy("lab", Silent())
     assert caught.value.details.splitlines()[0] in before
     assert host.domains() == before
     assert journals.names() == ["lab"]
@@ -193,7 +194,7 @@ def test_a_copy_of_a_home_of_0_1_0_leaves_the_machines_of_the_original_alone(
     assert host.domains() == before
     (tmp_path / "link").symlink_to(home)
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "link"))
-    destroy("lab")
+    destroy("lab", Silent())
     assert host.domains() == set()
 
 
@@ -261,8 +262,8 @@ def test_the_two_ways_out_of_a_copy(
     assert data_home.owner() == journals.load("other").lab.prefix.partition("_")[0]
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "copy"))
     assert prune.find(cache=True).rows() == []
-    destroy("lab")
-    destroy("since")
+    destroy("lab", Silent())
+    destroy("since", Silent())
     monkeypatch.setenv("LABGEN_HOME", str(home))
     assert host.domains() == {journals.load("other").lab.nodes[0].domain}
     shutil.rmtree(tmp_path / "copy")
@@ -281,13 +282,13 @@ def test_a_home_that_was_moved_is_the_same(
     home.rename(tmp_path / "moved")
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "moved"))
     assert prune.find().rows() == []
-    assert power.stop("lab", Silent())
+    assert stop("lab", Silent())
     # From now on this is where it is: what is made of it later is the copy.
     shutil.copytree(tmp_path / "moved", home)
     assert data_home.known_owner()
     monkeypatch.setenv("LABGEN_HOME", str(home))
     with pytest.raises(HostError, match="is a copy"):
-        destroy("lab")
+        destroy("lab", Silent())
 
 
 def test_a_new_home_where_a_moved_one_was_has_another_id(

@@ -8,8 +8,8 @@ import pytest
 from labgen.cli.access import SshWords
 from labgen.cli.exec import LONGEST, LinesByNode
 from labgen.errors import GuestError, UsageError
-from labgen.lab import power
 from labgen.lab.exec import run
+from labgen.lab.stop import stop
 from labgen.progress import Silent
 from tests.unit.host import FakeCommand, Host, host
 from tests.unit.test_cli import Run
@@ -105,7 +105,7 @@ def test_a_lab_that_is_off_says_so_and_how_to_start_it(host: Host, labgen: Run) 
     assert "worker1 of 'lab' is stopped" in labgen("exec", "lab", "--", "true").stderr
     off = labgen("ssh", "lab", "worker1")
     assert (off.status, off.stderr) == (50, "error: worker1 of 'lab' is stopped\nlabgen start lab\n")
-    power.stop("lab", Silent())
+    stop("lab", Silent())
     off = labgen("exec", "lab", "--node", "worker1", "--", "true")
     assert (off.status, off.stderr) == (50, "error: the lab 'lab' is stopped\nlabgen start lab\n")
 

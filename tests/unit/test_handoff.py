@@ -15,11 +15,13 @@ from labgen import bundle, disks, paths, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
-from labgen.lab import checkpoint, power, prune, status
+from labgen.lab import checkpoint, prune, status
 from labgen.lab import export as export_module
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.import_ import receive
+from labgen.lab.start import start
+from labgen.lab.stop import stop
 from labgen.machines import bases, freeze, savefile
 from labgen.progress import Silent
 from labgen.records import data_home, journals, registry
@@ -111,7 +113,7 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
     make()
     before = journals.load("lab").lab
     assert exported(tmp_path, "recipe").size < 100_000
-    destroy("lab")
+    destroy("lab", Silent())
     imported = receive(tmp_path / "lab.labgen", None, None, Silent())
     assert not imported.readdressed
     assert imported.signed_by is None
@@ -119,7 +121,7 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
     assert host.domains() == set()
     assert [row["state"] for row in status.listing()] == ["stopped"]
     assert set(status.status("lab").states.values()) == {"stopped"}
-    assert power.start("lab", Silent()).changed
+    assert start("lab", Silent()).changed
     assert status.status("lab").state == "running"
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
 
@@ -127,7 +129,7 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
 def test_disks_arrive_and_boot_without_vagrant(host: Host, pool: Path, tmp_path: Path) -> None:
     key = (paths.lab("lab") / paths.KEY).read_text()
     assert exported(tmp_path).paused is not None
-    destroy("lab")
+    destroy("lab", Silent())
     imported = receive(tmp_path / "lab.labgen", "second", None, Silent())
     lab = imported.journal.lab
     assert vagrant.known_machines(paths.lab("second")).keys() == set(NODES)
@@ -175,7 +177,7 @@ def test_an_export_that_is_cut_off_lets_the_machines_go(
 
 
 @pytest.mark.parametrize(
-    "next_command", [lambda: power.start("lab", Silent()), lambda: prune.remove(prune.find(), Silent())]
+    "next_command", [lambda: start("lab", Silent()), lambda: prune.remove(prune.find(), Silent())]
 )
 def test_what_an_export_that_was_killed_holds_is_let_go(
     host: Host, pool: Path, next_command: Callable[[], object]
@@ -196,7 +198,7 @@ def test_machines_go_on_with_the_memory_that_came_along(host: Host, pool: Path, 
     assert exported(tmp_path, "running").paused is not None
     assert not memory_volumes(host)
     assert SENDERS.encode() not in (tmp_path / "lab.labgen").read_bytes()
-    destroy("lab")
+    destroy("lab", Silent())
     imported = receive(tmp_path / "lab.labgen", "second", None, Silent())
     assert not imported.without_memory
     lab = imported.journal.lab
@@ -205,8 +207,8 @@ def test_machines_go_on_with_the_memory_that_came_along(host: Host, pool: Path, 
         memory = (pool / freeze.memory_volume(node, freeze.RECEIVED)).read_bytes()
         assert SENDERS.encode() not in memory
         assert b"QEVM" in memory
-    assert power.start("second", Silent()).changed
-    assert not power.start("second", Silent()).changed
+    assert start("second", Silent()).changed
+    assert not start("second", Silent()).changed
     for node in lab.nodes:
         assert [each["mac"] for each in host.machine(node.name).identities] == [node.mac]
     assert not memory_volumes(host)
@@ -217,7 +219,7 @@ def test_memory_that_qemu_refuses_leaves_machines_that_boot(
     host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(tmp_path, "running")
-    destroy("lab")
+    destroy("lab", Silent())
     receive(tmp_path / "lab.labgen", None, None, Silent())
 
     def refuse(_self: Hypervisor, _volume: str) -> None:
@@ -226,7 +228,7 @@ def test_memory_that_qemu_refuses_leaves_machines_that_boot(
     monkeypatch.setattr(Hypervisor, "restore_memory", refuse)
     heard = Heard()
     _boots_by_itself(journals.load("lab").lab.name)
-    power.start("lab", heard)
+    start("lab", heard)
     assert any("unknown section footer" in note for note in heard.notes)
     assert {domain.state for domain in _domains("lab")} == {"running"}
     assert not memory_volumes(host)
@@ -234,13 +236,13 @@ def test_memory_that_qemu_refuses_leaves_machines_that_boot(
 
 def test_memory_is_taken_once_even_by_a_start_that_was_killed(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path, "running")
-    destroy("lab")
+    destroy("lab", Silent())
     journal = receive(tmp_path / "lab.labgen", None, None, Silent()).journal
     assert journal.origin is not None
     journals.save(replace(journal, origin=replace(journal.origin, memory="taken")))
     heard = Heard()
     _boots_by_itself("lab")
-    power.start("lab", heard)
+    start("lab", heard)
     assert any("cut off" in note for note in heard.notes)
     assert not any(host.machine(node).identities for node in NODES)
     assert not memory_volumes(host)
@@ -258,7 +260,7 @@ def test_a_host_that_cannot_take_the_memory_takes_the_disks(
 ) -> None:
     monkeypatch.setattr(export_module, "Machine", lambda **facts: Machine(**{**facts, **there}))
     exported(tmp_path, "running")
-    destroy("lab")
+    destroy("lab", Silent())
     imported = receive(tmp_path / "lab.labgen", None, None, Silent())
     assert reason in imported.without_memory
     assert not memory_volumes(host)
@@ -273,7 +275,7 @@ def test_what_is_no_memory_of_that_machine_is_refused(
         disks, "packed", lambda _source, target, _moved: qemu_img("create", "-f", "qcow2", str(target), size)
     )
     exported(tmp_path, "running")
-    destroy("lab")
+    destroy("lab", Silent())
     with pytest.raises(BundleError, match=r"the memory of manager1 cannot be used|is larger than"):
         receive(tmp_path / "lab.labgen", None, None, Silent())
     assert not memory_volumes(host)
@@ -281,7 +283,7 @@ def test_what_is_no_memory_of_that_machine_is_refused(
 
 
 def test_only_a_running_lab_has_memory_to_export(host: Host, pool: Path, tmp_path: Path) -> None:
-    power.stop("lab", Silent())
+    stop("lab", Silent())
     with pytest.raises(UsageError, match="not running"):
         exported(tmp_path, "running")
 
@@ -350,7 +352,7 @@ def test_a_base_whose_writing_is_interrupted_is_gone(
 def test_a_base_that_an_import_is_about_to_use_is_not_pruned(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path)
     receive(tmp_path / "lab.labgen", "second", None, Silent())
-    destroy("second")
+    destroy("second", Silent())
     for path in pool.glob("*_second_*"):
         path.unlink()
     found = prune.find()
@@ -447,16 +449,16 @@ def test_addresses_that_are_taken_are_not_insisted_on(host: Host, tmp_path: Path
     exported(tmp_path, "recipe")
     imported = receive(tmp_path / "lab.labgen", "second", None, Silent())
     assert imported.readdressed
-    assert power.start("second", Silent()).changed
+    assert start("second", Silent()).changed
     export("second", tmp_path / "again.labgen", "recipe", Silent())
-    destroy("lab")
+    destroy("lab", Silent())
     assert not receive(tmp_path / "lab.labgen", "third", None, Silent()).readdressed
     assert receive(tmp_path / "again.labgen", "fourth", None, Silent()).readdressed
 
 
 def test_without_the_box_this_host_has_to_have_it(host: Host, pool: Path, tmp_path: Path) -> None:
     exported(tmp_path, with_box=False)
-    destroy("lab")
+    destroy("lab", Silent())
     with pytest.raises(BundleError, match="without its box"):
         receive(tmp_path / "lab.labgen", None, None, Silent())
     assert traces(host)[2:] == NOTHING[2:]
@@ -602,12 +604,12 @@ def test_the_machines_go_on_when_an_export_fails(
 def test_another_box_is_said(host: Host, tmp_path: Path) -> None:
     make()
     exported(tmp_path, "recipe")
-    destroy("lab")
+    destroy("lab", Silent())
     receive(tmp_path / "lab.labgen", None, None, Silent())
     journal = journals.load("lab")
     box = journal.lab.box.__class__("debian13", "labgen/debian13", "13.0.9")
     journals.save(journal.__class__(journal.lab.__class__(**{**journal.lab.__dict__, "box": box}), "rendered"))
     heard = Heard()
-    power.start("lab", heard)
+    start("lab", heard)
     assert any("13.0.9" in note for note in heard.notes)
     assert "13.1.1" in (paths.lab("lab") / "Vagrantfile").read_text()

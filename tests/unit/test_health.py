@@ -18,7 +18,7 @@ from labgen.errors import ClusterError, GuestError
 from labgen.health import CHECKS, CLOCK, Finding, examine
 from labgen.health.base import Seen
 from labgen.health.reachability import Reachability
-from labgen.lab import power
+from labgen.lab.start import start
 from labgen.machines import health
 from labgen.model import Lab, Node
 from labgen.ssh import Result
@@ -231,18 +231,18 @@ def test_start_sets_a_clock_that_stayed_behind_and_says_so(host: Host) -> None:
     make()
     host.machine("worker1").behind = 46
     heard = Heard()
-    outcome = power.start("lab", heard)
+    outcome = start("lab", heard)
     assert outcome.changed
     assert [host.machine(node).clock_is_set for node in NODES] == [False, True, False]
     assert heard.notes == ["worker1: its clock was 46 s behind this host's; setting it"]
-    assert not power.start("lab", heard).changed
+    assert not start("lab", heard).changed
 
 
 def test_create_names_what_it_does_not_mend(host: Host) -> None:
     make()
     host.machine("worker2").ill["services"] = ["cron.service loaded failed failed Cron"]
     heard = Heard()
-    assert not power.start("lab", heard).changed
+    assert not start("lab", heard).changed
     assert heard.notes == [
         "worker2: services: failed: cron.service."
         " labgen exec lab --node worker2 -- sudo systemctl status cron.service"

@@ -13,10 +13,13 @@ import pytest
 from labgen import paths
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.host import addresses
-from labgen.lab import power, prune, status
-from labgen.lab.create import Outcome, create
+from labgen.lab import prune, status
+from labgen.lab.create import create
 from labgen.lab.destroy import destroy
+from labgen.lab.start import start
+from labgen.lab.stop import stop
 from labgen.machines import provision
+from labgen.machines.bringup import Outcome
 from labgen.machines.planning import preview
 from labgen.model import Lab, Node
 from labgen.profile import Loaded, load
@@ -75,7 +78,7 @@ def test_create_again_has_nothing_to_do(host: Host) -> None:
 def test_labs_of_one_profile_live_side_by_side(host: Host) -> None:
     first, second = make("first").journal.lab, make("second").journal.lab
     assert first.network.subnet != second.network.subnet
-    destroy("first")
+    destroy("first", Silent())
     assert host.domains() == {node.domain for node in second.nodes}
     assert host.networks() == {second.network.name}
     assert len(host.volumes()) == 6
@@ -167,7 +170,7 @@ def test_a_docker_that_had_to_be_set_up_again_is_something_done(host: Host, monk
             raise GuestError("Docker does not run")
         return inspect(lab, node, connection)
 
-    monkeypatch.setattr("labgen.lab.create.inspect", look)
+    monkeypatch.setattr("labgen.machines.preparation.inspect", look)
     assert make().changed
     assert not make().changed
 
@@ -223,7 +226,7 @@ def test_ctrl_c_keeps_the_lab_and_says_so_in_the_journal(host: Host) -> None:
     with pytest.raises(KeyboardInterrupt):
         create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster(), cold=True)
     assert journals.load("lab").failure == "interrupted"
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 
@@ -236,7 +239,7 @@ class _InterruptAtTheCluster(Silent):
 def test_destroy_needs_neither_journal_nor_profile(host: Host) -> None:
     make()
     (paths.lab("lab") / paths.STATE).write_text("damaged")
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 
@@ -244,7 +247,7 @@ def test_a_lab_whose_directory_was_moved_and_linked_can_be_destroyed(host: Host,
     make()
     elsewhere = paths.lab("lab").rename(tmp_path / "elsewhere")
     paths.lab("lab").symlink_to(elsewhere)
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
     assert list(elsewhere.iterdir()) == []
 
@@ -256,14 +259,14 @@ def test_destroy_removes_vagrants_record_and_no_other(host: Host) -> None:
     foreign = {"vagrantfile_path": "/somewhere/else", "name": "default"}
     machines = {"ours": {"vagrantfile_path": str(paths.lab("lab")), "name": "manager1"}, "foreign": foreign}
     index.write_text(json.dumps({"version": 1, "machines": machines}))
-    destroy("lab")
+    destroy("lab", Silent())
     assert json.loads(index.read_text()) == {"version": 1, "machines": {"foreign": foreign}}
 
 
 def test_destroy_of_an_unknown_lab_names_the_near_ones(host: Host) -> None:
     make("three")
     with pytest.raises(UsageError) as caught:
-        destroy("tree")
+        destroy("tree", Silent())
     assert "three" in caught.value.details
 
 
@@ -294,11 +297,11 @@ def test_prune_takes_replaced_boxes_and_leaves_the_newest(host: Host) -> None:
 
 def test_stop_and_start(host: Host) -> None:
     lab = make().journal.lab
-    assert power.stop("lab", Silent())
-    assert not power.stop("lab", Silent())
+    assert stop("lab", Silent())
+    assert not stop("lab", Silent())
     assert status.status("lab").state == "stopped"
-    assert power.start("lab", Silent()).changed
-    assert not power.start("lab", Silent()).changed
+    assert start("lab", Silent()).changed
+    assert not start("lab", Silent()).changed
     assert all(host.libvirt.lookupByName(node.domain).isActive() for node in lab.nodes)
 
 
@@ -307,7 +310,7 @@ def test_start_goes_on_with_a_lab_that_was_not_finished(host: Host) -> None:
     with pytest.raises(HypervisorError):
         make()
     host.boots = None
-    assert power.start("lab", Silent()).changed
+    assert start("lab", Silent()).changed
     assert journals.load("lab").complete
 
 
@@ -315,7 +318,7 @@ def test_start_of_a_lab_without_files_points_to_create(host: Host) -> None:
     make()
     journals.save(replace(journals.load("lab"), stage="planned"))
     with pytest.raises(UsageError) as caught:
-        power.start("lab", Silent())
+        start("lab", Silent())
     assert "labgen create" in caught.value.resolution
 
 
@@ -406,6 +409,6 @@ def test_a_cluster_that_fails_is_resumed(host: Host, monkeypatch: pytest.MonkeyP
 
 def test_two_at_once_exclude_each_other(host: Host) -> None:
     with journals.locked("lab"):
-        for attempt in (make, lambda: power.stop("lab", Silent())):
+        for attempt in (make, lambda: stop("lab", Silent())):
             with pytest.raises(LabgenError):
                 attempt()

@@ -7,8 +7,10 @@ import pytest
 
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import checkpoint, destroy, power, status
+from labgen.lab import checkpoint, destroy, status
 from labgen.lab.rebuild import losses, rebuild
+from labgen.lab.start import start
+from labgen.lab.stop import stop
 from labgen.lab.suspend import suspend
 from labgen.progress import Silent
 from labgen.records import checkpoints, journals
@@ -54,7 +56,7 @@ def test_suspended_and_resumed_with_the_right_time(host: Host) -> None:
     assert states() == {"suspended"}
     assert status.status("lab").state == "suspended"
     assert not suspend("lab", Silent())
-    assert power.start("lab", Silent()).changed
+    assert start("lab", Silent()).changed
     assert states() == {"running"}
     assert all(host.machine(node).clock_is_set for node in NODES)
     assert all(len(host.machine(node).scripts) == 3 for node in NODES)
@@ -65,7 +67,7 @@ def test_memory_that_cannot_be_used_is_told_with_the_way_out(host: Host, monkeyp
     suspend("lab", Silent())
     failing("start", monkeypatch, 0, HypervisorError("starting failed", "unsupported machine type"))
     with pytest.raises(HypervisorError) as caught:
-        power.start("lab", Silent())
+        start("lab", Silent())
     assert "unsupported machine type" in caught.value.details
     assert f"managedsave-remove {journals.load('lab').lab.nodes[0].domain}" in caught.value.resolution
 
@@ -74,9 +76,9 @@ def test_a_suspended_lab_is_not_stopped_by_the_way(host: Host) -> None:
     make()
     suspend("lab", Silent())
     with pytest.raises(UsageError, match="suspended") as caught:
-        power.stop("lab", Silent())
+        stop("lab", Silent())
     assert "labgen resume lab" in caught.value.resolution
-    destroy.destroy("lab")
+    destroy.destroy("lab", Silent())
     assert host.domains() == set()
 
 
@@ -99,7 +101,7 @@ def test_a_checkpoint_is_saved_listed_restored_and_deleted(host: Host) -> None:
     assert [(row["label"], row["running"]) for row in checkpoint.listing("lab")] == [("before", 3)]
 
     host.machine("worker1").clock_is_set = False
-    power.stop("lab", Silent())
+    stop("lab", Silent())
     checkpoint.restore("lab", "before", Silent())
     assert states() == {"running"}
     assert host.machine("worker1").clock_is_set
@@ -117,7 +119,7 @@ def test_a_node_that_was_off_is_off_again(host: Host) -> None:
     with Hypervisor.connect() as hypervisor:
         hypervisor.cut_power(lab.node("worker2").domain)
     checkpoint.save("lab", "two", Silent())
-    power.start("lab", Silent())
+    start("lab", Silent())
     checkpoint.restore("lab", "two", Silent())
     assert status.status("lab").states == {"manager1": "running", "worker1": "running", "worker2": "stopped"}
 
@@ -171,7 +173,7 @@ def test_a_restore_that_is_cut_off_is_done_again_whole(
             checkpoint.restore("lab", "old", Silent())
     assert checkpoints.load("lab", "old").phase == "restoring"
     reverted, remembered = calls_of("revert_disks", monkeypatch), calls_of("restore_memory", monkeypatch)
-    power.start("lab", Silent())
+    start("lab", Silent())
     assert len(reverted) == len(remembered) == 3
     assert states() == {"running"}
     assert checkpoints.load("lab", "old").phase == "complete"
@@ -189,8 +191,8 @@ def test_machines_that_have_run_are_not_given_the_memory_of_before(
     assert checkpoints.load("lab", "kept").phase == "complete"
     assert states() == {"running"}
     remembered = calls_of("restore_memory", monkeypatch)
-    power.stop("lab", Silent())
-    power.start("lab", Silent())
+    stop("lab", Silent())
+    start("lab", Silent())
     assert not remembered
 
 
@@ -204,8 +206,8 @@ def test_an_undo_that_was_cut_off_uses_no_memory_twice(host: Host, monkeypatch: 
     assert checkpoints.load("lab", "half").phase == "dropping"
     assert checkpoint.listing("lab") == []
     remembered = calls_of("restore_memory", monkeypatch)
-    power.stop("lab", Silent())
-    power.start("lab", Silent())
+    stop("lab", Silent())
+    start("lab", Silent())
     assert not remembered
     assert states() == {"running"}
     assert not list(journals.paths.checkpoints("lab").glob("*"))
@@ -252,7 +254,7 @@ def test_what_a_killed_labgen_left_is_finished_by_the_next(host: Host, phase: ch
         hypervisor.pause(lab.nodes[0].domain)
         hypervisor.cut_power(lab.nodes[1].domain)
     heard = Heard()
-    power.start("lab", heard)
+    start("lab", heard)
     assert any("cut off" in note for note in heard.notes)
     assert states() == {"running"}
     assert [row["label"] for row in checkpoint.listing("lab")] == ([] if phase == "saving" else ["cut"])
@@ -266,7 +268,7 @@ def test_without_the_memory_the_machines_boot(host: Host, monkeypatch: pytest.Mo
         checkpoint.restore("lab", "old", Silent())
     assert "labgen start lab" in caught.value.resolution
     assert states() == {"stopped"}
-    power.start("lab", Silent())
+    start("lab", Silent())
     assert states() == {"running"}
 
 
@@ -305,6 +307,6 @@ def test_a_damaged_record_is_told(host: Host) -> None:
 def test_destroy_takes_the_checkpoints_along(host: Host) -> None:
     make()
     checkpoint.save("lab", "one", Silent())
-    destroy.destroy("lab")
+    destroy.destroy("lab", Silent())
     assert host.domains() == set()
     assert not journals.paths.checkpoints("lab").exists()

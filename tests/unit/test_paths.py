@@ -11,6 +11,7 @@ import pytest
 from labgen import paths
 from labgen.errors import HostError
 from labgen.lab.destroy import destroy
+from labgen.progress import Silent
 from labgen.records import data_home
 from labgen.ssh.forwarding import local_socket
 from tests.unit.commands import Run, run
@@ -41,7 +42,7 @@ def test_destroy_finds_the_lab_through_a_link(host: Host, linked: Path, monkeypa
     monkeypatch.setenv("HOME", str(linked / "home"))
     make()
     monkeypatch.setenv("HOME", str(linked / "link"))
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 

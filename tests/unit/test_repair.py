@@ -14,10 +14,12 @@ from labgen import paths, vagrant
 from labgen.domain import docker_volume, root_volume
 from labgen.errors import BoxError, ClusterError, HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
-from labgen.lab import power, prune, status
-from labgen.lab.create import create, repair
+from labgen.lab import prune, status
+from labgen.lab.create import create
 from labgen.lab.destroy import destroy
 from labgen.lab.rebuild import losses, rebuild
+from labgen.lab.start import start, unlock
+from labgen.lab.stop import stop
 from labgen.lab.suspend import suspend
 from labgen.orchestrators import ClusterGone, ClusterLocked
 from labgen.profile import load
@@ -54,7 +56,7 @@ GIVE_UP = {
         "uninstall._dissolve_pool",  # doctor's probe
     },
     "pool.dissolve": {"uninstall._dissolve_pool"},  # of a pool in which there is no volume
-    "clear_half_made": {"create._run"},
+    "clear_half_made": {"stages.clear_half_made"},
     "swarm_leave": {"swarm._leave_if_in"},
     "_leave_if_in": {
         "swarm.form",  # the first manager of a new Swarm, after swarm_states.refuse_new
@@ -62,15 +64,15 @@ GIVE_UP = {
         "swarm.move",
     },
     "swarm_take_over": {"swarm.move"},
-    "move": {"create._clustered"},  # of an import that has other addresses here
+    "move": {"stages.move_cluster"},  # of an import that has other addresses here
     "swarm_init": {"swarm.form"},
     "sweep": {
-        "destroy.clear_lab",
+        "removal.clear_lab",
         "prune._remove_remains",  # of what belongs to no lab
         "trial._sweep",  # doctor's own machine, whose name no lab can have: test_doctor
     },
-    "clear_lab": {"destroy.destroy_locked", "import_.receive"},
-    "destroy_locked": {
+    "clear_lab": {"removal.remove_lab", "import_.receive"},
+    "remove_lab": {
         "destroy.destroy",
         "create.create",  # --on-failure rollback, of a lab that this call has begun
         "import_.receive",  # an import that failed
@@ -199,9 +201,9 @@ def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], 
     machines, disks, scripts = host.domains(), host.volumes(), len(host.machine("worker1").scripts)
     uuids = {node: domain(host, node).UUIDString() for node in NODES}
     if not running:
-        power.stop("lab", Silent())
+        stop("lab", Silent())
     lose(host)
-    power.start("lab", Silent())
+    start("lab", Silent())
     assert (host.domains(), host.volumes()) == (machines, disks)
     assert {node: domain(host, node).UUIDString() for node in NODES} == uuids
     assert vagrant.known_machines(paths.lab("lab")) == uuids
@@ -211,12 +213,12 @@ def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], 
     assert found == replace(journal, request=found.request)  # how it was asked for stands in the journal alone
     assert registry.load().subnets == {"lab": journal.lab.network.subnet}
     assert host.ups == 1
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 
 @pytest.mark.parametrize("lose", NAMED)
-@pytest.mark.parametrize("attempt", [make, lambda: power.start("lab", Silent())])
+@pytest.mark.parametrize("attempt", [make, lambda: start("lab", Silent())])
 def test_what_is_gone_is_named_and_nothing_made_in_its_place(
     host: Host, lose: Callable[[Host], None], attempt: Callable[[], object]
 ) -> None:
@@ -236,7 +238,7 @@ def test_a_machine_that_runs_on_a_deleted_disk_is_told(host: Host) -> None:
     make()
     lose_docker_disk(host)
     with pytest.raises(HypervisorError, match="not whole") as caught:
-        power.start("lab", Silent())
+        start("lab", Silent())
     assert "save what you need before you stop it" in caught.value.details
 
 
@@ -261,7 +263,7 @@ def test_a_node_is_made_anew_on_request(host: Host, lose: Callable[[Host], None]
     assert "OLD" not in known.read_text()
     assert "KEPT" in known.read_text()
     assert host.ups == 1
-    assert not power.start("lab", Silent()).changed
+    assert not start("lab", Silent()).changed
 
 
 def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host) -> None:
@@ -298,10 +300,10 @@ def test_a_rebuild_that_was_cut_off_is_resumed(host: Host, monkeypatch: pytest.M
     host.machine("worker1").engine = None
     host.machine("worker1").scripts.clear()
     with monkeypatch.context() as patch:
-        patch.setattr("labgen.lab.rebuild.repair", _interrupt)
+        patch.setattr("labgen.lab.rebuild.bring_up", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
-    power.start("lab", Silent())
+    start("lab", Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
     assert not journals.load("lab").rebuilding
     with monkeypatch.context() as patch:
@@ -310,7 +312,7 @@ def test_a_rebuild_that_was_cut_off_is_resumed(host: Host, monkeypatch: pytest.M
             rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     host.machine("worker1").scripts.clear()
     with pytest.raises(HypervisorError, match="not whole"):
-        power.start("lab", Silent())
+        start("lab", Silent())
     rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
 
@@ -361,7 +363,7 @@ def test_docker_that_is_off_is_started_and_not_set_up_again(host: Host, monkeypa
         return info(self)
 
     monkeypatch.setattr(type(host.engine("worker1")), "info", first_fails)
-    power.start("lab", Silent())
+    start("lab", Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]  # of the first create
 
 
@@ -374,12 +376,12 @@ def test_a_locked_swarm_is_told_and_unlocked_with_the_key(host: Host) -> None:
     host.engine("manager1").trouble = "locked"
     host.engine("manager1").calls.clear()
     with pytest.raises(ClusterLocked, match="locked on manager1") as caught:
-        power.start("lab", Silent())
+        start("lab", Silent())
     assert "docker swarm unlock" in caught.value.resolution
     with pytest.raises(ClusterError, match="unlocking"):
-        power.unlock("lab", "SWMKEY-1-wrong")
-    power.unlock("lab", "SWMKEY-1-right")
-    assert not power.start("lab", Silent()).changed
+        unlock("lab", "SWMKEY-1-wrong", Silent())
+    unlock("lab", "SWMKEY-1-right", Silent())
+    assert not start("lab", Silent()).changed
     assert host.cloud.entries == entries
     assert host.engine("manager1").calls == ["unlock", "unlock"]
 
@@ -439,7 +441,7 @@ def test_a_swarm_that_is_not_as_expected_is_explained_and_left_alone(
     before = dict(host.cloud.entries)
     for node in NODES:
         host.engine(node).calls.clear()
-    for attempt in (make, lambda: power.start("lab", Silent())):
+    for attempt in (make, lambda: start("lab", Silent())):
         with pytest.raises(ClusterError) as caught:
             attempt()
         assert trouble.said in f"{caught.value.brief}\n{caught.value.details}"
@@ -452,9 +454,9 @@ def test_a_new_swarm_is_formed_only_after_a_yes(host: Host) -> None:
     make()
     _only_manager_left(host)
     with pytest.raises(ClusterGone):
-        power.start("lab", Silent())
+        start("lab", Silent())
     host.cloud.entries.clear()
-    assert power.start("lab", Silent(), new_cluster=True).changed
+    assert start("lab", Silent(), new_cluster=True).changed
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
 
 
@@ -462,7 +464,7 @@ def test_roles_and_labels_are_the_users_once_the_swarm_is_formed(host: Host) -> 
     make()
     worker = host.engine("worker1").node_id
     host.cloud.entries[worker] = replace(host.cloud.entries[worker], role="manager", labels={})
-    assert not power.start("lab", Silent()).changed
+    assert not start("lab", Silent()).changed
     assert host.cloud.entries[worker].role == "manager"
 
 
@@ -472,7 +474,7 @@ def test_a_promoted_worker_leads_on_where_the_first_manager_was_demoted(host: Ho
         entry = host.engine(node).node_id
         host.cloud.entries[entry] = replace(host.cloud.entries[entry], role=role)
     before = dict(host.cloud.entries)
-    assert not power.start("lab", Silent()).changed
+    assert not start("lab", Silent()).changed
     assert host.cloud.entries == before
 
 
@@ -490,7 +492,7 @@ def test_a_lab_that_lost_its_journal_is_neither_made_anew_nor_pruned(host: Host)
     assert orphans.lost == ["lab"]
     assert [host.domains(), host.volumes()] == before
     heard = Heard()
-    power.start("lab", heard)
+    start("lab", heard)
     assert any("written again" in note for note in heard.notes)
     assert prune.find().lost == []
 
@@ -504,7 +506,7 @@ def test_a_journal_is_not_guessed(host: Host, lose: Callable[[Host], None]) -> N
     lose_journal(host)
     before = [host.domains(), host.volumes()]
     with pytest.raises(JournalLost, match="lost or damaged"):
-        power.start("lab", Silent())
+        start("lab", Silent())
     assert [host.domains(), host.volumes()] == before
     assert not journals.exists("lab")
 
@@ -521,7 +523,7 @@ def _lose_profile() -> None:
 def test_a_damaged_journal_is_kept_beside_the_new_one(host: Host) -> None:
     make()
     damage_journal(host)
-    power.start("lab", Silent())
+    start("lab", Silent())
     assert (paths.lab("lab") / "lab.json.damaged").read_text() == '{"schema": 1'
 
 
@@ -539,7 +541,7 @@ def test_destroy_finds_machines_of_which_nothing_else_is_left(host: Host) -> Non
     make()
     shutil.rmtree(paths.lab("lab"))
     paths.registry().unlink()
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 
@@ -548,10 +550,10 @@ def test_destroy_says_what_is_left(host: Host, monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch:
         patch.setattr(Hypervisor, "remove_domain", lambda _self, _name: None)
         with pytest.raises(HypervisorError, match="is not gone") as caught:
-            destroy("lab")
+            destroy("lab", Silent())
     assert lab.nodes[0].domain in caught.value.details
     assert journals.exists("lab")
-    destroy("lab")
+    destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 
@@ -563,7 +565,7 @@ def test_destroy_finds_a_machine_that_was_renamed(host: Host) -> None:
     domain(host, "worker1").undefine()
     host.libvirt.defineXML(xml.replace(name, "mine").replace("<uuid>", "<!--").replace("</uuid>", "-->"))
     with pytest.raises(HypervisorError) as caught:
-        destroy("lab")
+        destroy("lab", Silent())
     assert "machine mine" in caught.value.details
 
 
@@ -572,16 +574,16 @@ def test_one_that_cannot_be_woken_does_not_keep_the_others_asleep(
 ) -> None:
     lab = make().journal.lab
     suspend("lab", Silent())
-    start = Hypervisor.start
+    switch_on = Hypervisor.start
 
     def refuse(self: Hypervisor, name: str) -> None:
         if name == lab.nodes[0].domain:
             raise HypervisorError("starting failed", "no memory")
-        start(self, name)
+        switch_on(self, name)
 
     monkeypatch.setattr(Hypervisor, "start", refuse)
     with pytest.raises(HypervisorError, match="manager1 cannot go on"):
-        power.start("lab", Silent())
+        start("lab", Silent())
     assert [status.status("lab").states[node] for node in NODES] == ["suspended", "running", "running"]
 
 
@@ -605,7 +607,7 @@ def test_a_repair_that_fails_leaves_the_journal_complete(host: Host) -> None:
     make()
     host.unreachable = "worker2"
     with pytest.raises(LabgenError):
-        repair(journals.load("lab"), Silent())
+        start("lab", Silent())
     assert json.loads((paths.lab("lab") / paths.STATE).read_text())["stage"] == "verified"
 
 

@@ -181,7 +181,7 @@ def test_without_room_nothing_is_kept(host: Host, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("base")
 def test_prune_takes_templates_only_when_asked_or_useless(host: Host) -> None:
     make("first", cold=False)
-    destroy("first")
+    destroy("first", Silent())
     assert not prune.find().templates
     everything = prune.find(cache=True)
     assert everything.templates == templates.keys()
@@ -216,7 +216,7 @@ def test_prune_takes_what_a_killed_create_left_of_a_template(host: Host) -> None
     assert found.templates == templates.keys()
     prune.remove(found, Silent())
     assert not template_volumes(host)
-    destroy("first")
+    destroy("first", Silent())
     host.libvirt.storagePoolLookupByName("labgen").storageVolLookupByName("base.img").delete()
     assert traces(host) == NOTHING
 

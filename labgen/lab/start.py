@@ -1,0 +1,60 @@
+"""``start`` and ``resume``: the whole lab on again, and its cluster whole; or a lab that was imported on at last."""
+
+from dataclasses import replace
+
+from labgen import boxes, paths
+from labgen.errors import UsageError
+from labgen.files import read_text
+from labgen.lab import doctor
+from labgen.machines.bringup import Outcome, bring_up
+from labgen.machines.opened import Opened, failure_noted, opened
+from labgen.machines.planning import add_box
+from labgen.model import Node
+from labgen.orchestrators import ORCHESTRATORS
+from labgen.parallel import on_each
+from labgen.profile import parse
+from labgen.progress import Progress
+from labgen.render import vagrantfile, write
+
+
+def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcome:
+    """Starts all machines and waits until the cluster is whole again; makes those of a lab that was imported.
+
+    :param new_cluster: the user has given up what the cluster holds: form another one if need be.
+    :raises UsageError: there is no such lab, or it has not even its files. :raises LabgenError: as create.
+    """
+    with opened(name, progress) as lab:
+        if lab.journal.complete:
+            return bring_up(lab, new_cluster=new_cluster)
+        if lab.journal.stage == "planned":
+            raise UsageError(f"{name!r} was never made", lab.journal.failure, f"Resume it with: {lab.journal.again}")
+        with failure_noted(name):
+            _ready_box(lab)
+            return bring_up(lab, cold=bool(lab.journal.request and lab.journal.request.cold))
+
+
+def unlock(name: str, key: str, progress: Progress) -> None:
+    """Unlocks a lab's cluster; :func:`start` then finds it as it was.
+
+    :raises UsageError: there is no such lab. :raises ClusterError: the key is not the right one.
+    """
+    with opened(name, progress) as lab:
+
+        def attempt(node: Node) -> None:
+            with lab.connect(node) as connection:
+                ORCHESTRATORS[lab.plan.orchestrator].unlock(connection, key)
+
+        on_each({node.name: node for node in lab.plan.managers}, attempt)
+
+
+def _ready_box(opened: Opened) -> None:
+    """The box of a lab that has its files and nothing else yet; this host may have another version of it."""
+    lab = opened.plan
+    doctor.require_ready(parse(read_text(paths.lab(lab.name) / paths.PROFILE), lab.profile).profile)
+    box = boxes.ensure(lab.box.name, opened.progress)
+    if box.version != lab.box.version:
+        opened.progress.note(f"the lab was made with {lab.box.name} {lab.box.version}; this host has {box.version}")
+        lab = replace(lab, box=replace(lab.box, version=box.version))
+        write({paths.VAGRANTFILE: vagrantfile(lab)}, paths.lab(lab.name))
+        opened.save(replace(opened.journal, lab=lab))
+    add_box(box, opened.progress)

@@ -1,0 +1,58 @@
+"""Preparing a lab's machines: each as soon as it can be entered, as far as nobody lives in it yet."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from labgen import ssh
+from labgen.errors import LabgenError
+from labgen.machines import boot
+from labgen.machines.provision import inspect, provision, start_docker
+from labgen.model import Lab, Node
+from labgen.plan import HOSTS
+from labgen.progress import Progress
+from labgen.records.journals import NodeFacts
+
+
+@dataclass
+class Preparation:
+    """Enters nodes and prepares them, unless Docker already runs there as it should.
+
+    :param lived_in: the nodes that a user may have changed: nothing is set up there again.
+    :param prepared: the nodes that have been prepared, as far as is known. :param booting: what boots them, if they
+        are new. :param facts: what was found, by node. :param provisioned: the nodes that had to be prepared.
+    """
+
+    lab: Lab
+    lived_in: Collection[str]
+    prepared: Collection[str]
+    booting: boot.Boot | None
+    progress: Progress
+    facts: dict[str, NodeFacts] = field(default_factory=dict)
+    provisioned: set[str] = field(default_factory=set)
+
+    def ready(self, node: Node) -> ssh.Connection:
+        connection = boot.enter(self.lab, node, self.progress, self.booting)
+        found = _inspected(self.lab, node, connection) if node.name in self.prepared else None
+        if found is None:
+            if node.name in self.lived_in:
+                start_docker(node, connection, self.progress)
+            else:
+                provision(self.lab, node, connection, self.progress)
+            self.provisioned.add(node.name)
+            found = inspect(self.lab, node, connection)
+        self.facts[node.name] = found
+        self.progress.done("ready", node.name)
+        return connection
+
+
+def tell_addresses(lab: Lab, progress: Progress, connection: ssh.Connection) -> None:
+    node = lab.node(connection.target.name)
+    provision(lab, node, connection, progress, [step for step in node.steps if step.script == HOSTS])
+
+
+def _inspected(lab: Lab, node: Node, connection: ssh.Connection) -> NodeFacts | None:
+    """None: Docker does not run on the node as it should."""
+    try:
+        return inspect(lab, node, connection)
+    except LabgenError:
+        return None

@@ -1,0 +1,218 @@
+"""The stages of a bring-up, in the order of :data:`labgen.machines.bringup.STAGES`, which says when each runs."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from labgen import paths, ssh
+from labgen.errors import LabgenError
+from labgen.machines import boot, freeze, health, parts, warm
+from labgen.machines.access import entered
+from labgen.machines.opened import Opened
+from labgen.machines.preparation import Preparation, tell_addresses
+from labgen.model import Lab
+from labgen.orchestrators import ORCHESTRATORS, Orchestrator
+from labgen.parallel import on_each
+from labgen.progress import Progress
+from labgen.records.journals import Journal, NodeFacts
+
+
+@dataclass
+class Bringup:
+    """What the stages of one bring-up tell each other.
+
+    :param new_cluster: the user has given up what the cluster holds. :param stack: what is open until the end.
+    :param new: the nodes that hold nothing yet. :param behind: the nodes that were away, and whose clocks are wrong.
+    :param awake: the machines come from a template. :param changed: whether anything had to be done.
+    """
+
+    opened: Opened
+    stack: ExitStack
+    cold: bool
+    new_cluster: bool
+    new: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
+    awake: bool = False
+    booting: boot.Boot | None = None
+    connections: Mapping[str, ssh.Connection] = field(default_factory=dict)
+    facts: dict[str, NodeFacts] = field(default_factory=dict)
+    changed: bool = False
+
+    @property
+    def journal(self) -> Journal:
+        return self.opened.journal
+
+    @property
+    def lab(self) -> Lab:
+        return self.opened.plan
+
+    @property
+    def progress(self) -> Progress:
+        return self.opened.progress
+
+    @property
+    def orchestrator(self) -> Orchestrator:
+        return ORCHESTRATORS[self.lab.orchestrator]
+
+    def was_complete(self) -> bool:
+        return self.journal.complete
+
+    def is_half_made(self) -> bool:
+        return not self.journal.complete
+
+    def begins_afresh(self) -> bool:
+        """Whether there is nothing of the lab yet, so that it may begin with a template, or leave one."""
+        return not self.cold and self.is_half_made() and len(self.new) == len(self.lab.nodes)
+
+
+def connect_network(work: Bringup) -> None:
+    work.opened.hypervisor.pool.ensure()
+    work.changed |= bool(boot.connect(work.lab, work.opened.hypervisor, work.progress))
+
+
+def require_whole(work: Bringup) -> None:
+    """What is gone of a lab that was complete is named, not made in its place."""
+    parts.require_whole(work.lab, work.opened.hypervisor)
+    parts.rewrite_records(work.lab, work.opened.hypervisor, work.progress)
+    work.new = set(work.journal.rebuilding)
+
+
+def clear_half_made(work: Bringup) -> None:
+    work.new = {node.name for node in boot.clear_half_made(work.lab, work.opened.hypervisor)}
+
+
+def resume_held(work: Bringup) -> None:
+    """Also machines that a labgen was about to make a template of."""
+    work.behind = work.opened.recover() - work.new
+
+
+def has_received_memory(work: Bringup) -> bool:
+    return bool(work.journal.origin and work.journal.origin.memory)
+
+
+def go_on_with_received_memory(work: Bringup) -> None:
+    """Lets imported machines go on with the memory that came along; they are off afterwards if they cannot."""
+    origin = work.journal.origin
+    assert origin  # noqa: S101 - the stage is not needed otherwise
+    if origin.memory == "taken":
+        work.progress.note("going on with the machines' memory was cut off: they boot from their disks")
+        for node in work.lab.nodes:
+            work.opened.hypervisor.cut_power(node.domain)
+    else:
+        # Memory belongs to the disks of its moment: once a machine has run with it, it is worthless.
+        work.opened.save(replace(work.journal, origin=replace(origin, memory="taken")))
+        work.progress.step("going on with the machines' memory")
+        memory = {node.name: freeze.memory_volume(node, freeze.RECEIVED) for node in work.lab.nodes}
+        try:
+            warm.go_on(work.lab, memory, work.opened.hypervisor)
+        except LabgenError as error:
+            work.progress.note(f"the machines cannot go on with their memory: {error.brief}\n{error.details}".strip())
+            work.progress.note("They boot from their disks.")
+    freeze.drop_memory(work.lab, freeze.RECEIVED, work.opened.hypervisor)
+    work.opened.save(replace(work.journal, origin=replace(origin, memory="")))
+
+
+def forget_former_keys(work: Bringup) -> None:
+    known = paths.lab(work.lab.name) / paths.KNOWN_HOSTS
+    ssh.forget_hosts(known, {work.lab.node(name).address for name in work.new})
+
+
+def awaken_template(work: Bringup) -> None:
+    work.awake = warm.awaken(work.lab, work.opened.hypervisor, work.progress)
+
+
+def switch_on(work: Bringup) -> None:
+    started = boot.start(work.lab, work.opened.hypervisor, work.progress)
+    work.behind |= {name for name, was in started.items() if was == "suspended"}
+    work.changed |= bool(started)
+
+
+def set_clocks(work: Bringup) -> None:
+    work.progress.step("setting the clocks")
+    work.opened.set_clocks(work.behind)
+    work.changed = True
+
+
+def has_to_boot(work: Bringup) -> bool:
+    return bool(work.new) and not work.awake and work.is_half_made()
+
+
+def begin_boot(work: Bringup) -> None:
+    """In the background, until :func:`wait_for_boot`: each node is prepared as soon as it answers."""
+    work.booting = work.stack.enter_context(boot.Boot(work.lab, work.progress))
+
+
+def prepare_nodes(work: Bringup) -> None:
+    names = {node.name for node in work.lab.nodes}
+    lived_in = names - work.new if work.was_complete() else set()
+    preparation = Preparation(work.lab, lived_in, names if work.awake else lived_in, work.booting, work.progress)
+    connect = {node.name: partial(preparation.ready, node) for node in work.lab.nodes}
+    work.connections = work.stack.enter_context(entered(connect))
+    work.facts = preparation.facts
+    work.changed |= bool(work.new or preparation.provisioned)
+
+
+def is_worth_keeping(work: Bringup) -> bool:
+    return work.begins_afresh() and not work.awake
+
+
+def keep_template(work: Bringup) -> None:
+    warm.keep(work.lab, work.opened.hypervisor, work.progress)
+
+
+def correct_clocks(work: Bringup) -> None:
+    work.changed |= health.set_clocks(work.lab, work.connections, work.progress)
+
+
+def is_readdressed(work: Bringup) -> bool:
+    return bool(work.journal.origin and work.journal.origin.readdressed)
+
+
+def move_cluster(work: Bringup) -> None:
+    on_each(work.connections, partial(tell_addresses, work.lab, work.progress))
+    work.orchestrator.move(work.lab, work.connections, work.progress)
+
+
+def form_cluster(work: Bringup) -> None:
+    work.progress.step("checking the cluster" if work.was_complete() else "forming the cluster")
+    empty = {node.name for node in work.lab.nodes} if work.new_cluster or _holds_nothing(work) else work.new
+    work.changed |= work.orchestrator.form(work.lab, work.connections, work.progress, empty=empty)
+
+
+def has_the_senders_secrets(work: Bringup) -> bool:
+    return bool(work.journal.origin and work.journal.origin.renew)
+
+
+def renew_secrets(work: Bringup) -> None:
+    work.progress.step("renewing the join tokens")
+    work.orchestrator.renew_secrets(work.lab, work.connections)
+
+
+def has_just_arrived(work: Bringup) -> bool:
+    return work.journal.origin is not None
+
+
+def arrive(work: Bringup) -> None:
+    work.opened.save(replace(work.journal, origin=None))
+    work.changed = True
+
+
+def wait_for_boot(work: Bringup) -> None:
+    if work.booting:
+        work.progress.step("waiting for Vagrant to finish")
+        work.booting.wait()
+
+
+def examine(work: Bringup) -> None:
+    health.tell(work.lab, work.connections, work.progress)
+
+
+def note_facts(work: Bringup) -> None:
+    work.opened.save(replace(work.journal.reached("verified"), facts=work.facts, rebuilding=frozenset()))
+
+
+def _holds_nothing(work: Bringup) -> bool:
+    """Whether the lab's cluster is to be formed of all nodes, whatever they are part of now."""
+    managers = {node.name for node in work.lab.managers}
+    return work.is_half_made() or is_readdressed(work) or (bool(managers) and managers <= work.journal.rebuilding)
