@@ -1,6 +1,6 @@
 """``rebuild``: one node of a lab made anew; or its machine defined again, where its disks are still there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,13 @@ from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, boot, parts
 from labgen.machines.access import find_node
 from labgen.machines.bringup import Outcome, bring_up
+from labgen.machines.membership import members
 from labgen.machines.opened import opened, seen
 from labgen.model import Lab, Node
+from labgen.orchestrators.base import Membership
 from labgen.progress import Progress
 from labgen.records import journals
+from labgen.records.journals import Journal
 
 
 def losses(name: str, node_name: str) -> list[str]:
@@ -25,7 +28,7 @@ def losses(name: str, node_name: str) -> list[str]:
     """
     with seen(name) as (journal, hypervisor):
         journals.require_finished(journal)
-        return _losses(journal.lab, find_node(journal.lab, node_name), hypervisor)
+        return _losses(journal, find_node(journal.lab, node_name), hypervisor)
 
 
 def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress) -> Outcome:
@@ -39,7 +42,7 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
     """
     with opened(name, progress, finished=True) as lab:
         node = find_node(lab.plan, node_name)
-        if (lost := _losses(lab.plan, node, lab.hypervisor)) != list(agreed):
+        if (lost := _losses(lab.journal, node, lab.hypervisor)) != list(agreed):
             raise UsageError(
                 f"{node.name} has changed since you were asked", "\n".join(lost), "Run the same command again."
             )
@@ -55,8 +58,9 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
         return bring_up(lab)
 
 
-def _losses(lab: Lab, node: Node, hypervisor: Hypervisor) -> list[str]:
-    there = parts.of(lab, hypervisor)[node.name]
+def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
+    found_parts = parts.of(journal.lab, hypervisor)
+    there = found_parts[node.name]
     if there.root and there.docker and not there.domain:
         return []
     found = {
@@ -64,11 +68,26 @@ def _losses(lab: Lab, node: Node, hypervisor: Hypervisor) -> list[str]:
         "its Docker disk, with images and volumes": there.docker,
     }
     lost = [what for what, is_there in found.items() if is_there]
-    if lab.managers == (node,) and lab.orchestrator != "none":
-        lost.append("what the cluster holds (services, configs, secrets): it is the only manager")
+    if journal.lab.orchestrator != "none":
+        running = {name: "running" for name, each in found_parts.items() if each.running}
+        lost += _cluster_losses(journal, node, members(journal.lab, running))
     if there.domain and (labels := hypervisor.kept_disks(node.domain)):
         lost.append(f"the way back to {', '.join(labels)}: these checkpoints cannot be restored any more")
     return lost or ["nothing: none of its disks is there"]
+
+
+def _cluster_losses(journal: Journal, node: Node, said: Mapping[str, Membership]) -> list[str]:
+    """:param said: by the cluster itself; where it says nothing, its managers are those of the plan."""
+    managers = {name for name, each in said.items() if each.manages} or {each.name for each in journal.lab.managers}
+    if node.name not in managers:
+        return []
+    away = {name for name, each in said.items() if each.state != "ready"} | journal.rebuilding | {node.name}
+    left = managers - away
+    if not left:
+        return ["what the cluster holds (services, configs, secrets): no other manager has it"]
+    if 2 * len(left) <= len(managers):
+        return [f"that the cluster can be changed: {len(left)} of {len(managers)} managers are no majority"]
+    return []
 
 
 @contextmanager

@@ -1,19 +1,17 @@
 """``status`` and ``list``: what the host and the cluster say at this moment."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from labgen.errors import LabgenError
 from labgen.hypervisor import Domain, Hypervisor
+from labgen.machines.membership import members
 from labgen.machines.opened import seen
-from labgen.model import Lab, Node
-from labgen.orchestrators import ORCHESTRATORS
+from labgen.model import Node
 from labgen.orchestrators.base import Membership
 from labgen.records import journals
 from labgen.records.journals import Journal
-
-ANSWER_LIMIT = 10  # seconds for a manager to say how the cluster is
 
 LabState = Literal["running", "stopped", "suspended", "failed", "creating"]
 UNKNOWN = Membership("unknown")
@@ -69,9 +67,9 @@ def status(name: str) -> Status:
         without = hypervisor.cards.cut_off(lab.prefix, lab.network)
     states = _node_states(journal, domains)
     cut_off = [node.name for node in lab.nodes if node.domain in without]
-    reachable = [node for node in lab.managers if states[node.name] == "running" and node.name not in cut_off]
-    members = _members(lab, reachable) if journal.complete else {}
-    return Status(journal, _lab_state(journal, states), states, members, cut_off)
+    reachable = {name: state for name, state in states.items() if name not in cut_off}
+    said = members(lab, reachable) if journal.complete else {}
+    return Status(journal, _lab_state(journal, states), states, said, cut_off)
 
 
 def listing() -> list[dict[str, object]]:
@@ -123,17 +121,3 @@ def _lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
         if each in present:
             return each
     return "stopped"
-
-
-def _members(lab: Lab, managers: Sequence[Node]) -> dict[str, Membership]:
-    """What the first manager that answers says of the cluster; nothing if none does."""
-    from labgen import ssh  # noqa: PLC0415
-    from labgen.machines.access import target  # noqa: PLC0415
-
-    for manager in managers:
-        try:
-            with ssh.Connection.open(target(lab, manager), ANSWER_LIMIT) as connection:
-                return ORCHESTRATORS[lab.orchestrator].members(lab, connection)
-        except LabgenError:
-            continue
-    return {}

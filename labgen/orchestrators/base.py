@@ -18,11 +18,15 @@ State = Literal["ready", "down", "unknown"]
 
 @dataclass(frozen=True)
 class Membership:
-    """One node's part in the cluster, as the cluster sees it."""
+    """One node's part in the cluster, as the cluster sees it.
+
+    :param manages: whether it holds what the cluster knows: the plan's role may have been changed since.
+    """
 
     state: State
     availability: str = ""
     leader: bool = False
+    manages: bool = False
 
 
 class ClusterLocked(ClusterError):

@@ -107,7 +107,9 @@ class Swarm(Orchestrator):
         with engine.connect(manager, limit=20) as each:
             nodes = each.swarm_nodes()
         return {
-            node.hostname: Membership(STATES.get(node.state, "unknown"), node.availability, node.leader)
+            node.hostname: Membership(
+                STATES.get(node.state, "unknown"), node.availability, node.leader, node.role == "manager"
+            )
             # A node that joined again has left an entry that is down: the living one is listed last.
             for node in sorted(nodes, key=lambda node: node.state == "ready")
         }

@@ -280,8 +280,8 @@ def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host
 
 def test_the_question_names_what_only_this_node_holds(host: Host) -> None:
     make()
-    assert any("only manager" in loss for loss in losses("lab", "manager1"))
-    assert not any("only manager" in loss for loss in losses("lab", "worker1"))
+    assert any("no other manager has it" in loss for loss in losses("lab", "manager1"))
+    assert not any("cluster" in loss for loss in losses("lab", "worker1"))
     with pytest.raises(UsageError, match="worker9"):
         losses("lab", "worker9")
 
@@ -634,3 +634,22 @@ def test_a_suspend_that_fails_wakes_all_machines(host: Host, monkeypatch: pytest
         suspend("lab", Silent())
     with Hypervisor.connect() as hypervisor:
         assert {domain.state for domain in hypervisor.domains(lab.prefix)} == {"running"}
+
+
+def test_a_rebuild_says_what_the_cluster_loses_by_its_own_roles(host: Host) -> None:
+    """Somebody has promoted a worker, and demoted the manager that the plan names."""
+    make()
+    for node, role in (("worker1", "manager"), ("manager1", "worker")):
+        entry = host.engine(node).node_id
+        host.cloud.entries[entry] = replace(host.cloud.entries[entry], role=role)
+    assert any("no other manager has it" in loss for loss in losses("lab", "worker1"))
+    assert not any("cluster" in loss for loss in losses("lab", "manager1"))
+
+
+def test_a_rebuild_counts_the_managers_that_are_left(host: Host) -> None:
+    journal = create(load("five-node-ha", ("storage.driver=btrfs",)), "lab", Silent(), cold=True).journal
+    assert not any("cluster" in loss for loss in losses("lab", "manager3"))
+    journals.save(replace(journal, rebuilding=frozenset({"manager1"})))
+    assert any("1 of 3 managers are no majority" in loss for loss in losses("lab", "manager3"))
+    journals.save(replace(journal, rebuilding=frozenset({"manager1", "manager2"})))
+    assert any("no other manager has it" in loss for loss in losses("lab", "manager3"))
