@@ -102,3 +102,29 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
         return
     calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
     assert calls & {"print", "sys.exit", "exit", "os._exit"} == set()
+
+
+# What only machines/opened.py may take for a verb, and who may all the same, each for its reason.
+TAKEN_BY_OPENED = {
+    "journals.locked": set[str](),
+    "journals.save": set[str](),
+    "freeze.recover": set[str](),
+    "clocks.adjust": set[str](),
+    "Hypervisor.connect": {
+        "destroy",  # whether there is anything of a lab, by its name
+        "doctor",  # the host
+        "prune",  # what belongs to no lab
+        "status",  # all labs at once
+        "uninstall",
+    },
+}
+
+
+@pytest.mark.parametrize("taken", TAKEN_BY_OPENED)
+def test_verbs_open_labs_in_one_way(taken: str) -> None:
+    found = set()
+    for path in (PACKAGE / "lab").glob("*.py"):
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        if any(ast.unparse(call.func) == taken for call in calls):
+            found.add(path.stem)
+    assert found == TAKEN_BY_OPENED[taken]
