@@ -107,6 +107,8 @@ class FakeEngine:
         if self.cloud.leaderless_calls:
             self.cloud.leaderless_calls -= 1
             raise ClusterError("the swarm does not have a leader")
+        if not self.info().is_manager:
+            raise ClusterError("this node is not a swarm manager")
         return list(self.cloud.entries.values())
 
     def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from labgen import paths
 from labgen.errors import HypervisorError
+from labgen.progress import Progress
 from labgen.records import journals
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
@@ -66,10 +67,10 @@ def test_a_lab_that_cannot_be_destroyed_keeps_none_of_the_others(
 
     real = destroy.destroy
 
-    def refuse_one(name: str) -> None:
+    def refuse_one(name: str, progress: Progress) -> None:
         if name == "one":
             raise HypervisorError("libvirt refuses", "for once")
-        real(name)
+        real(name, progress)
 
     monkeypatch.setattr(destroy, "destroy", refuse_one)
     partly = run("destroy", "--all", "--yes")
