@@ -1,5 +1,6 @@
 """``labgen stop``, ``start``, ``suspend`` and ``resume``."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -94,7 +95,7 @@ def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
         key = click.prompt("Key (Ctrl-C leaves it locked)", hide_input=True, err=True)
         with console.progress() as shown:
             recipe.unlock(lab, key, shown)
-        return _started(lab)
+        return replace(_started(lab), changed=True)
     except ClusterGone as error:
         if not console.is_interactive():
             raise
