@@ -1,17 +1,23 @@
+import ast
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from labgen import paths, turns
+from labgen import paths, turns, vagrant
 from labgen.errors import LabgenError, UsageError
-from labgen.records import journals, registry
+from labgen.records import checkpoints, data_home, journals, registry, templates
+from labgen.records.checkpoints import Checkpoint
 from labgen.records.journals import Journal, NodeFacts, Request
 from labgen.records.registry import Registry
+from labgen.records.templates import Template
+from labgen.ssh import know_hosts
 from tests.unit.labs import planned
 
 
@@ -185,3 +191,94 @@ def test_the_holders_command_is_told_as_it_was_typed(tmp_path: Path, monkeypatch
     assert turns.holder(file) == "held by process 4711: labgen export lab"
     (process / "fd" / "3").unlink()
     assert turns.holder(file) == ""
+
+
+WRITES: dict[str, Callable[[], object]] = {
+    "journal": lambda: journals.save(Journal(planned("lab"))),
+    "registry": lambda: registry.save(Registry()),
+    "id": data_home.owner,
+    "checkpoint": lambda: checkpoints.save("lab", Checkpoint("one", "2026", (), "saving")),
+    "template": lambda: templates.save(
+        Template("key", "me", "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1)
+    ),
+    "host keys": lambda: know_hosts(paths.lab("lab") / paths.KNOWN_HOSTS, {"10.77.0.11": ""}),
+    "Vagrant's record": lambda: vagrant.know_machine(paths.lab("lab"), "manager1", "uuid"),
+    "Vagrant's index": lambda: vagrant.forget(paths.lab("lab")),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_record_is_on_the_disk_before_it_has_its_name_and_so_is_the_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[], object]
+) -> None:
+    for directory in (paths.lab("lab"), paths.checkpoints("lab"), paths.template("key")):
+        directory.mkdir(parents=True)
+    index = paths.vagrant_home() / vagrant.INDEX
+    index.parent.mkdir(parents=True)
+    index.write_text(json.dumps({"version": 1, "machines": {"a": {"vagrantfile_path": str(paths.lab("lab"))}}}))
+    done: list[tuple[str, Path]] = []
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        done.append(("directory" if path.is_dir() else f"{path.stat().st_size} bytes", path))
+        fsync(descriptor)
+
+    def named(how: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def call(source: Path, target: Path) -> None:
+            done.append((str(source), Path(target)))
+            how(source, target)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for how in ("replace", "rename", "link"):
+        monkeypatch.setattr(os, how, named(getattr(os, how)))
+    write()
+    assert done
+    assert len(done) % 3 == 0
+    for file, name, directory in zip(done[::3], done[1::3], done[2::3], strict=True):
+        path = name[1]
+        assert name[0] == str(file[1])
+        assert file[0] == f"{path.stat().st_size} bytes"  # all of them
+        assert directory == ("directory", path.parent)
+
+
+# Who else writes files, which are no records: each is made anew, or of no use, after a power cut.
+OTHER_WRITERS = {
+    "boxes/builder._pack_box",
+    "boxes/builder._pack_files",
+    "boxes/builder._publish",
+    "boxes/mmdebstrap.run",  # a log
+    "bundle/signature.sign",
+    "bundle/signature.verify",
+    "files._written_beside",
+    "hypervisor/pool.download",
+    "lab/export._memory_parts",
+    "machines/provision.provision",  # a log
+    "ssh/batch._archive",  # into memory
+    "vagrant._logged",
+    "vagrant.up",  # a log
+}
+
+
+def writes_a_file(call: ast.Call) -> bool:
+    name = ast.unparse(call.func).rpartition(".")[2]
+    if name != "open":
+        return name in {"write_text", "write_bytes", "mkstemp", "NamedTemporaryFile"}
+    given = [
+        each.value for each in (*call.args, *(each.value for each in call.keywords)) if isinstance(each, ast.Constant)
+    ]
+    return any(isinstance(each, str) and re.fullmatch("[rwaxbt+]*[wax+][rwaxbt+]*", each) for each in given)
+
+
+def test_records_are_written_in_one_way() -> None:
+    package = Path(__file__).parents[2] / "labgen"
+    found = set()
+    for path in package.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                calls = [each for each in ast.walk(function) if isinstance(each, ast.Call)]
+                if any(map(writes_a_file, calls)):
+                    found.add(f"{path.relative_to(package).with_suffix('')}.{function.name}")
+    assert found == OTHER_WRITERS
