@@ -40,7 +40,7 @@ class FakeEngine:
         entry = self.cloud.entries.get(self.node_id)
         manager = entry is not None and entry.role == "manager"
         state = self.trouble or ("pending" if self.looks_for else "active" if self.node_id else "inactive")
-        storage = EngineStorage(self.driver, "btrfs")
+        storage = EngineStorage(self.driver, "extfs" if self.driver == "overlay2" else "btrfs")
         manager = manager and not self.trouble
         return EngineInfo(
             storage,

@@ -1,6 +1,7 @@
 """The recipes, on a host without machines; the real ones are walked in tests/vm."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +49,20 @@ def make(
     return create(load(reference), name, Silent(), rollback=rollback, cold=cold)
 
 
+class Watched(Heard):
+    """What somebody at the terminal reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[str] = []
+
+    def step(self, text: str, node: str | None = None) -> None:
+        self.steps.append(text)
+
+    def done(self, text: str, node: str | None = None) -> None:
+        self.steps.append(text)
+
+
 def traces(host: Host) -> list[Any]:
     """What labs leave."""
     return [host.domains(), host.networks(), host.volumes(), registry.load().subnets, journals.names()]
@@ -66,6 +81,27 @@ def test_create_goes_all_the_way(host: Host) -> None:
     assert len(host.volumes()) == 6
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
     assert all(host.machine(node).scripts == ["hosts", "docker-disk", "docker"] for node in NODES)
+
+
+PROFILES = sorted(path.stem for path in (Path(__file__).parents[2] / "profiles").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("reference", PROFILES)
+def test_what_is_done_is_said_in_words_and_not_in_names_of_scripts(host: Host, reference: str, cold: bool) -> None:
+    loaded = load(reference)
+    host.driver = loaded.profile.storage.driver
+    watched = Watched()
+    lab = create(loaded, "lab", watched, cold=cold).journal.lab
+    start("lab", watched)
+    scripts = {step.script for node in lab.nodes for step in node.steps}
+    run = {script for node in lab.nodes for script in host.machine(node.name).scripts}
+    assert {f"{name}.sh" for name in run if not name.startswith("agent")} == scripts
+    assert {"naming the other nodes", "starting Docker"} <= set(watched.steps)
+    for said in watched.steps:
+        assert not re.search(r"\.sh\b|/|_", said), said
+        assert not {Path(script).stem for script in scripts} & set(said.split()), said
+    assert not any(".sh" in note for note in watched.notes)
 
 
 def test_create_again_has_nothing_to_do(host: Host) -> None:
