@@ -18,15 +18,18 @@ from labgen.errors import ClusterError, GuestError
 from labgen.health import CHECKS, CLOCK, Finding, examine
 from labgen.health.base import Seen
 from labgen.health.reachability import Reachability
+from labgen.lab.create import create
 from labgen.lab.start import start
 from labgen.machines import health
+from labgen.machines.bringup import Outcome
 from labgen.model import Lab, Node
+from labgen.profile import load
 from labgen.ssh import Result
 from labgen.storage import EngineStorage
 from tests.unit.examined import LIFE, certificate, well
 from tests.unit.host import Host, host
 from tests.unit.labs import planned
-from tests.unit.test_lab import NODES, Heard, make
+from tests.unit.test_lab import NODES, Heard, make, traces
 
 __all__ = ["host"]  # a fixture
 
@@ -238,15 +241,26 @@ def test_start_sets_a_clock_that_stayed_behind_and_says_so(host: Host) -> None:
     assert not start("lab", heard).changed
 
 
-def test_create_names_what_it_does_not_mend(host: Host) -> None:
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda heard: create(load("three-node-btrfs"), "lab", heard),
+        lambda heard: create(load("three-node-btrfs"), "lab", heard, rollback=True, cold=True),
+        lambda heard: start("lab", heard),
+    ],
+    ids=["create", "create with rollback", "start"],
+)
+def test_create_and_start_name_what_they_do_not_mend(host: Host, again: Callable[[Heard], Outcome]) -> None:
     make()
+    before = traces(host)
     host.machine("worker2").ill["services"] = ["cron.service loaded failed failed Cron"]
     heard = Heard()
-    assert not start("lab", heard).changed
+    assert not again(heard).changed
     assert heard.notes == [
         "worker2: services: failed: cron.service."
         " labgen exec lab --node worker2 -- sudo systemctl status cron.service"
     ]
+    assert traces(host) == before
 
 
 def test_machines_that_cannot_be_checked_are_no_reason_to_fail(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
