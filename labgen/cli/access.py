@@ -35,6 +35,10 @@ class SshWords:
             first, rest = rest[0], rest[1:]
         return cls(first, options, rest[1:] if rest[:1] == ("--",) else rest)
 
+    @property
+    def brings_a_key(self) -> bool:
+        return any(each.startswith("-i") or "identityfile" in each.lower() for each in self.options)
+
 
 def _lacks_value(word: str) -> bool:
     """Whether the value of this option, or of the last of these options (``-NL``), is the next word."""
@@ -74,6 +78,7 @@ def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
     from labgen.errors import HostError, UsageError
     from labgen.machines.access import find_node, why_off
     from labgen.records import journals
+    from labgen.ssh import require_key
 
     given = SshWords.of(words)
     planned = journals.load(lab).lab
@@ -84,6 +89,8 @@ def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
     with contextlib.suppress(HostError):  # ssh may work where libvirt does not
         if reason := why_off(planned, node):
             raise reason
+    if not given.brings_a_key:
+        require_key(paths.lab(lab) / paths.KEY, node.name)
     # Not the lab's ssh_config: that of an earlier version has other names. Of two values ssh takes the first.
     ours = [part for option in clients.ssh_options(node, paths.lab(lab)).items() for part in ("-o", "=".join(option))]
     command = ["--", *given.command] if given.command else []

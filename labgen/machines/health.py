@@ -27,7 +27,7 @@ def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list
             with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
                 return examine(lab, node, connection, CHECKS)
         except LabgenError as error:
-            return [_machine(lab, node, error.brief)]
+            return [_machine(lab, node, error.brief, error.resolution)]
 
     found = on_each({node.name: node for node in lab.nodes}, look)
     return [finding for node in lab.nodes for finding in found[node.name]]
@@ -66,5 +66,5 @@ def _complaints(lab: Lab, connections: Mapping[str, ssh.Connection], checks: Seq
     return [finding for node in found.values() for finding in node if finding.status != "ok"]
 
 
-def _machine(lab: Lab, node: Node, evidence: str) -> Finding:
-    return Finding(node.name, "machine", "fail", evidence, f"labgen start {lab.name}")
+def _machine(lab: Lab, node: Node, evidence: str, way_out: str = "") -> Finding:
+    return Finding(node.name, "machine", "fail", evidence, way_out or f"labgen start {lab.name}")

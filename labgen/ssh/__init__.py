@@ -5,7 +5,7 @@ import logging
 from labgen.ssh.batch import run_all
 from labgen.ssh.command import Command, Sink
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
-from labgen.ssh.keys import forget_hosts, know_hosts, make_key, public_key, take_key
+from labgen.ssh.keys import forget_hosts, know_hosts, make_key, public_key, require_key, take_key
 
 __all__ = [
     "Command",
@@ -19,6 +19,7 @@ __all__ = [
     "make_key",
     "port_open",
     "public_key",
+    "require_key",
     "run_all",
     "take_key",
     "wait_for",

@@ -64,11 +64,11 @@ def _public_half(path: Path) -> str:
 def public_key(path: Path) -> str:
     """The public half of a key pair, one line; written again if it is missing.
 
-    :raises HostError: ssh-keygen is missing. :raises GuestError: there is no private key either.
+    :raises HostError: ssh-keygen is missing. :raises GuestError: the private key is not there: the half is of no use.
     """
     public = path.with_suffix(".pub")
+    require_key(path, "the lab")
     if not public.exists():
-        require_key(path, "the lab")
         write_atomically(public, _public_half(path))
     return read_text(public).strip()
 
@@ -82,7 +82,7 @@ def require_key(path: Path, name: str) -> None:
         raise GuestError(
             f"the private key of the lab is missing: {name} lets nobody else in",
             str(path),
-            "Put it back, from a backup or from whoever has this lab's key too.",
+            f"Put {path} back, from a backup or from whoever has this lab's key too.",
         )
     path.open().close()  # paramiko would only say that the login failed
 
