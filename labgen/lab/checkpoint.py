@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from labgen.errors import HypervisorError, UsageError
-from labgen.machines import freeze
+from labgen.machines import freeze, parts
 from labgen.machines.bringup import bring_up
 from labgen.machines.opened import Opened, opened, seen
 from labgen.parallel import on_each
@@ -19,6 +19,7 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
     """Keeps the lab as it is now; its machines stand still meanwhile, for some seconds.
 
     :raises UsageError: there is no such lab, it is suspended or half-made, or it has a checkpoint of that label.
+    :raises HypervisorError: a machine or a disk is missing; nothing was begun.
     :raises LabgenError: as libvirt and the machines do; the lab then goes on, and there is no checkpoint.
     """
     if not LABEL.fullmatch(label):
@@ -33,6 +34,7 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
                 f"{name!r} has a checkpoint called {label!r} already",
                 resolution=f"Choose another label, or: labgen checkpoint delete {name} {label}",
             )
+        parts.require_whole(lab.plan, lab.hypervisor)
         running = freeze.running(lab.plan, lab.hypervisor)
         checkpoint = checkpoints.begun(label, tuple(node.name for node in running))
         checkpoints.save(name, checkpoint)

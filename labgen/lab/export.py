@@ -14,7 +14,7 @@ from labgen.domain import docker_volume, hardware, root_volume
 from labgen.errors import BundleError, UsageError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
-from labgen.machines import freeze, savefile
+from labgen.machines import freeze, parts, savefile
 from labgen.machines.opened import Opened, opened
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
@@ -47,6 +47,7 @@ def export(
     :param depth: see docs/handoff.md. :param with_box: the box's image travels along.
     :param with_secrets: the lab's private key travels along. :param sign: an OpenSSH private key.
     :raises UsageError: there is no such lab, it is not in a state to be exported, or the file exists.
+    :raises HypervisorError: a machine or a disk is missing.
     :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
     """
     _refuse_bad_place(file)
@@ -107,8 +108,7 @@ def _workshop(name: str) -> Iterator[Path]:
 
 def _refuse_unfit(lab: Opened, depth: Depth) -> None:
     name, states = lab.plan.name, lab.states()
-    if missing := [node.name for node in lab.nodes if node.name not in states]:
-        raise UsageError(f"{name!r} lacks {', '.join(missing)}", resolution=f"labgen rebuild {name} {missing[0]}")
+    parts.require_whole(lab.plan, lab.hypervisor)
     if "suspended" in states.values():
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
     if depth == "running" and set(states.values()) != {"running"}:

@@ -1,6 +1,7 @@
 """``stop``: the whole lab off."""
 
 from labgen.errors import UsageError
+from labgen.machines import parts
 from labgen.machines.opened import opened
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -11,7 +12,7 @@ OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containe
 def stop(name: str, progress: Progress) -> bool:
     """Shuts all machines down, as their power buttons would.
 
-    One that does not react is switched off. :return: whether any was on.
+    One that does not react is switched off; a node without a machine is named. :return: whether any was on.
     :raises UsageError: there is no such lab, or it is suspended.
     :raises LabgenError: it is being worked on, or libvirt refuses.
     """
@@ -19,6 +20,7 @@ def stop(name: str, progress: Progress) -> bool:
         states = lab.states()
         if "suspended" in states.values():
             raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
+        parts.tell_missing_machines(lab.journal, lab.hypervisor, progress)
         on = {node.name: node.domain for node in lab.nodes if states.get(node.name, "stopped") != "stopped"}
         for node, domain in on.items():
             progress.step("shutting down", node)

@@ -1,19 +1,20 @@
 """``suspend``: the machines' memory on disk, and the machines off, until ``start`` lets them go on."""
 
-from labgen.machines import freeze
+from labgen.machines import freeze, parts
 from labgen.machines.opened import opened
 from labgen.parallel import on_each
 from labgen.progress import Progress
 
 
 def suspend(name: str, progress: Progress) -> bool:
-    """Saves the memory of all machines at one moment and switches them off.
+    """Saves the memory of all machines at one moment and switches them off; a node without a machine is named.
 
     :return: whether any was on.
     :raises UsageError: there is no such lab.
     :raises LabgenError: it is being worked on, or libvirt refuses; all machines then go on.
     """
     with opened(name, progress) as lab:
+        parts.tell_missing_machines(lab.journal, lab.hypervisor, progress)
         running = freeze.running(lab.plan, lab.hypervisor)
         try:
             for node in running:

@@ -13,6 +13,7 @@ from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
 from labgen.model import Lab, Node
 from labgen.progress import Progress
+from labgen.records.journals import Journal
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
         "Nothing was changed. If you have what is missing, put it back. Otherwise, for each of them:\n"
         + "\n".join(f"labgen rebuild {lab.name} {node.name}" for node in broken),
     )
+
+
+def tell_missing_machines(journal: Journal, hypervisor: Hypervisor, progress: Progress) -> None:
+    """Notes which nodes a verb passes over that needs no machine of theirs, and how each gets one again."""
+    lab = journal.lab
+    machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
+    for node in lab.nodes:
+        if node.domain not in machines:
+            way = f"labgen rebuild {lab.name} {node.name}" if journal.complete else f"labgen start {lab.name}"
+            progress.note(
+                f"{node.name} has no machine: {node.domain} is not defined in libvirt. To make it anew: {way}"
+            )
 
 
 def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
