@@ -17,6 +17,7 @@ from labgen.boxes import mmdebstrap, recipe, store
 from labgen.boxes.recipe import Recipe
 from labgen.boxes.store import Box
 from labgen.errors import BoxError
+from labgen.files import write_atomically
 from labgen.progress import Progress
 from labgen.surroundings import PROXIES, environment
 from labgen.turns import turn
@@ -202,9 +203,9 @@ def _publish(wanted: Recipe, scratch: Path, progress: Progress) -> Box:
             }
         ],
     }
-    (out / store.CATALOG).write_text(json.dumps(catalog, indent=2) + "\n")
+    write_atomically(out / store.CATALOG, json.dumps(catalog, indent=2) + "\n")
     stamped = {**content, "built": datetime.now(UTC).isoformat(timespec="seconds")}
-    (out / store.LOCK).write_text(json.dumps(stamped, indent=2, sort_keys=True) + "\n")
+    write_atomically(out / store.LOCK, json.dumps(stamped, indent=2, sort_keys=True) + "\n")
     target.parent.mkdir(exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)  # a directory without a lock.json is no box
     os.sync()

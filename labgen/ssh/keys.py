@@ -145,10 +145,10 @@ class _Learn(paramiko.MissingHostKeyPolicy):
         self._file = file
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        new = f"{hostname} {key.get_name()} {key.get_base64()}"
         with _writing:
-            known = paramiko.HostKeys(str(self._file))
-            known.add(hostname, key.get_name(), key)
             try:
-                known.save(str(self._file))
+                lines = [*self._file.read_text().splitlines(), new]
+                write_atomically(self._file, "".join(f"{line}\n" for line in lines), 0o600)
             except OSError as error:  # which would pass for one of the connection's
                 raise explained(error) from error

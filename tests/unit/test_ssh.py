@@ -15,7 +15,7 @@ import paramiko
 import pytest
 
 from labgen import ssh
-from labgen.errors import GuestError
+from labgen.errors import GuestError, LabgenError
 from labgen.model import Step
 from labgen.ssh import Connection, Target, Unreachable, make_key, run_all
 
@@ -165,6 +165,22 @@ def test_the_host_key_is_learned_and_then_required(machine: Target) -> None:
     with pytest.raises(GuestError, match="another host key") as caught:
         Connection.open(machine)
     assert str(machine.known_hosts) in caught.value.resolution
+
+
+def test_a_host_key_is_learned_in_one_step(machine: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.known_hosts.write_text("elsewhere ssh-ed25519 AAAA")  # as an editor leaves it, without a last newline
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched, pytest.raises(LabgenError):
+        patched.setattr(Path, "replace", full)
+        Connection.open(machine)
+    assert machine.known_hosts.read_text() == "elsewhere ssh-ed25519 AAAA"
+    Connection.open(machine).close()
+    first, second = machine.known_hosts.read_text().splitlines()
+    assert first == "elsewhere ssh-ed25519 AAAA"
+    assert second.startswith("[127.0.0.1]:")
 
 
 def test_a_wrong_key_is_refused(machine: Target, tmp_path: Path) -> None:
