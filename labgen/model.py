@@ -1,8 +1,8 @@
 """What a lab is made of, once every choice has been made. Pure data, no behaviour, no input or output."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 GUEST_USER = "vagrant"  # Vagrant's convention; may use sudo without a password
 EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB knows software emulation
@@ -108,16 +108,3 @@ class Lab:
             if node.name == name:
                 return node
         raise KeyError(name)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Lab":
-        """The inverse of :meth:`to_json`."""
-        nodes = tuple(
-            Node(**{**node, "steps": tuple(Step(s["script"], tuple(s["arguments"])) for s in node["steps"])})
-            for node in data["nodes"]
-        )
-        parts = {"box": Box(**data["box"]), "network": Network(**data["network"]), "nodes": nodes}
-        return cls(**{**data, **parts})

@@ -5,17 +5,16 @@ and no stock kernel boots under it. So a kernel is booted, and the verdict kept 
 """
 
 import contextlib
-import json
 import os
 import re
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from labgen import model, paths
-from labgen.files import read_json, write_atomically
+from labgen.errors import LabgenError
 from labgen.progress import Progress, Silent
-from labgen.records.shapes import checked
+from labgen.records.record import Kind
 from labgen.surroundings import environment
 
 BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
@@ -39,6 +38,17 @@ class Accelerator:
     kind: model.Accelerator
     reason: str
     proven: bool = True
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """:param boot: the id of the host's boot, during which the verdict holds."""
+
+    boot: str
+    verdict: Accelerator
+
+
+_TRIED = Kind(_Tried)
 
 
 def probe(progress: Progress | None = None) -> Accelerator:
@@ -114,17 +124,18 @@ def _memory() -> Path:
 def _recall() -> Accelerator | None:
     """The verdict of an earlier probe since the host was booted."""
     try:
-        content = read_json(_memory())
-        if content.pop("boot") != _BOOT_ID.read_text().strip():
-            return None
-        return checked(Accelerator(**content), Accelerator)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        tried = _TRIED.load(_memory())
+        return tried.verdict if tried.boot == _boot_id() else None
+    except (OSError, ValueError, LabgenError):
         return None
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
 
 
 def _remember(verdict: Accelerator) -> None:
     if not verdict.proven:
         return
-    content = {"boot": _BOOT_ID.read_text().strip(), **asdict(verdict)}
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second, no more
-        write_atomically(_memory(), json.dumps(content))
+        _TRIED.save(_memory(), _Tried(_boot_id(), verdict))

@@ -4,15 +4,13 @@ A record is written before the first machine is touched and says what is going o
 labgen that was killed knows what to finish or to undo.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from labgen import paths
 from labgen.errors import LabgenError, UsageError
-from labgen.files import read_json, write_atomically
-from labgen.records.shapes import checked
+from labgen.records.record import Kind
 from labgen.suggestions import near
 
 Phase = Literal["saving", "complete", "restoring", "dropping"]
@@ -33,6 +31,9 @@ class Checkpoint:
     phase: Phase
 
 
+_KIND = Kind(Checkpoint)
+
+
 def begun(label: str, memory: tuple[str, ...]) -> Checkpoint:
     return Checkpoint(label, datetime.now().astimezone().isoformat(timespec="milliseconds"), memory, "saving")
 
@@ -45,7 +46,7 @@ def default_label() -> str:
 def save(lab: str, checkpoint: Checkpoint) -> None:
     path = paths.checkpoint(lab, checkpoint.label)
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, json.dumps(asdict(checkpoint), indent=2) + "\n")
+    _KIND.save(path, checkpoint)
 
 
 def remove(lab: str, label: str) -> None:
@@ -70,8 +71,7 @@ def load(lab: str, label: str) -> Checkpoint:
 def _read(lab: str, label: str) -> Checkpoint:
     path = paths.checkpoint(lab, label)
     try:
-        content = read_json(path)
-        found = checked(Checkpoint(**{**content, "memory": tuple(content["memory"])}), Checkpoint)
+        found = _KIND.load(path)
         if datetime.fromisoformat(found.created).tzinfo is None:
             raise ValueError(f"{found.created} is no time")
         if found.label != label:
@@ -79,7 +79,7 @@ def _read(lab: str, label: str) -> Checkpoint:
         return found
     except PermissionError:
         raise  # it is somebody else's, not damaged
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except (ValueError, OSError) as error:
         raise LabgenError(
             "the record of a checkpoint is damaged",
             f"{path}: {error}",

@@ -6,19 +6,18 @@ reached, and two homes with the same path (in two containers with one libvirt) d
 
 import contextlib
 import hashlib
-import json
 import re
 import secrets
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labgen import paths
 from labgen.errors import HostError
-from labgen.files import create_atomically, read_json, write_atomically
-from labgen.records.shapes import checked
+from labgen.files import read_json
+from labgen.records.record import Kind
 
 OWNER = r"labgen-[0-9a-f]{6}"  # a regular expression
 
@@ -29,6 +28,9 @@ class _Record:
 
     owner: str
     home: str
+
+
+_KIND = Kind(_Record)
 
 
 def owner() -> str:
@@ -42,10 +44,10 @@ def owner() -> str:
     while (record := _read(paths.identity())) is None:
         chosen = _inherited() or f"labgen-{secrets.token_hex(3)}"
         with contextlib.suppress(FileExistsError):  # another labgen was quicker
-            create_atomically(paths.identity(), _text(_Record(chosen, here)))
+            _KIND.create(paths.identity(), _Record(chosen, here))
     if record.home != here:
         _refuse_copy(record)
-        write_atomically(paths.identity(), _text(replace(record, home=here)))
+        _KIND.save(paths.identity(), replace(record, home=here))
     return record.owner
 
 
@@ -67,18 +69,14 @@ def owner_of_path() -> str:
     return f"labgen-{hashlib.sha256(str(paths.data_home()).encode()).hexdigest()[:6]}"
 
 
-def _text(record: _Record) -> str:
-    return json.dumps(asdict(record), indent=2) + "\n"
-
-
 def _read(file: Path) -> _Record | None:
     try:
-        record = checked(_Record(**read_json(file)), _Record)
+        record = _KIND.load(file)
         if not re.fullmatch(OWNER, record.owner) or not Path(record.home).is_absolute():
             raise ValueError("it holds no id")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise HostError(
             "the id of this data home is damaged",
             f"{file}: {error}",

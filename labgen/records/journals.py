@@ -4,22 +4,19 @@ Written after every stage, atomically. It says what to look for; whether it is t
 """
 
 import contextlib
-import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
-from typing import Any, Literal
+from typing import Literal
 
 from labgen import paths, turns
 from labgen.errors import LabgenError, UsageError
-from labgen.files import read_json, write_atomically
 from labgen.model import Lab
 from labgen.records import data_home
-from labgen.records.shapes import checked
+from labgen.records.record import Kind
 from labgen.suggestions import near
 
-SCHEMA = 1
 # In this order. A lab is complete when it was verified.
 Stage = Literal["planned", "rendered", "booted", "provisioned", "clustered", "verified"]
 
@@ -109,18 +106,11 @@ class Journal:
         return replace(self, failure=why)
 
 
+_KIND = Kind(Journal)
+
+
 def save(journal: Journal) -> None:
-    content = {
-        "schema": SCHEMA,
-        "stage": journal.stage,
-        "failure": journal.failure,
-        "facts": {name: asdict(facts) for name, facts in journal.facts.items()},
-        "origin": asdict(journal.origin) if journal.origin else None,
-        "rebuilding": sorted(journal.rebuilding),
-        "request": asdict(journal.request) if journal.request else None,
-        "lab": journal.lab.to_json(),
-    }
-    write_atomically(paths.lab(journal.lab.name) / paths.STATE, json.dumps(content, indent=2) + "\n")
+    _KIND.save(paths.lab(journal.lab.name) / paths.STATE, journal)
 
 
 def load(name: str) -> Journal:
@@ -132,28 +122,14 @@ def load(name: str) -> Journal:
         raise _unknown(name)
     path = paths.lab(name) / paths.STATE
     try:
-        content: dict[str, Any] = read_json(path)
-        if content["schema"] > SCHEMA:
-            raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
-        facts = {node: NodeFacts(**each) for node, each in content["facts"].items()}
-        origin = Origin(**content["origin"]) if content.get("origin") else None
-        journal = Journal(
-            lab=Lab.from_json(content["lab"]),
-            stage=content["stage"],
-            failure=content["failure"],
-            facts=facts,
-            origin=origin,
-            rebuilding=frozenset(content.get("rebuilding", ())),
-            request=_request(content["request"]) if content.get("request") else None,
-        )
-        checked(journal, Journal)
+        journal = _KIND.load(path)
         IPv4Network(journal.lab.network.subnet)
         if journal.lab.name != name:
             raise ValueError(f"it is the journal of {journal.lab.name!r}")
         return journal
     except PermissionError:
         raise  # nothing is lost
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OSError) as error:
         raise JournalLost(
             f"the journal of {name!r} is lost or damaged",
             f"{path}: {error}",
@@ -175,10 +151,6 @@ def require_finished(journal: Journal) -> None:
         raise UsageError(f"{name!r} was imported, and has not run here yet", resolution=f"First: labgen start {name}")
     if not journal.complete:
         raise UsageError(f"{name!r} was never finished", journal.failure, f"Resume it with: {journal.again}")
-
-
-def _request(content: Mapping[str, Any]) -> Request:
-    return Request(content["profile"], tuple(content["overrides"]), content["cold"])
 
 
 def _unknown(name: str) -> UsageError:

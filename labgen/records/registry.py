@@ -1,16 +1,14 @@
 """Which lab of this data home has which subnet: one file, one lock."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from labgen import paths, turns
 from labgen.errors import LabgenError
-from labgen.files import read_json, write_atomically
 from labgen.records import journals
-from labgen.records.shapes import checked
+from labgen.records.record import Kind
 
 LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its networks and defines one
 
@@ -28,14 +26,17 @@ class Registry:
         return replace(self, subnets={each: subnet for each, subnet in self.subnets.items() if each != name})
 
 
+_KIND = Kind(Registry)
+
+
 def load() -> Registry:
     """What is written; if that is lost or damaged, what the labs' journals say."""
     try:
-        found = checked(Registry(read_json(paths.registry())["subnets"]), Registry)
+        found = _KIND.load(paths.registry())
         for subnet in found.subnets.values():
             IPv4Network(subnet)
         return found
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
+    except (FileNotFoundError, ValueError):
         return Registry(dict(_in_journals()))
 
 
@@ -46,9 +47,7 @@ def _in_journals() -> Iterator[tuple[str, str]]:
 
 
 def save(registry: Registry) -> None:
-    write_atomically(
-        paths.registry(), json.dumps({"subnets": dict(sorted(registry.subnets.items()))}, indent=2) + "\n"
-    )
+    _KIND.save(paths.registry(), registry)
 
 
 @contextlib.contextmanager

@@ -4,20 +4,18 @@ A template is its record and its disks' copies in the cache, and its machines' m
 written last: without it the rest is a remainder.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labgen import paths
-from labgen.files import read_json, write_atomically
+from labgen.errors import LabgenError
 from labgen.progress import Progress
 from labgen.records import data_home
-from labgen.records.shapes import checked
+from labgen.records.record import Kind
 from labgen.turns import is_held, turn
 
 MEMORY = ".template-"  # in the names of volumes with their memory, after the data home's id
@@ -43,18 +41,19 @@ class Template:
     size: int
 
 
+_KIND = Kind(Template)
+
+
 def save(template: Template) -> None:
-    write_atomically(paths.template_record(template.key), json.dumps(asdict(template), indent=2) + "\n")
+    _KIND.save(paths.template_record(template.key), template)
 
 
 def find(key: str) -> Template | None:
     """None: there is none, or its record cannot be read, which is as good."""
     try:
-        content: dict[str, Any] = read_json(paths.template_record(key))
-        pairs = {"box": tuple(content["box"]), "base": tuple(content["base"])}
-        found = checked(Template(**{**content, **pairs}), Template)
+        found = _KIND.load(paths.template_record(key))
         return found if found.key == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LabgenError):
         return None
 
 

@@ -3,10 +3,10 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import paramiko
 import pytest
@@ -21,7 +21,6 @@ from labgen.profile import load
 from labgen.progress import Silent
 from labgen.records import checkpoints, data_home, journals, registry, templates
 from labgen.records.checkpoints import Checkpoint
-from labgen.records.shapes import checked
 from labgen.records.templates import Template
 from labgen.ssh.keys import forget_hosts, load_known_hosts
 from tests.unit.commands import Run, run
@@ -166,37 +165,6 @@ def test_a_field_of_another_type_is_damage(lab: str, record: str, value: Any) ->
             LOADERS[record]()
     path.write_text(json.dumps(content))
     LOADERS[record]()
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "fits"),
-    [
-        ("x", str, True),
-        (7, str, False),
-        (True, int, False),
-        (None, str | None, True),
-        ("a", Literal["a", "b"], True),
-        ("c", Literal["a", "b"], False),
-        (("x", "y"), tuple[str, ...], True),
-        (["x"], tuple[str, ...], False),
-        (("x", 7), tuple[str, ...], False),
-        (("x",), tuple[str, str], False),
-        (frozenset({"x"}), frozenset[str], True),
-        (frozenset({7}), frozenset[str], False),
-        ({"x": "y"}, Mapping[str, str], True),
-        ({"x": 7}, Mapping[str, str], False),
-        ([], Mapping[str, str], False),
-        (Checkpoint("a", "b", ("c",), "complete"), Checkpoint, True),
-        (Checkpoint("a", "b", (7,), "complete"), Checkpoint, False),  # type: ignore[arg-type]
-    ],
-    ids=str,
-)
-def test_a_value_is_held_against_its_type(value: object, kind: Any, fits: bool) -> None:
-    if fits:
-        assert checked(value, kind) is value
-    else:
-        with pytest.raises(TypeError, match="does not hold"):
-            checked(value, kind)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Export and import on libvirt's test driver, with real small disk images in place of its pool's."""
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -102,6 +103,7 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
+WRITTEN = Path(__file__).parent.parent / "records"
 SENDERS = "<domain>what the sender's host knows of the machine</domain>"
 
 
@@ -124,6 +126,30 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
     assert start("lab", Silent()).changed
     assert status.status("lab").state == "running"
     assert {entry.hostname for entry in host.cloud.entries.values()} == set(NODES)
+
+
+@pytest.fixture(params=sorted(each.name for each in WRITTEN.iterdir()))
+def written(request: pytest.FixtureRequest) -> Path:
+    """What a published version wrote."""
+    return WRITTEN / str(request.param)
+
+
+def test_a_recipe_of_every_published_version_becomes_a_lab(host: Host, written: Path) -> None:
+    imported = receive(written / "recipe.labgen", None, None, Silent())
+    assert tuple(node.name for node in imported.journal.lab.nodes) == NODES
+    assert start("lab", Silent()).changed
+    assert status.status("lab").state == "running"
+
+
+def test_disks_of_every_published_version_become_a_lab(host: Host, pool: Path, tmp_path: Path, written: Path) -> None:
+    file = tmp_path / "disks.labgen"
+    file.write_bytes(gzip.decompress((written / "disks.labgen.gz").read_bytes()))
+    imported = receive(file, "second", None, Silent())
+    for node in imported.journal.lab.nodes:
+        docker = pool / f"{node.domain}-vdb.qcow2"
+        assert "failed" not in qemu_io(docker, f"read -P {len(node.name)} 0 1M")
+    assert start("second", Silent()).changed
+    assert status.status("second").state == "running"
 
 
 def test_disks_arrive_and_boot_without_vagrant(host: Host, pool: Path, tmp_path: Path) -> None:

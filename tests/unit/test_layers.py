@@ -32,6 +32,7 @@ OWNERS = {
     "docker": {"engine"},
     "filelock": {"turns"},
     "jinja2": {"render"},
+    "msgspec": {"records"},
     "libvirt": {"hypervisor"},
     "libvirt_qemu": {"hypervisor"},
     "paramiko": {"ssh"},
