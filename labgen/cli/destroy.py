@@ -28,7 +28,7 @@ def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) 
       labgen destroy first --if-exists --yes
       labgen destroy --all --yes
     """
-    from labgen.lab import homes
+    from labgen.machines import homes
 
     if bool(lab) == everything:
         raise click.UsageError("name the labs to destroy, or say --all")

@@ -1,6 +1,6 @@
 """``rebuild``: one node of a lab made anew; or its machine defined again, where its disks are still there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,9 @@ from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, boot, parts
 from labgen.machines.access import find_node
 from labgen.machines.bringup import Outcome, bring_up
-from labgen.machines.membership import members
+from labgen.machines.membership import losses_of_cluster, members
 from labgen.machines.opened import opened, seen
 from labgen.model import Lab, Node
-from labgen.orchestrators.base import Membership
 from labgen.progress import Progress
 from labgen.records import journals
 from labgen.records.journals import Journal
@@ -70,24 +69,10 @@ def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
     lost = [what for what, is_there in found.items() if is_there]
     if journal.lab.orchestrator != "none":
         running = {name: "running" for name, each in found_parts.items() if each.running}
-        lost += _cluster_losses(journal, node, members(journal.lab, running))
+        lost += losses_of_cluster(journal, node, members(journal.lab, running))
     if there.domain and (labels := hypervisor.kept_disks(node.domain)):
         lost.append(f"the way back to {', '.join(labels)}: these checkpoints cannot be restored any more")
     return lost or ["nothing: none of its disks is there"]
-
-
-def _cluster_losses(journal: Journal, node: Node, said: Mapping[str, Membership]) -> list[str]:
-    """:param said: by the cluster itself; where it says nothing, its managers are those of the plan."""
-    managers = {name for name, each in said.items() if each.manages} or {each.name for each in journal.lab.managers}
-    if node.name not in managers:
-        return []
-    away = {name for name, each in said.items() if each.state != "ready"} | journal.rebuilding | {node.name}
-    left = managers - away
-    if not left:
-        return ["what the cluster holds (services, configs, secrets): no other manager has it"]
-    if 2 * len(left) <= len(managers):
-        return [f"that the cluster can be changed: {len(left)} of {len(managers)} managers are no majority"]
-    return []
 
 
 @contextmanager

@@ -1,11 +1,12 @@
-"""What a lab's cluster says of its nodes."""
+"""What a lab's cluster says of its nodes, and what it loses with one."""
 
 from collections.abc import Mapping
 
 from labgen.errors import LabgenError
-from labgen.model import Lab
+from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.orchestrators.base import Membership
+from labgen.records.journals import Journal
 
 ANSWER_LIMIT = 10  # seconds for a manager to say how the cluster is
 
@@ -26,3 +27,20 @@ def members(lab: Lab, states: Mapping[str, str]) -> dict[str, Membership]:
             except LabgenError:
                 continue
     return {}
+
+
+def losses_of_cluster(journal: Journal, node: Node, said: Mapping[str, Membership]) -> list[str]:
+    """What the cluster loses with a node's disks, in words.
+
+    :param said: by the cluster itself; where it says nothing, its managers are those of the plan.
+    """
+    managers = {name for name, each in said.items() if each.manages} or {each.name for each in journal.lab.managers}
+    if node.name not in managers:
+        return []
+    away = {name for name, each in said.items() if each.state != "ready"} | journal.rebuilding | {node.name}
+    left = managers - away
+    if not left:
+        return ["what the cluster holds (services, configs, secrets): no other manager has it"]
+    if 2 * len(left) <= len(managers):
+        return [f"that the cluster can be changed: {len(left)} of {len(managers)} managers are no majority"]
+    return []

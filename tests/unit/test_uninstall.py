@@ -14,7 +14,8 @@ from labgen.boxes.store import FIELDS
 from labgen.cli import console
 from labgen.errors import HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor, Pool
-from labgen.lab import homes, uninstall
+from labgen.lab import uninstall
+from labgen.machines import homes
 from labgen.progress import Silent
 from labgen.records import journals, registry, templates
 from tests.unit.commands import Run, run

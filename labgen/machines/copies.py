@@ -1,0 +1,79 @@
+"""Copies of a lab's disks and memory, as they are at one moment, for a bundle."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from labgen.domain import docker_volume, root_volume
+from labgen.errors import BundleError
+from labgen.hypervisor import Hypervisor
+from labgen.machines import freeze
+from labgen.machines.opened import Opened
+from labgen.model import Lab, Node
+from labgen.parallel import on_each
+from labgen.progress import Amount, Progress
+
+
+def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:
+    """Room for a copy of every disk and all memory, and for what is made of it, and for the bundle."""
+    names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
+    sizes = hypervisor.pool.sizes("")
+    size = sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0)
+    if with_memory:
+        memory = sum(node.memory_mib for node in lab.nodes) * 2**20
+        size += memory
+        if hypervisor.pool.free_bytes() < memory:
+            raise BundleError(
+                "libvirt's pool has too little space for the machines' memory", f"{memory / 2**30:.1f} GiB"
+            )
+    together = work.stat().st_dev == target.stat().st_dev
+    for directory, needed in ((work, 3 * size if together else 2 * size), (target, size)):
+        free = shutil.disk_usage(directory).free
+        if free < needed:
+            raise BundleError(
+                "there is too little disk space to export the lab",
+                f"{directory} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB.",
+                "Free some, or write the bundle to another disk.",
+            )
+
+
+def copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None:
+    """Copies all disks, and perhaps the memory, as they are at one moment, and what the disks are overlays of.
+
+    :return: seconds that the machines stood still; None if none was running.
+    """
+    lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
+    running = freeze.running(lab, hypervisor)
+    on_each({node.name: node for node in running}, lambda node: _write_back(opened, node))
+    roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
+    dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
+    with freeze.held(lab, running, hypervisor, progress, with_memory=with_memory) as paused:
+        opened.set_clocks({node.name for node in running})
+        _copy("copying the disks", roots | dockers, hypervisor, progress)
+        if with_memory:
+            memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in running}
+            _copy("copying the memory", memory, hypervisor, progress)
+    _copy("copying the box", {_base_volume(lab, hypervisor): work / "base.qcow2"}, hypervisor, progress)
+    return paused if running else None
+
+
+def _copy(text: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progress: Progress) -> None:
+    """Copies volumes to files, one after the other."""
+    sizes = hypervisor.pool.sizes("")
+    amount = Amount(text, sum(sizes.get(volume, 0) for volume in volumes), progress)
+    for volume, target in volumes.items():
+        hypervisor.pool.download(volume, target, amount.more)
+
+
+def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
+    """The box's volume that the root disks lie on."""
+    bases = {hypervisor.pool.backing(root_volume(node)) for node in lab.nodes}
+    if len(bases) != 1:
+        raise BundleError(f"the root disks of {lab.name!r} do not lie on one box", "\n".join(sorted(bases)))
+    return bases.pop()
+
+
+def _write_back(lab: Opened, node: Node) -> None:
+    """What programs have written is on the disk, not only in the machine's memory."""
+    with lab.connect(node) as connection:
+        connection.run(["sync"], limit=300)

@@ -1,0 +1,126 @@
+"""What of ours is on the host, but belongs to no lab any more."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from labgen import boxes, paths
+from labgen.hypervisor import Hypervisor
+from labgen.machines import bases, homes, trial
+from labgen.paths import BOX_VOLUMES
+from labgen.records import data_home, journals, registry, templates
+
+NOBODY = "labgen-nobody"  # whose nothing in libvirt is, in a data home that has made nothing there
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Names of what no lab owns.
+
+    :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
+    :param reservations: of subnets, by the name of the lab that had it.
+    :param exports: labs whose export was cut off. :param templates: the keys of those that no create will use.
+    :param lost: labs that have machines or disks, and no journal. They are no leftovers, and stay.
+    """
+
+    domains: list[str] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+    reservations: list[str] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
+    templates: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, object]]:
+        kinds = {
+            "domain": self.domains,
+            "network": self.networks,
+            "volume": self.volumes,
+            "directory": self.directories,
+            "subnet reservation": self.reservations,
+            "export of a lab, cut off": self.exports,
+            "template": self.templates,
+        }
+        return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
+
+
+def find(*, cache: bool = False) -> Orphans:
+    """:param cache: also the templates that the next create could use. :raises HostError: libvirt does not answer."""
+    living = {name for name in journals.names() if journals.exists(name) or journals.is_locked(name)}
+    with Hypervisor.connect() as hypervisor:
+        owner = data_home.known_owner() or NOBODY
+        prefix = f"{owner}_"
+        having = [*(each.name for each in hypervisor.domains(prefix)), *hypervisor.pool.volumes(prefix)]
+        lost = {name for each in having if _may_be_lived_in(name := lab_of(each, owner))} - living
+        living |= lost
+        return Orphans(
+            domains=[each.name for each in hypervisor.domains(prefix) if lab_of(each.name, owner) not in living],
+            networks=[
+                each.name
+                for each in hypervisor.networks()
+                if each.name.startswith(prefix) and lab_of(each.name, owner) not in living
+            ],
+            volumes=[name for name in hypervisor.pool.volumes(prefix) if lab_of(name, owner) not in living]
+            + _unused_box_volumes(hypervisor, owner)
+            + bases.unused(hypervisor),
+            directories=[name for name in homes.labs() if name not in living],
+            reservations=[name for name in registry.load().subnets if name not in living],
+            exports=[
+                name for name in living - lost if paths.outgoing(name).exists() and not journals.is_locked(name)
+            ],
+            templates=[key for key in _template_keys(hypervisor, owner) if not _is_needed(key) or cache],
+            lost=sorted(lost),
+        )
+
+
+def _may_be_lived_in(name: str) -> bool:
+    """Neither doctor's machine nor an import that was cut off has anything of a user's in it."""
+    return name != trial.NAME and not paths.incoming(name).exists()
+
+
+def lab_of(name: str, owner: str) -> str:
+    """The lab that an object of ours belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
+    parts = name.split("_")
+    return parts[1] if len(parts) > 1 and parts[0] == owner else ""
+
+
+def _template_keys(hypervisor: Hypervisor, owner: str) -> list[str]:
+    """Of all templates, also of those of which only something is left."""
+    prefix = templates.memory_volumes(owner)
+    in_pool = {name.removeprefix(prefix).partition(".")[0] for name in hypervisor.pool.volumes(prefix)}
+    return sorted(in_pool | set(templates.keys()))
+
+
+def _is_needed(key: str) -> bool:
+    """Whether a template is complete and of a box as it is built today, or is being made."""
+    if templates.is_locked(key):
+        return True
+    template = templates.find(key)
+    if template is None:
+        return False
+    name, version = template.box
+    box = boxes.find(name)
+    return box is not None and box.version == version
+
+
+def others_have_templates(volumes: Iterable[str], owner: str) -> bool:
+    """Whether the pool has memory of templates of other data homes.
+
+    Their disks, which lie in their owners' caches, are not seen in the pool: they may lie on any box there.
+    """
+    return any(templates.MEMORY in name and not name.startswith(templates.memory_volumes(owner)) for name in volumes)
+
+
+def _unused_box_volumes(hypervisor: Hypervisor, owner: str) -> list[str]:
+    """Volumes of boxes that Vagrant uploaded and no disk lies on; the newest of their kind stay."""
+    if others_have_templates(hypervisor.pool.volumes(""), owner):
+        return []
+    newest = [box for name in boxes.known() if (box := boxes.find(name))]
+    current = {f"{BOX_VOLUMES}{box.name}_vagrant_box_image_{box.version}" for box in newest}
+    used = hypervisor.pool.backings()
+    return [
+        volume
+        for volume in hypervisor.pool.volumes(BOX_VOLUMES)
+        if re.sub(r"_box(_\d+)?\.img$|\.img$", "", volume) not in current and volume not in used
+    ]

@@ -1,0 +1,118 @@
+"""The parts of a bundle, made of a lab's files and of the copies of its disks and memory."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labgen import boxes, bundle, disks, handoff, paths
+from labgen.bundle import BoxFacts, Depth, Machine, Manifest
+from labgen.domain import hardware
+from labgen.files import read_text
+from labgen.hypervisor import Hypervisor
+from labgen.machines import savefile
+from labgen.model import Lab
+from labgen.plan import plan
+from labgen.profile import parse
+from labgen.progress import Amount, Progress
+from labgen.render import NodeBox
+
+
+def disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict[str, Path | bytes]:
+    parts: dict[str, Path | bytes] = {handoff.BOX_PART: work / "base.qcow2"} if with_box else {}
+    for node in lab.nodes:
+        root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
+        for part, copy in ((handoff.root_part(node.name), root), (handoff.docker_part(node.name), docker)):
+            parts[part] = copy.with_suffix(".qcow2")
+        size = root.stat().st_size + docker.stat().st_size
+        amount = Amount("compressing its disks", size, progress, node.name)
+        disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"), amount.more)
+        disks.whole(docker, docker.with_suffix(".qcow2"), amount.more)
+        root.unlink()
+        docker.unlink()
+        progress.done("disks compressed", node.name)
+    return parts
+
+
+def disk_digests(lab: Lab, sources: Mapping[str, Path | bytes]) -> dict[str, str]:
+    names = [part(node.name) for node in lab.nodes for part in (handoff.root_part, handoff.docker_part)]
+    return {name: disks.digest(source) for name in names if isinstance(source := sources[name], Path)}
+
+
+def memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | bytes]:
+    """Without the sender's definitions: who goes on with it makes its own."""
+    parts: dict[str, Path | bytes] = {}
+    for node in lab.nodes:
+        memory = work / f"{node.name}.memory"
+        with memory.open("r+b") as file:
+            length = savefile.start_length(file.read(savefile.HEADER.size))
+            file.seek(0)
+            start = file.read(length)
+            file.seek(0)
+            file.write(savefile.redefined(start, ""))
+        parts[handoff.memory_part(node.name)] = memory.with_suffix(".qcow2")
+        amount = Amount("compressing its memory", memory.stat().st_size, progress, node.name)
+        disks.packed(memory, memory.with_suffix(".qcow2"), amount.more)
+        memory.unlink()
+        progress.done("memory compressed", node.name)
+    return parts
+
+
+def text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> dict[str, Path | bytes]:
+    directory = paths.lab(lab.name)
+    profile = read_text(directory / paths.PROFILE)
+    parts: dict[str, Path | bytes] = {paths.PROFILE: profile.encode()}
+    parts |= {name: (directory / name).read_bytes() for name in script_parts(lab)}
+    parts |= {name: text.encode() for name, text in handoff.files(_neutral(lab, profile), machines).items()}
+    if with_secrets:
+        parts[f"secrets/{paths.KEY}"] = (directory / paths.KEY).read_bytes()
+    return parts
+
+
+def script_parts(lab: Lab) -> list[str]:
+    return [
+        f"{paths.GUEST_DIR}/{script}" for script in sorted({step.script for node in lab.nodes for step in node.steps})
+    ]
+
+
+def _neutral(lab: Lab, profile: str) -> Lab:
+    """The lab as it is planned for a bundle: without the sender's prefix, and for either accelerator."""
+    return plan(
+        parse(profile, lab.profile).profile,
+        lab.name,
+        subnet=lab.network.subnet,
+        box=lab.box,
+        accelerator="tcg",
+        owner=handoff.OWNER,
+    )
+
+
+def manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Manifest:
+    machine = Machine(type="", cpu="")
+    if depth != "recipe":
+        kind, processor = hypervisor.machine_type(lab.nodes[0].domain)
+        machine = Machine(
+            type=kind,
+            cpu=processor,
+            accelerator=lab.accelerator,
+            processor=hypervisor.host_processor(),
+            slots=dict(hardware(hypervisor.definition(lab.nodes[0].domain)).slots),
+        )
+    found = next((box for box in boxes.built(lab.box.name) if box.version == lab.box.version), None)
+    return Manifest(
+        lab=lab.name,
+        depth=depth,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        subnet=lab.network.subnet,
+        tools={
+            "labgen": bundle.labgen_version(),
+            "qemu": hypervisor.qemu_version(),
+            "libvirt": hypervisor.version(),
+        },
+        machine=machine,
+        box=BoxFacts(
+            name=lab.box.name,
+            version=lab.box.version,
+            sha256=base,
+            packages=dict(found.lock["packages"]) if found else {},
+        ),
+    )
