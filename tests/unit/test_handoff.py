@@ -17,13 +17,12 @@ from labgen.bundle import Depth, Machine
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
 from labgen.lab import checkpoint, prune, status
-from labgen.lab import export as export_module
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.import_ import receive
 from labgen.lab.start import start
 from labgen.lab.stop import stop
-from labgen.machines import bases, freeze, savefile
+from labgen.machines import bases, freeze, outgoing, savefile
 from labgen.progress import Silent
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import JournalLost
@@ -284,7 +283,7 @@ def test_memory_is_taken_once_even_by_a_start_that_was_killed(host: Host, pool: 
 def test_a_host_that_cannot_take_the_memory_takes_the_disks(
     host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, str], reason: str
 ) -> None:
-    monkeypatch.setattr(export_module, "Machine", lambda **facts: Machine(**{**facts, **there}))
+    monkeypatch.setattr(outgoing, "Machine", lambda **facts: Machine(**{**facts, **there}))
     exported(tmp_path, "running")
     destroy("lab", Silent())
     imported = receive(tmp_path / "lab.labgen", None, None, Silent())
