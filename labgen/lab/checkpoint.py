@@ -3,7 +3,9 @@
 import re
 from dataclasses import replace
 
+from labgen import paths
 from labgen.errors import HypervisorError, UsageError
+from labgen.files import require_writable
 from labgen.machines import freeze, parts
 from labgen.machines.bringup import bring_up
 from labgen.machines.opened import Opened, opened, seen
@@ -34,6 +36,7 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
                 f"{name!r} has a checkpoint called {label!r} already",
                 resolution=f"Choose another label, or: labgen checkpoint delete {name} {label}",
             )
+        require_writable(paths.lab(name))
         parts.require_whole(lab.plan, lab.hypervisor)
         running = freeze.running(lab.plan, lab.hypervisor)
         checkpoint = checkpoints.begun(label, tuple(node.name for node in running))

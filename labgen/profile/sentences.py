@@ -13,8 +13,10 @@ def findings(error: ValidationError) -> list[Finding]:
 
 
 def _finding(details: ErrorDetails) -> Finding:
-    # pydantic marks an error in a key, as opposed to its value, with one more step.
-    location = details["loc"][:-1] if details["loc"][-1:] == ("[key]",) else details["loc"]
+    location = details["loc"]
+    # pydantic marks an error in a key, as opposed to its value, with one more step. A field can be called so, too.
+    if location[-1:] == ("[key]",) and details["type"] != "extra_forbidden":
+        location = location[:-1]
     return Finding(location, _sentence(details, location))
 
 
