@@ -240,9 +240,16 @@ def damage_registry(host: Host) -> None:
 
 
 def damage_index(host: Host) -> None:
-    index = paths.vagrant_home() / "data" / "machine-index" / "index"
+    index = paths.vagrant_home() / vagrant.INDEX
     index.parent.mkdir(parents=True)
     index.write_text("{")
+
+
+def lose_index(host: Host) -> None:
+    index = paths.vagrant_home() / vagrant.INDEX
+    assert not index.exists()
+    index.parent.mkdir(parents=True)
+    index.with_name("index.lock").touch()
 
 
 MENDED = [
@@ -255,6 +262,7 @@ MENDED = [
     lose_registry,
     damage_registry,
     damage_index,
+    lose_index,
 ]
 NAMED = {
     lose_domain: "is not defined in libvirt",
@@ -285,6 +293,30 @@ def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], 
     assert host.ups == 1
     destroy("lab", Silent())
     assert traces(host) == NOTHING
+
+
+FOREIGN = '{"version":1, "machines": {"theirs": {"vagrantfile_path": "/srv/theirs", "name": "default", "x": [1]}}}'
+
+
+@pytest.mark.parametrize(
+    "verb", [["start", "lab"], ["rebuild", "lab", "worker1", "--yes"], ["destroy", "lab", "--yes"]]
+)
+@pytest.mark.parametrize("content", [None, FOREIGN], ids=["no index", "only others in it"])
+def test_nothing_depends_on_vagrants_index_and_others_entries_stay_as_they_are(
+    host: Host, run: Run, verb: list[str], content: str | None
+) -> None:
+    make()
+    index = paths.vagrant_home() / vagrant.INDEX
+    if content:
+        index.parent.mkdir(parents=True)
+        index.write_text(content)
+    stop("lab", Silent())
+    done = run(*verb)
+    assert done.status == 0, done.stderr
+    assert (index.read_text() if index.exists() else None) == content
+    if verb[0] != "destroy":
+        uuids = {node: domain(host, node).UUIDString() for node in NODES}
+        assert vagrant.known_machines(paths.lab("lab")) == uuids
 
 
 @pytest.mark.parametrize("lose", NAMED)
