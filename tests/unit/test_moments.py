@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import libvirt
 import pytest
 
 from labgen.errors import HypervisorError, LabgenError, UsageError
@@ -12,6 +13,7 @@ from labgen.lab.rebuild import losses, rebuild
 from labgen.lab.start import start
 from labgen.lab.stop import stop
 from labgen.lab.suspend import suspend
+from labgen.machines import freeze
 from labgen.progress import Silent
 from labgen.records import checkpoints, journals
 from tests.unit.host import Host, host
@@ -90,6 +92,96 @@ def test_what_cannot_be_suspended_goes_on(host: Host, monkeypatch: pytest.Monkey
         suspend("lab", Silent())
     assert states() == {"running"}
     assert all(host.machine(node).clock_is_set for node in NODES)
+
+
+def asleep_for_ever(node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on libvirt does not let that node's machine go on."""
+    stays = journals.load("lab").lab.node(node).domain
+    for method in ("resume", "createWithFlags"):
+        original: Callable[..., object] = getattr(libvirt.virDomain, method)
+
+        def refuse(self: libvirt.virDomain, *flags: int, go_on: Callable[..., object] = original) -> object:
+            if self.name() == stays:
+                raise HypervisorError(f"starting {stays} failed", "its disk is gone")
+            return go_on(self, *flags)
+
+        monkeypatch.setattr(libvirt.virDomain, method, refuse)
+
+
+def one_sleeps(asleep: str, others: str = "running") -> bool:
+    found = status.status("lab").states
+    return found.pop(asleep) == "suspended" and set(found.values()) == {others}
+
+
+@pytest.mark.parametrize("asleep", NODES)
+def test_after_an_export_the_others_go_on_where_one_cannot(
+    host: Host, monkeypatch: pytest.MonkeyPatch, asleep: str
+) -> None:
+    lab = make().journal.lab
+    asleep_for_ever(asleep, monkeypatch)
+    with (
+        pytest.raises(HypervisorError, match=lab.node(asleep).domain) as caught,
+        Hypervisor.connect() as hypervisor,
+        freeze.held(lab, lab.nodes, hypervisor, Silent(), with_memory=False),
+    ):
+        pytest.fail("the machines are not all there")
+    assert "its disk is gone" in caught.value.details
+    assert one_sleeps(asleep)
+
+
+@pytest.mark.parametrize("asleep", NODES)
+def test_after_they_stood_still_the_others_go_on_where_one_cannot(
+    host: Host, monkeypatch: pytest.MonkeyPatch, asleep: str
+) -> None:
+    lab = make().journal.lab
+    asleep_for_ever(asleep, monkeypatch)
+    with (
+        pytest.raises(HypervisorError, match=lab.node(asleep).domain),
+        Hypervisor.connect() as hypervisor,
+        freeze.standing_still(lab.nodes, hypervisor),
+    ):
+        pass
+    assert one_sleeps(asleep)
+
+
+@pytest.mark.parametrize("asleep", NODES)
+def test_the_next_command_wakes_the_others_where_one_cannot(
+    host: Host, monkeypatch: pytest.MonkeyPatch, asleep: str
+) -> None:
+    lab = make().journal.lab
+    with Hypervisor.connect() as hypervisor:
+        for node in lab.nodes:
+            hypervisor.pause(node.domain)
+            host.held.add(node.domain)
+    asleep_for_ever(asleep, monkeypatch)
+    with pytest.raises(HypervisorError, match=lab.node(asleep).domain):
+        start("lab", Silent())
+    assert one_sleeps(asleep)
+
+
+@pytest.mark.parametrize("asleep", NODES)
+@pytest.mark.parametrize("method", ["pause", "suspend"])
+def test_after_a_suspend_that_failed_the_others_go_on_where_one_cannot(
+    host: Host, monkeypatch: pytest.MonkeyPatch, method: str, asleep: str
+) -> None:
+    make()
+    failing(method, monkeypatch, 2, HypervisorError("no space"))
+    asleep_for_ever(asleep, monkeypatch)
+    with pytest.raises(HypervisorError):
+        suspend("lab", Silent())
+    found = status.status("lab").states
+    assert {found[node] for node in NODES if node != asleep} == {"running"}
+    assert found[asleep] == "suspended" or (method, asleep) == ("pause", NODES[-1])  # which was never paused
+
+
+@pytest.mark.parametrize("asleep", NODES)
+def test_a_resume_wakes_the_others_where_one_cannot(host: Host, monkeypatch: pytest.MonkeyPatch, asleep: str) -> None:
+    make()
+    suspend("lab", Silent())
+    asleep_for_ever(asleep, monkeypatch)
+    with pytest.raises(HypervisorError, match=f"{asleep} cannot go on where it was suspended"):
+        start("lab", Silent())
+    assert one_sleeps(asleep)
 
 
 def test_a_checkpoint_is_saved_listed_restored_and_deleted(host: Host) -> None:
