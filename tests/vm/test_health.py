@@ -47,6 +47,7 @@ def test_a_machine_that_was_paused_from_outside_gets_its_clock_set(lab: str) -> 
     node_output(lab, "worker1", "sudo", "systemctl", "start", "labgen-clock.timer")
 
 
+@pytest.mark.slow
 def test_a_machine_sets_its_clock_itself_within_a_minute_or_so(lab: str) -> None:
     node_output(lab, "worker1", "sudo", "sh", "-c", "date --set '-1 hour'")
     eventually("the clock is right", lambda: abs(behind(lab)) < PAUSE / 2)

@@ -99,6 +99,7 @@ def test_a_domain_that_was_undefined_is_defined_again_over_its_disks(kept: str) 
     assert what_the_user_has() == ["mine", "mine"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_was_removed_is_named_and_made_anew_only_on_request(kept: str) -> None:
     labgen("stop", kept)
     disk = f"{domain()}-vdb.qcow2"
