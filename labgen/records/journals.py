@@ -106,7 +106,7 @@ class Journal:
         return replace(self, failure=why)
 
 
-_KIND = Kind(Journal)
+_KIND = Kind(Journal, later=("rebuilding", "request"))
 
 
 def save(journal: Journal) -> None:

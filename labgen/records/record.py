@@ -4,7 +4,7 @@ A record of an older schema is migrated as it is read. One of a newer schema is 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,10 +32,13 @@ class Kind(Generic[T]):
     :param type: the dataclass that it is in memory.
     :param migrations: the first makes schema 2 from schema 1, the next 3 from 2, and so on. None may change once it
         was published.
+    :param later: the fields that were added since, as ``request.cold``: a record without them gets their defaults.
+        One that lacks any other field is damaged, whatever defaults the code has.
     """
 
     type: type[T]
     migrations: Sequence[Callable[[Content], Content]] = ()
+    later: Collection[str] = ()
 
     @property
     def schema(self) -> int:
@@ -63,13 +66,29 @@ class Kind(Generic[T]):
         try:
             for migrate in self.migrations[schema - 1 :]:
                 content = migrate(content)
-            return msgspec.convert(content, self.type)
+            record = msgspec.convert(content, self.type)
         except (msgspec.ValidationError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise Damaged(str(error)) from error
+        if lacking := sorted(set(_lacking(content, asdict(record))) - set(self.later)):
+            raise Damaged(f"it lacks {', '.join(lacking)}")
+        return record
 
     def _text(self, record: T) -> str:
         content = {"schema": self.schema, **asdict(record)}
         return json.dumps(content, indent=2, default=sorted) + "\n"  # sets
+
+
+def _lacking(content: Any, record: Any, place: str = "") -> Iterator[str]:
+    """The fields that a record has of its class's defaults, for its content does not have them."""
+    if isinstance(record, dict):
+        for name, value in record.items():
+            if name not in content:
+                yield f"{place}{name}"
+            else:
+                yield from _lacking(content[name], value, f"{place}{name}.")
+    elif isinstance(record, tuple):
+        for each, value in zip(content, record, strict=True):
+            yield from _lacking(each, value, place)
 
 
 def _content(path: Path) -> Content:

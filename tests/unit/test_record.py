@@ -35,7 +35,7 @@ def with_legs_one_by_one(content: Content) -> Content:
     return {**content, "legs": list(range(content["legs"]))}
 
 
-ANIMALS = Kind(Animal, (with_a_name, with_legs_one_by_one))
+ANIMALS = Kind(Animal, (with_a_name, with_legs_one_by_one), later=("tame",))
 
 
 @pytest.fixture
@@ -82,6 +82,26 @@ def test_what_is_not_such_a_record_is_damaged(path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(Damaged):
         ANIMALS.load(path)
+
+
+LATER = Kind(Animal, later=("tame",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacks", "damaged"), [(LATER, "tame", False), (LATER, "legs", True), (Kind(Animal), "tame", True)]
+)
+def test_only_a_field_that_was_added_later_may_be_missing(
+    path: Path, kind: Kind[Animal], lacks: str, damaged: bool
+) -> None:
+    kind.save(path, Animal("cat", (0, 1)))
+    content = json.loads(path.read_text())
+    del content[lacks]
+    path.write_text(json.dumps(content))
+    if damaged:
+        with pytest.raises(Damaged, match=f"it lacks {lacks}"):
+            kind.load(path)
+    else:
+        assert kind.load(path) == Animal("cat", (0, 1))
 
 
 def test_a_record_that_is_there_is_not_created_again(path: Path) -> None:

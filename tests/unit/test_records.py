@@ -38,6 +38,24 @@ def test_a_journal_of_a_labgen_that_noted_no_request_is_read() -> None:
     assert journals.load("lab").again == "labgen start lab"
 
 
+def test_a_journal_without_its_stage_is_lost_and_not_one_of_a_lab_to_be_made() -> None:
+    journals.save(Journal(planned(), "verified"))
+    path = paths.lab("lab") / paths.STATE
+    content = json.loads(path.read_text())
+    del content["stage"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(journals.JournalLost) as caught:
+        journals.load("lab")
+    assert "it lacks stage" in caught.value.details
+
+
+def test_a_registry_without_its_subnets_is_made_again_of_the_journals() -> None:
+    journals.save(Journal(planned(), "verified"))
+    registry.save(Registry().with_lab("lab", "10.77.0.0/24"))
+    paths.registry().write_text("{}")
+    assert registry.load().subnets == {"lab": "10.77.0.0/24"}
+
+
 def test_reaching_a_stage_forgets_the_failure() -> None:
     journal = Journal(planned(), failure="no luck").reached("verified")
     assert journal.complete
