@@ -37,7 +37,8 @@ class SshWords:
 
     @property
     def brings_a_key(self) -> bool:
-        return any(each.startswith("-i") or "identityfile" in each.lower() for each in self.options)
+        """Or a configuration that may name one."""
+        return any(each.startswith(("-i", "-F")) or "identityfile" in each.lower() for each in self.options)
 
 
 def _lacks_value(word: str) -> bool:

@@ -68,7 +68,7 @@ def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
     }
     lost = [what for what, is_there in found.items() if is_there]
     if journal.lab.orchestrator != "none":
-        running = {name: "running" for name, each in found_parts.items() if each.running}
+        running = {name for name, each in found_parts.items() if each.running}
         lost += losses_of_cluster(journal, node, members(journal.lab, running))
     if there.domain and (labels := hypervisor.kept_disks(node.domain)):
         lost.append(f"the way back to {', '.join(labels)}: these checkpoints cannot be restored any more")

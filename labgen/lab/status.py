@@ -67,7 +67,7 @@ def status(name: str) -> Status:
         without = hypervisor.cards.cut_off(lab.prefix, lab.network)
     states = _node_states(journal, domains)
     cut_off = [node.name for node in lab.nodes if node.domain in without]
-    reachable = {name: state for name, state in states.items() if name not in cut_off}
+    reachable = {name for name, state in states.items() if state == "running"}.difference(cut_off)
     said = members(lab, reachable) if journal.complete else {}
     return Status(journal, _lab_state(journal, states), states, said, cut_off)
 

@@ -15,7 +15,10 @@ from labgen.progress import Amount, Progress
 
 
 def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:
-    """Room for a copy of every disk and all memory, and for what is made of it, and for the bundle."""
+    """Room for a copy of every disk and all memory, and for what is made of it, and for the bundle.
+
+    :param work: where the copies go. :param target: the bundle's directory. :raises BundleError: there is too little.
+    """
     names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
     sizes = hypervisor.pool.sizes("")
     size = sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0)
@@ -40,7 +43,7 @@ def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, wi
 def copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None:
     """Copies all disks, and perhaps the memory, as they are at one moment, and what the disks are overlays of.
 
-    :return: seconds that the machines stood still; None if none was running.
+    :param work: where they go. :return: seconds that the machines stood still; None if none was running.
     """
     lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
     running = freeze.running(lab, hypervisor)

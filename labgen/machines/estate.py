@@ -86,6 +86,7 @@ def libvirt_was_used() -> bool:
 
 
 def in_libvirt() -> InLibvirt:
+    """:raises HostError: libvirt does not answer."""
     if not libvirt_was_used():
         return InLibvirt()
     owner = data_home.known_owner() or orphans.NOBODY
@@ -131,4 +132,5 @@ def _staying(in_libvirt: InLibvirt, bare: bool) -> Iterator[str]:
 
 
 def built() -> list[boxes.Box]:
+    """All versions of all boxes that were built here."""
     return [box for name in boxes.known() for box in boxes.built(name)]

@@ -18,7 +18,10 @@ LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 
 
 def read_profile(received: Received) -> Profile:
-    """The profile, by the same rules as any."""
+    """The profile, by the same rules as any.
+
+    :raises BundleError: there is none, or it is not valid.
+    """
     part = received.parts.get(paths.PROFILE)
     if part is None:
         raise BundleError("the bundle holds no profile")
@@ -31,6 +34,7 @@ def read_profile(received: Received) -> Profile:
 
 
 def refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
+    """:raises BundleError: a part that the profile needs is not there."""
     if manifest.box.name != profile.box:
         raise BundleError(f"the bundle's box is {manifest.box.name}, and its profile asks for {profile.box}")
     wanted = {f"{paths.GUEST_DIR}/{script}" for script in _extra_scripts(profile)}
@@ -47,6 +51,8 @@ def refuse_code(received: Received, profile: Profile) -> None:
     """What somebody would run who unpacks the bundle by hand must be what labgen renders for that profile.
 
     Another version of labgen renders other text; what it wrote is then not compared, and not used either.
+
+    :raises BundleError: it is something else.
     """
     manifest = received.manifest
     if manifest.tools.get("labgen") != bundle.labgen_version():
@@ -69,10 +75,15 @@ def refuse_code(received: Received, profile: Profile) -> None:
 
 
 def box_of(manifest: Manifest) -> Box:
+    """The box that the lab's machines started from."""
     return Box(manifest.box.name, f"labgen/{manifest.box.name}", manifest.box.version)
 
 
 def write_files(lab: Lab, profile: Profile, received: Received) -> None:
+    """The lab's directory, rendered anew; the scripts that are the profile's own and the key are the sender's.
+
+    :raises BundleError: one of these cannot be used.
+    """
     directory = paths.lab(lab.name)
     scripts = {name: _script(name, received) for name in sorted(_extra_scripts(profile))}
     write(render(lab, directory, dump(profile), scripts), directory)

@@ -1,6 +1,6 @@
 """What a lab's cluster says of its nodes, and what it loses with one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from labgen.errors import LabgenError
 from labgen.model import Lab, Node
@@ -11,16 +11,18 @@ from labgen.records.journals import Journal
 ANSWER_LIMIT = 10  # seconds for a manager to say how the cluster is
 
 
-def members(lab: Lab, states: Mapping[str, str]) -> dict[str, Membership]:
+def members(lab: Lab, reachable: Collection[str]) -> dict[str, Membership]:
     """What the first node that knows says, by node name; nothing if none does.
 
-    :param states: of the machines that can be reached, by node name.
+    Workers are asked after the managers: a user may have promoted one.
+
+    :param reachable: the names of the nodes that run and are connected.
     """
     from labgen import ssh  # noqa: PLC0415 - paramiko takes long to load, and a lab that is off needs none
     from labgen.machines.access import target  # noqa: PLC0415
 
     for node in sorted(lab.nodes, key=lambda node: node.role != "manager"):
-        if states.get(node.name) == "running":
+        if node.name in reachable:
             try:
                 with ssh.Connection.open(target(lab, node), ANSWER_LIMIT) as connection:
                     return ORCHESTRATORS[lab.orchestrator].members(lab, connection)

@@ -18,6 +18,10 @@ from labgen.render import NodeBox
 
 
 def disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict[str, Path | bytes]:
+    """The disks, compressed; of the root disks only what differs from the box.
+
+    :param work: where :mod:`labgen.machines.copies` has left the copies, which are removed one by one.
+    """
     parts: dict[str, Path | bytes] = {handoff.BOX_PART: work / "base.qcow2"} if with_box else {}
     for node in lab.nodes:
         root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
@@ -34,6 +38,7 @@ def disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict
 
 
 def disk_digests(lab: Lab, sources: Mapping[str, Path | bytes]) -> dict[str, str]:
+    """The sha256 of each disk's part, by the part's name."""
     names = [part(node.name) for node in lab.nodes for part in (handoff.root_part, handoff.docker_part)]
     return {name: disks.digest(source) for name in names if isinstance(source := sources[name], Path)}
 
@@ -58,6 +63,10 @@ def memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | b
 
 
 def text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> dict[str, Path | bytes]:
+    """The profile, its scripts, and what brings the lab up without labgen.
+
+    :param machines: see :func:`labgen.handoff.node_boxes`.
+    """
     directory = paths.lab(lab.name)
     profile = read_text(directory / paths.PROFILE)
     parts: dict[str, Path | bytes] = {paths.PROFILE: profile.encode()}
@@ -69,6 +78,7 @@ def text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> di
 
 
 def script_parts(lab: Lab) -> list[str]:
+    """The names of the parts that are guest scripts."""
     return [
         f"{paths.GUEST_DIR}/{script}" for script in sorted({step.script for node in lab.nodes for step in node.steps})
     ]
@@ -87,6 +97,7 @@ def _neutral(lab: Lab, profile: str) -> Lab:
 
 
 def manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Manifest:
+    """:param base: sha256 of the box's image; empty where no disk travels."""
     machine = Machine(type="", cpu="")
     if depth != "recipe":
         kind, processor = hypervisor.machine_type(lab.nodes[0].domain)

@@ -184,8 +184,8 @@ def test_a_field_of_another_type_is_damage(lab: str, record: str, value: Any) ->
     LOADERS[record]()
 
 
-NAMED_BY_US = {"schema", "rebuilding", "request"}  # 0.1.0 wrote journals without them, or other records
-NAMED_BY_USERS = {"facts", "labels", "subnets", "slots"}  # what is below is called after nodes, labs, ...
+NOT_IN_ALL = {"schema", "rebuilding", "request"}  # 0.1.0 did not write them, or not everywhere
+NOT_IN_ALLERS = {"facts", "labels", "subnets", "slots"}  # what is below is called after nodes, labs, ...
 
 
 @pytest.mark.parametrize("record", ["journal", "registry", "id", "checkpoint", "template"])
@@ -196,14 +196,12 @@ def test_a_field_that_is_missing_is_damage(lab: str, record: str) -> None:
     fields = [
         way
         for way in places(content)
-        if isinstance(way[-1], str) and way[0] not in NAMED_BY_US and not NAMED_BY_USERS & set(way[:-1])
+        if isinstance(way[-1], str) and way[0] not in NOT_IN_ALL and not NOT_IN_ALLERS & set(way[:-1])
     ]
     assert fields
     for way in fields:
         path.write_text(json.dumps(without(content, way)))
-        with pytest.raises(
-            Damaged, match=f"lacks.* {'[.]'.join(name for name in way if isinstance(name, str))}|missing"
-        ):
+        with pytest.raises(Damaged, match=r"lacks|missing"):
             KINDS[record].load(path)
 
 

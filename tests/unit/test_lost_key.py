@@ -67,7 +67,9 @@ def test_it_is_said_with_the_way_out_and_nothing_is_lost(
     assert not key.exists()
 
 
-@pytest.mark.parametrize("options", [["-i", "mine"], ["-imine"], ["-o", "IdentityFile=mine"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [["-i", "mine"], ["-imine"], ["-F", "mine"], ["-o", "IdentityFile=mine"]], ids=" ".join
+)
 def test_who_brings_a_key_of_their_own_is_let_through(
     host: Host, key: Path, run: Run, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
