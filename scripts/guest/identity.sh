@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a machine somebody's own whose memory others have, or will have: new randomness, machine-id and SSH host key,
-# the owner's key. Prints the new host key. One that woke up in another place also gets the time and its address there.
+# the owner's key, and the time, for it has just stood still. Prints the new host key. One that woke up in another place
+# also gets its address there.
 # Run by the hypervisor's agent, with what it needs in variables: randomness, owner, and for another place mac, address.
 # Under emulation each process costs a quarter of a second: builtins wherever there is one.
 set -eu
@@ -64,7 +65,7 @@ link set $card up
 END
 }
 
-[ -z "$mac" ] || set_clock
+set_clock
 renew_randomness
 renew_machine_id
 [ -z "$mac" ] || end_sessions
