@@ -133,17 +133,21 @@ def written(request: pytest.FixtureRequest) -> Path:
     return WRITTEN / str(request.param)
 
 
-def test_a_recipe_of_every_published_version_becomes_a_lab(host: Host, written: Path) -> None:
-    imported = receive(written / "recipe.labgen", None, None, Silent())
+def unpacked(file: Path, directory: Path) -> Path:
+    bundle = directory / file.stem
+    bundle.write_bytes(gzip.decompress(file.read_bytes()))
+    return bundle
+
+
+def test_a_recipe_of_every_published_version_becomes_a_lab(host: Host, tmp_path: Path, written: Path) -> None:
+    imported = receive(unpacked(written / "recipe.labgen.gz", tmp_path), None, None, Silent())
     assert tuple(node.name for node in imported.journal.lab.nodes) == NODES
     assert start("lab", Silent()).changed
     assert status.status("lab").state == "running"
 
 
 def test_disks_of_every_published_version_become_a_lab(host: Host, pool: Path, tmp_path: Path, written: Path) -> None:
-    file = tmp_path / "disks.labgen"
-    file.write_bytes(gzip.decompress((written / "disks.labgen.gz").read_bytes()))
-    imported = receive(file, "second", None, Silent())
+    imported = receive(unpacked(written / "disks.labgen.gz", tmp_path), "second", None, Silent())
     for node in imported.journal.lab.nodes:
         docker = pool / f"{node.domain}-vdb.qcow2"
         assert "failed" not in qemu_io(docker, f"read -P {len(node.name)} 0 1M")
