@@ -79,12 +79,16 @@ def _print_status(found: "Status") -> None:
     box = content["box"]
     click.echo(f"{content['lab']}: {content['state']}, profile {content['profile']}, {content['orchestrator']}")
     click.echo(f"box {box['name']} {box['version']}\n")
-    rows = [{**node, **{f"swarm_{key}": value for key, value in node["swarm"].items()}} for node in content["nodes"]]
-    for row in rows:
-        row["swarm"] = f"{row['swarm_state']}{' (leader)' if row['swarm_leader'] else ''}"
-        row["driver"] = row["storage_driver"]
-        row["docker"] = row["engine_version"]
-    emit(rows, "table", ["name", "role", "address", "state", "driver", "docker", "swarm"])
+    rows = [
+        {
+            **node,
+            "cluster": f"{node['cluster']['state']}{' (leader)' if node['cluster']['leader'] else ''}",
+            "driver": node["storage_driver"],
+            "docker": node["engine_version"],
+        }
+        for node in content["nodes"]
+    ]
+    emit(rows, "table", ["name", "role", "address", "state", "driver", "docker", "cluster"])
     if found.cut_off:
         note(f"\ndisconnected from the network: {', '.join(found.cut_off)}. Reconnect: labgen start {content['lab']}")
     if found.journal.failure:

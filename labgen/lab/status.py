@@ -45,6 +45,7 @@ class Status:
     def _node(self, node: Node) -> dict[str, Any]:
         facts = self.journal.facts.get(node.name)
         member = self.members.get(node.name, UNKNOWN)
+        cluster = {"state": member.state, "availability": member.availability or None, "leader": member.leader}
         return {
             "name": node.name,
             "role": node.role,
@@ -55,7 +56,8 @@ class Status:
             "backing_filesystem": facts.backing_filesystem if facts else None,
             "engine_version": facts.engine_version if facts else None,
             "kernel": facts.kernel if facts else None,
-            "swarm": {"state": member.state, "availability": member.availability or None, "leader": member.leader},
+            "cluster": cluster,
+            "swarm": cluster,  # its name in 0.1.0, kept for one release
         }
 
 

@@ -363,6 +363,7 @@ def test_status_has_the_form_that_scripts_read(host: Host) -> None:
     found = status.status("lab").to_json()
     assert set(found) == {"lab", "profile", "state", "box", "orchestrator", "nodes"}
     assert found["state"] == "running"
+    cluster = {"state": "ready", "availability": "active", "leader": True}
     assert found["nodes"][0] == {
         "name": "manager1",
         "role": "manager",
@@ -373,14 +374,15 @@ def test_status_has_the_form_that_scripts_read(host: Host) -> None:
         "backing_filesystem": "btrfs",
         "engine_version": "26.1.5",
         "kernel": "6.12",
-        "swarm": {"state": "ready", "availability": "active", "leader": True},
+        "cluster": cluster,
+        "swarm": cluster,
     }
 
 
 def test_status_of_a_cluster_that_does_not_answer_is_unknown(host: Host) -> None:
     make()
     host.unreachable = "manager1"
-    assert {node["swarm"]["state"] for node in status.status("lab").to_json()["nodes"]} == {"unknown"}
+    assert {node["cluster"]["state"] for node in status.status("lab").to_json()["nodes"]} == {"unknown"}
 
 
 def test_list_shows_damaged_labs_too(host: Host) -> None:

@@ -65,11 +65,12 @@ def test_status_says_what_docker_and_libvirt_say(lab: str) -> None:
         said = f"{node['storage_driver']}|{node['engine_version']}|{node['kernel']}"
         assert [said] == truth[node["name"]]
         assert node["backing_filesystem"] == "btrfs"
-        assert node["swarm"] == {
+        assert node["cluster"] == {
             "state": "ready",
             "availability": "active",
             "leader": node["name"] == "manager1",
         }
+        assert node["swarm"] == node["cluster"]
         domain = next(name for name in names("list") if name.endswith(f"_{lab}_{node['name']}"))
         assert virsh("domstate", domain).strip() == node["state"] == "running"
 
