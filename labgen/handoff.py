@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from labgen import paths
 from labgen.model import Lab
+from labgen.orchestrators import ORCHESTRATORS
 from labgen.render import NodeBox, network_xml, vagrantfile
 
 OWNER = "bundle"  # what a lab is planned for here, in place of the sender's own prefix
@@ -50,19 +51,16 @@ def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
     :param lab: as planned for :data:`OWNER`. :param machines: a box for each node whose disks are in the
         bundle, by name; empty if it holds none.
     """
-    files = {
+    return {
         paths.VAGRANTFILE: vagrantfile(lab, portable=True, machines=machines),
         paths.NETWORK_XML: network_xml(lab),
-        UP: paths.handoff_script().read_text(),
+        UP: paths.handoff_script(UP).read_text() + ORCHESTRATORS[lab.orchestrator].handoff(),
         README: _page(lab, machines),
         "nodes": _nodes(lab, machines),
         "labels": "".join(
             f"{node.name} {key}={value}\n" for node in lab.nodes for key, value in sorted(node.labels.items())
         ),
     }
-    if lab.orchestrator == "swarm":
-        files["swarm"] = f"{lab.swarm_pool}\n"
-    return files
 
 
 def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
@@ -75,7 +73,9 @@ def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
 
 
 def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
+    cluster = ORCHESTRATORS[lab.orchestrator]
     addresses = "\n".join(f"| {node.name} | {node.role} | {node.address} |" for node in lab.nodes)
+    show = f"    vagrant ssh {lab.nodes[0].name} -c '{cluster.show}'\n" if cluster.show else ""
     if machines:
         boot = "boots them with what was on their disks when the bundle was made"
         needs = "qemu-utils"
@@ -86,7 +86,7 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
     return f"""# {lab.name}
 
 {lab.description or "A lab of virtual machines."}
-{len(lab.nodes)} machines, Docker on {lab.storage_driver}{", a Swarm" if lab.orchestrator == "swarm" else ""}.
+{len(lab.nodes)} machines, Docker on {lab.storage_driver}{f", a {cluster.noun}" if cluster.noun else ""}.
 
 | Machine | Role | Address |
 |---|---|---|
@@ -106,11 +106,10 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
 
 and a libvirt that answers: `virsh -c qemu:///system list`.
 
-Enter a machine, see the cluster, stop, remove:
+Enter a machine, {"see the cluster, " if cluster.show else ""}stop, remove:
 
     vagrant ssh {lab.nodes[0].name}
-    vagrant ssh {lab.nodes[0].name} -c 'docker node ls'
-    vagrant halt
+{show}    vagrant halt
     vagrant destroy -f
 
 {removal}The machines let in whoever holds `id_ed25519`, a key that `./up` makes here; the sender's no longer fits.

@@ -82,7 +82,6 @@ class Lab:
 
     :param prefix: what every domain and volume of the lab starts with.
     :param identity: written into every object in libvirt, so that ours can be told from others'.
-    :param swarm_pool: the addresses (CIDR) that Swarm's overlay networks are cut from.
     """
 
     name: str
@@ -95,7 +94,6 @@ class Lab:
     network: Network
     storage_driver: str
     orchestrator: str
-    swarm_pool: str
     nodes: tuple[Node, ...]
 
     @property

@@ -36,9 +36,9 @@ def guest_scripts() -> Path:
     return _asset("guest")
 
 
-def handoff_script() -> Path:
-    """What brings up an exported lab without labgen."""
-    return _asset("handoff") / "up"
+def handoff_script(name: str) -> Path:
+    """A part of what brings up an exported lab without labgen."""
+    return _asset("handoff") / name
 
 
 # What cannot be in the path of a home, because others read it in their way: OpenSSH puts a variable in the place of

@@ -7,7 +7,6 @@ from ipaddress import IPv4Network
 from labgen.model import Accelerator, Box, Lab, Network, Node, Step
 from labgen.profile import NodeSpec, Profile
 from labgen.storage import DRIVERS
-from labgen.subnets import SWARM_POOL
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 SERIAL = "labgen-docker"
@@ -54,7 +53,6 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
         network=Network(prefix.rstrip("_"), f"lg{_digest(prefix)[:8]}", subnet, addresses[0]),
         storage_driver=profile.storage.driver,
         orchestrator=profile.orchestrator,
-        swarm_pool=SWARM_POOL,
         nodes=nodes,
     )
 

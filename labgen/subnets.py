@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from labgen.errors import HostError, ProfileError
+from labgen.orchestrators import ORCHESTRATORS
 
 DEFAULT_POOL = "10.77.0.0/16"
-# Swarm's overlay networks are cut from here, not from Docker's default 10.0.0.0/8, which holds our own pool.
-SWARM_POOL = "10.201.0.0/16"
 # What Docker itself takes in the machines: its bridge, docker_gwbridge and user networks.
 DOCKER_POOLS = ("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16")
 LAB_PREFIX = 24
@@ -34,7 +33,11 @@ class Use:
 
 
 RESERVED = (
-    Use(IPv4Network(SWARM_POOL), "Swarm's overlay networks in the machines"),
+    *(
+        Use(IPv4Network(network), f"{purpose} in the machines")
+        for orchestrator in ORCHESTRATORS.values()
+        for network, purpose in orchestrator.pools.items()
+    ),
     *(Use(IPv4Network(each), "Docker's own networks in the machines") for each in DOCKER_POOLS),
 )
 

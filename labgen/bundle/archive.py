@@ -19,7 +19,7 @@ END = b"\0" * BLOCK
 
 
 def header(name: str, size: int, modified: int, executable: bool) -> bytes:
-    """What is unpacked by hand is its owner's alone: disks hold what the Swarm keeps secret.
+    """What is unpacked by hand is its owner's alone: disks hold what the cluster keeps secret.
 
     :param modified: seconds since 1970.
     """

@@ -20,7 +20,7 @@ Word = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]
 Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vda|vdb|interface|memballoon|rng)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-# Where parts may lie; whatever else a name says is refused.
+# Where parts may lie; whatever else a name says is refused. "swarm" is in what 0.1.0 wrote.
 PART = re.compile(
     r"profile\.yaml|Vagrantfile|network\.xml|up|README\.md|nodes|labels|swarm"
     r"|(guest|box|disks|memory|secrets)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,6}"

@@ -80,7 +80,7 @@ class LazyGroup(Group):
 @click.command("labgen", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="labgen")
 def cli() -> None:
-    """Virtual container labs: identical KVM machines with the Docker storage driver of your choice, and a Swarm.
+    """Virtual container labs: identical KVM machines with the Docker storage driver of your choice, in one cluster.
 
     \b
     Examples:

@@ -76,6 +76,7 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
       labgen import for-anna.labgen --verify ~/.ssh/allowed_signers
     """
     from labgen.lab.import_ import receive
+    from labgen.orchestrators import ORCHESTRATORS
 
     with console.progress() as shown:
         imported = receive(file, name, verify, shown)
@@ -85,10 +86,8 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
         console.note("Its private key came along: whoever has the file can enter its machines.")
     if imported.readdressed:
         console.note(f"Its addresses are taken here: the lab gets {lab.network.subnet}.")
-        if imported.journal.complete and lab.orchestrator == "swarm":
-            console.note(
-                "At its first start its Swarm is formed again around the first manager, with the services it has."
-            )
+        if imported.journal.complete and (outcome := ORCHESTRATORS[lab.orchestrator].when_moved):
+            console.note(f"At its first start {outcome}.")
     if imported.without_memory:
         console.note(f"Its machines cannot go on with their memory here: {imported.without_memory}.")
         console.note("They will boot from their disks.")

@@ -1,22 +1,23 @@
-"""The certificate by which the other nodes of a Swarm know a node: Docker renews it, if the machine runs then."""
+"""The certificate by which the other nodes of a cluster know a node: Docker renews it, if the machine runs then."""
 
 from datetime import UTC, datetime
 
 from cryptography import x509
 
 from labgen.health.base import Check, Seen, Verdict
+from labgen.orchestrators import ORCHESTRATORS
 
-FILE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
+FILES = [each.certificate for each in ORCHESTRATORS.values() if each.certificate]
 LATE = 0.1  # the share of its life that is left; Docker renews it when a fifth to a half is
 
 
 class Certificate(Check):
     name = "certificate"
-    script = f"[ ! -e {FILE} ] || cat {FILE}"
+    script = "\n".join(f"[ ! -e {file} ] || cat {file}" for file in FILES)
 
     def judge(self, seen: Seen) -> Verdict | None:
         if not seen.said[self.name]:
-            return None  # in no Swarm
+            return None  # in no cluster
         # The first in the file is the node's own; those that follow are its issuers'.
         certificate = x509.load_pem_x509_certificate("\n".join(seen.said[self.name]).encode())
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc

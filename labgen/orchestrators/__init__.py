@@ -8,5 +8,6 @@ ORCHESTRATORS: dict[str, Orchestrator] = {
     "none": NoOrchestrator(),
     "swarm": Swarm(),
 }
+DEFAULT = "swarm"  # of a profile that names none
 
-__all__ = ["ORCHESTRATORS", "ClusterGone", "ClusterLocked", "Orchestrator"]
+__all__ = ["DEFAULT", "ORCHESTRATORS", "ClusterGone", "ClusterLocked", "Orchestrator"]

@@ -1,7 +1,7 @@
 """What an orchestrator has to do for a lab."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -41,9 +41,20 @@ class Orchestrator(ABC):
     """Makes one cluster of a lab's nodes.
 
     A new one is a sibling module with a subclass and a line in :data:`labgen.orchestrators.ORCHESTRATORS`.
+
+    ``noun`` is what users call its cluster; empty: there is none. ``needs_manager`` says whether a lab without a
+    manager can be one. ``pools`` are the networks (CIDR) that it takes in the machines, each with what for: no lab
+    can be in them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
+    command that shows the cluster, on a manager. ``when_moved`` tells users what :meth:`move` makes of the cluster.
     """
 
     name: str
+    noun: str = ""
+    needs_manager: bool = True
+    pools: Mapping[str, str] = {}
+    certificate: str = ""
+    show: str = ""
+    when_moved: str = ""
 
     @abstractmethod
     def form(
@@ -85,6 +96,20 @@ class Orchestrator(ABC):
 
         :raises ClusterError: the manager does not answer.
         """
+
+    def advice(self, *, managers: int, labels: bool) -> Iterator[str]:
+        """Called for a profile: what is allowed, but probably not meant, as sentences; by default nothing.
+
+        :param managers: how many there are. :param labels: whether any node has one.
+        """
+        yield from ()
+
+    def handoff(self) -> str:
+        """POSIX shell that ends the ``up`` of a handed-over lab: makes one cluster of its machines, which are up.
+
+        It has what scripts/handoff/up defines; by default there is nothing to do.
+        """
+        return ""
 
     def ports(self, node: Node) -> tuple[int, ...]:
         """The TCP ports at which the other nodes need a node that is part of the cluster; by default none."""

@@ -1,6 +1,6 @@
 """No cluster: each node's Docker stands for itself."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from labgen.model import Lab
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 class NoOrchestrator(Orchestrator):
     name = "none"
+    needs_manager = False
 
     def form(
         self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
@@ -30,3 +31,7 @@ class NoOrchestrator(Orchestrator):
 
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
         return {}
+
+    def advice(self, *, managers: int, labels: bool) -> Iterator[str]:
+        if labels:
+            yield "labels belong to a cluster's nodes: with 'orchestrator: none' they are not used"

@@ -6,14 +6,14 @@ as expected is explained by :mod:`labgen.orchestrators.swarm_states`.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
-from labgen.orchestrators import swarm_moved, swarm_states
+from labgen.orchestrators import swarm_moved, swarm_states, swarm_words
 from labgen.orchestrators.base import Membership, Orchestrator, State
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -30,6 +30,11 @@ STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "d
 
 class Swarm(Orchestrator):
     name = "swarm"
+    noun = "Swarm"
+    pools: Mapping[str, str] = {swarm_words.OVERLAY_POOL: "Swarm's overlay networks"}
+    certificate = swarm_words.CERTIFICATE
+    show = "docker node ls"
+    when_moved = "its Swarm is formed again around the first manager, with the services it has"
 
     def form(
         self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
@@ -51,7 +56,7 @@ class Swarm(Orchestrator):
                 manager = lab.managers[0]
                 progress.step("starting the Swarm", manager.name)
                 _leave_if_in(engines[manager.name], infos[manager.name])
-                own = engines[manager.name].swarm_init(manager.address, lab.swarm_pool)
+                own = engines[manager.name].swarm_init(manager.address, swarm_words.OVERLAY_POOL)
                 infos[manager.name] = replace(infos[manager.name], node_id=own, swarm_state="active")
                 progress.done("started the Swarm", manager.name)
             leader = engines[manager.name]
@@ -90,6 +95,12 @@ class Swarm(Orchestrator):
         with engine.connect(manager) as each:
             if each.info().swarm_state == "locked":
                 each.swarm_unlock(key)
+
+    def advice(self, *, managers: int, labels: bool) -> Iterator[str]:
+        return swarm_words.advice(managers)
+
+    def handoff(self) -> str:
+        return swarm_words.handoff()
 
     def ports(self, node: Node) -> tuple[int, ...]:
         return (swarm_moved.MANAGER_PORT, GOSSIP_PORT) if node.role == "manager" else (GOSSIP_PORT,)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
 from labgen.orchestrators.base import ClusterGone, ClusterLocked
+from labgen.orchestrators.swarm_words import CERTIFICATE, OVERLAY_POOL
 
 if TYPE_CHECKING:
     from labgen.engine import EngineInfo
@@ -61,7 +62,7 @@ def refuse_new(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collection[st
         f"{UNTOUCHED} What it held (services, configs, secrets) was on its managers only. To form a new one:\n"
         f"'labgen start {lab.name}' on a terminal asks whether to, or make {first.name} its first manager yourself:\n"
         f"labgen exec {lab.name} --node {first.name} -- docker swarm init --advertise-addr {first.address} "
-        f"--default-addr-pool {lab.swarm_pool}",
+        f"--default-addr-pool {OVERLAY_POOL}",
     )
 
 
@@ -117,8 +118,7 @@ def _way_with_certificates(lab: Lab, broken: Collection[Node]) -> str:
         f"{UNTOUCHED} Its nodes' certificates hold for 90 days, and renew themselves while the nodes run.\n"
         "Set the clock back into that time (see 'openssl x509 -dates' of the file below), restart Docker,\n"
         "wait half a minute, and let labgen set the clock right:\n"
-        f"labgen exec {lab.name} --node {first} -- sudo openssl x509 -noout -dates -in "
-        "/var/lib/docker/swarm/certificates/swarm-node.crt\n"
+        f"labgen exec {lab.name} --node {first} -- sudo openssl x509 -noout -dates -in {CERTIFICATE}\n"
         f"labgen exec {lab.name} -- sudo sh -c "
         "'systemctl stop labgen-clock.timer; date --set DATE && systemctl restart docker'\n"
         f"labgen start {lab.name}\n"

@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from labgen.orchestrators import ORCHESTRATORS
 from labgen.profile.problems import ANY, Finding, Location
 from labgen.profile.schema import MOST_NODES, Profile
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
-
-MOST_MANAGERS = 7  # Docker's own advice: every further manager makes each decision slower
 
 
 def broken(profile: Profile) -> Iterator[Finding]:
@@ -25,22 +24,14 @@ def broken(profile: Profile) -> Iterator[Finding]:
 
 def warnings(profile: Profile) -> Iterator[str]:
     """What is allowed, but probably not meant."""
-    if profile.orchestrator == "none":
-        if profile.labels or any(group.labels for group in profile.nodes.values()):
-            yield "labels belong to a cluster's nodes: with 'orchestrator: none' they are not used"
-        return
     managers = sum(group.count for group in profile.nodes.values() if group.role == "manager")
-    if managers % 2 == 0:
-        yield (
-            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, as {managers - 1} would: "
-            "a majority must remain, so choose an odd number"
-        )
-    if managers > MOST_MANAGERS:
-        yield f"{managers} managers make every change of the cluster slower; {MOST_MANAGERS} are enough"
+    labels = bool(profile.labels) or any(group.labels for group in profile.nodes.values())
+    yield from ORCHESTRATORS[profile.orchestrator].advice(managers=managers, labels=labels)
 
 
 def _no_manager(profile: Profile) -> Iterator[Finding]:
-    if profile.orchestrator == "none" or any(group.role == "manager" for group in profile.nodes.values()):
+    orchestrator = ORCHESTRATORS[profile.orchestrator]
+    if not orchestrator.needs_manager or any(group.role == "manager" for group in profile.nodes.values()):
         return
     first = "manager" if "manager" in profile.nodes else next(iter(profile.nodes))
     message = (

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from labgen.model import Role
-from labgen.orchestrators import ORCHESTRATORS
+from labgen.orchestrators import DEFAULT, ORCHESTRATORS
 from labgen.profile.constraints import Description, OneOf, Pattern, ScriptPath, SizeBetween, Subnet, Whole
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
@@ -123,7 +123,7 @@ class Group(Section):
 
     count: Annotated[int, Whole(1, MOST_NODES)] = Field(default=1, description="How many nodes.", examples=[2])
     role: Annotated[Role, OneOf("a role", lambda: ROLES)] = Field(
-        default="worker", description="What the nodes are in the Swarm."
+        default="worker", description="What the nodes are in the cluster."
     )
     resources: GroupResources = Field(
         default=GroupResources(), description="What differs from the profile's resources."
@@ -175,7 +175,7 @@ class Profile(Section):
     resources: Resources = Field(default=Resources(), description="What each node gets.")
     storage: Storage = Field(default=Storage(), description="Where Docker keeps its data.")
     orchestrator: Annotated[str, OneOf("an orchestrator", lambda: ORCHESTRATORS)] = Field(
-        default="swarm", description="What makes one cluster of the nodes; none leaves them apart."
+        default=DEFAULT, description="What makes one cluster of the nodes; none leaves them apart."
     )
     network: Network = Field(default=Network(), description="The network that all nodes of the lab are on.")
     labels: Labels = Field(default={}, description="Docker node labels of all nodes.", examples=[{"rack": "a"}])

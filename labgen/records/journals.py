@@ -14,7 +14,7 @@ from labgen import paths, turns
 from labgen.errors import LabgenError, UsageError
 from labgen.model import Lab
 from labgen.records import data_home
-from labgen.records.record import Kind
+from labgen.records.record import Content, Kind
 from labgen.suggestions import near
 
 # In this order. A lab is complete when it was verified.
@@ -106,7 +106,14 @@ class Journal:
         return replace(self, failure=why)
 
 
-_KIND = Kind(Journal, later=("rebuilding", "request"))
+def _without_pool(content: Content) -> Content:
+    """In schema 1 a lab had the network that its orchestrator takes in the machines; it is the orchestrator's own."""
+    if isinstance(lab := content.get("lab"), dict):  # else it is damaged, and what it lacks is said afterwards
+        lab.pop("swarm_pool", None)
+    return content
+
+
+_KIND = Kind(Journal, (_without_pool,), later=("rebuilding", "request"))
 
 
 def save(journal: Journal) -> None:

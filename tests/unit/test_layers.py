@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 LAYERS = [
     {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
     {"paths", "files", "parallel", "turns"},
-    {"refusals", "records", "subnets", "storage"},
+    {"refusals", "records", "storage"},
     {"bundle", "disks", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "vagrant_store"},
     {"orchestrators"},
+    {"subnets"},
     {"health", "profile"},
     {"clients", "domain", "host", "plan"},
     {"render"},

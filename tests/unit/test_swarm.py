@@ -11,7 +11,7 @@ import pytest
 from labgen import engine
 from labgen.engine import JoinTokens, SwarmNode
 from labgen.errors import ClusterError
-from labgen.orchestrators import ORCHESTRATORS, swarm
+from labgen.orchestrators import ORCHESTRATORS, swarm, swarm_words
 from labgen.progress import Silent
 from tests.unit.engines import Cloud, FakeEngine
 from tests.unit.labs import planned
@@ -52,7 +52,7 @@ def test_a_new_swarm_has_all_nodes_with_their_roles_and_labels(engines: dict[str
     assert {name: (entry.role, entry.labels) for name, entry in entries(engines).items()} == {
         node.name: (node.role, node.labels) for node in LAB.nodes
     }
-    assert engines["manager1"].calls[0] == f"init {LAB.nodes[0].address} {LAB.swarm_pool}"
+    assert engines["manager1"].calls[0] == f"init {LAB.nodes[0].address} {swarm_words.OVERLAY_POOL}"
 
 
 def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(

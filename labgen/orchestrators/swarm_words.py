@@ -1,0 +1,27 @@
+"""What a Swarm takes in the machines, advises a profile, and needs in a handed-over lab."""
+
+from collections.abc import Iterator
+
+from labgen import paths
+
+# Its overlay networks are cut from here, not from Docker's default 10.0.0.0/8, which holds our own pool.
+OVERLAY_POOL = "10.201.0.0/16"
+CERTIFICATE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
+MOST_MANAGERS = 7  # Docker's own advice: every further manager makes each decision slower
+
+
+def advice(managers: int) -> Iterator[str]:
+    """:param managers: how many a profile has."""
+    if managers % 2 == 0:
+        yield (
+            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, as {managers - 1} would: "
+            "a majority must remain, so choose an odd number"
+        )
+    if managers > MOST_MANAGERS:
+        yield f"{managers} managers make every change of the cluster slower; {MOST_MANAGERS} are enough"
+
+
+def handoff() -> str:
+    """The end of a handed-over lab's ``up``."""
+    script = paths.handoff_script("swarm").read_text().removeprefix("#!/bin/sh\n")
+    return f"\npool={OVERLAY_POOL}\n{script}"
