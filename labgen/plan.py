@@ -11,8 +11,13 @@ from labgen.storage import DRIVERS
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 SERIAL = "labgen-docker"
 HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
+DOCKER = "docker.sh"  # the one that configures and starts Docker
 # What users read while a guest script runs.
-DOING = {HOSTS: "naming the other nodes", "docker-disk.sh": "preparing Docker's disk", "docker.sh": "starting Docker"}
+DOING = {
+    HOSTS: "naming the other nodes",
+    DOCKER: "starting Docker",
+    **{script: words for driver in DRIVERS.values() for script, words in driver.doing.items()},
+}
 
 
 def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
@@ -76,7 +81,7 @@ def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[St
     driver = DRIVERS[profile.storage.driver]
     extra = tuple(Step(guest_file(script)) for script in spec.provision)
     config = json.dumps(driver.daemon_config(), sort_keys=True)
-    return (Step(HOSTS, hosts), *driver.steps(SERIAL), Step("docker.sh", (config,)), *extra)
+    return (Step(HOSTS, hosts), *driver.steps(SERIAL), Step(DOCKER, (config,)), *extra)
 
 
 def _digest(text: str) -> str:

@@ -43,6 +43,7 @@ def command(wanted: Recipe) -> list[str]:
         "--mode=root" if os.geteuid() == 0 else "--mode=unshare",
         "--variant=minbase",
         "--architectures=amd64",
+        "--components=" + ",".join(wanted.components),
         "--include=" + ",".join(wanted.packages),
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",

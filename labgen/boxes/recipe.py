@@ -3,16 +3,20 @@
 ``boxes/NAME.toml`` is a recipe; a directory beside it with a ``layer.toml`` is a layer that recipes share.
 """
 
+import contextlib
 import hashlib
 import json
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from labgen import paths
 from labgen.errors import BoxError
 from labgen.suggestions import near
 
+MAIN = "main"  # the part of Debian's archive that every box is made from
 TRIM, STOCK = "trim", "stock"  # the layer that makes a boot short, and Debian's defaults in its place
 
 
@@ -22,6 +26,7 @@ class Layer:
 
     directory: Path
     packages: tuple[str, ...]
+    components: tuple[str, ...]
 
     @property
     def hook(self) -> str | None:
@@ -37,18 +42,27 @@ class Layer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make one box."""
+    """How to make one box.
+
+    :param components: the parts of Debian's archive that the packages come from.
+    """
 
     name: str
     suite: str
+    components: tuple[str, ...]
     packages: tuple[str, ...]
     layers: tuple[Layer, ...]
     image_hook: str
 
     @property
+    def provides(self) -> frozenset[str]:
+        """What a storage driver can count on in the box: the packages that the recipe and its layers name."""
+        return frozenset(self.packages)
+
+    @property
     def digest(self) -> str:
         """sha256 over everything that decides what is built, except the versions of Debian's packages."""
-        parts = {
+        parts: dict[str, Any] = {
             "suite": self.suite,
             "packages": self.packages,
             "hooks": [*(layer.hook for layer in self.layers), self.image_hook],
@@ -57,6 +71,8 @@ class Recipe:
                 for layer in self.layers
             ],
         }
+        if self.components != (MAIN,):  # 0.1.0 knew no others, and boxes that need none stay what they are
+            parts["components"] = self.components
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -70,25 +86,70 @@ def load(name: str, trimmed: bool = True) -> Recipe:
 
     :param trimmed: False gives Debian's defaults in place of the "trim" layer, for the benchmark; such a box
         has a name of its own, ``NAME-stock``.
-    :raises BoxError: no recipe has that name.
+    :raises BoxError: no recipe has that name, or it cannot be read.
     """
     path = paths.box_recipes() / f"{name}.toml"
     if name not in known():
         raise BoxError(f"There is no box '{name}'", near(name, known(), "boxes"), "labgen box list")
-    data = tomllib.loads(path.read_text())
-    names = [layer if trimmed or layer != TRIM else STOCK for layer in data["layers"]]
+    file = _File.read(path)
+    names = [layer if trimmed or layer != TRIM else STOCK for layer in file.words("layers")]
     layers = tuple(_layer(layer) for layer in names)
-    packages = {*data["packages"], *(package for layer in layers for package in layer.packages)}
+    packages = {*file.words("packages"), *(package for layer in layers for package in layer.packages)}
+    components = {*file.components, *(component for layer in layers for component in layer.components)} - {MAIN}
     return Recipe(
         name=name if trimmed else f"{name}-{STOCK}",
-        suite=data["suite"],
+        suite=file.word("suite"),
+        components=(MAIN, *sorted(components)),
         packages=tuple(sorted(packages)),
         layers=layers,
         image_hook=(paths.box_recipes() / "image.sh").read_text(),
     )
 
 
+def serving(needs: Collection[str]) -> list[str]:
+    """The names of the boxes that provide all of it, sorted; of those whose recipes can be read."""
+    found = []
+    for name in known():
+        with contextlib.suppress(BoxError):
+            if load(name).provides.issuperset(needs):
+                found.append(name)
+    return found
+
+
 def _layer(name: str) -> Layer:
     directory = paths.box_recipes() / name
-    data = tomllib.loads((directory / "layer.toml").read_text())
-    return Layer(directory, tuple(data["packages"]))
+    file = _File.read(directory / "layer.toml")
+    return Layer(directory, file.words("packages"), file.components)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A recipe's or a layer's file: people write them by hand."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        try:
+            return cls(path, tomllib.loads(path.read_text()))
+        except (FileNotFoundError, ValueError) as error:
+            raise BoxError(f"the recipe {path} cannot be read", str(error), "See docs/boxes.md, Recipes") from error
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return self.words("components") if "components" in self.content else ()
+
+    def word(self, field: str) -> str:
+        if isinstance(found := self.content.get(field), str):
+            return found
+        raise self._wrong(f"'{field}' must be a word in quotes")
+
+    def words(self, field: str) -> tuple[str, ...]:
+        found = self.content.get(field)
+        if isinstance(found, list) and all(isinstance(each, str) for each in found):
+            return tuple(found)
+        raise self._wrong(f"'{field}' must be a list of words in quotes")
+
+    def _wrong(self, why: str) -> BoxError:
+        return BoxError(f"the recipe {self.path} is wrong", why, "See docs/boxes.md, Recipes")

@@ -2,17 +2,16 @@
 
 import contextlib
 import copy
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from labgen import paths
 from labgen.errors import ProfileError
+from labgen.profile import box, rules, scripts, sentences, source
 from labgen.profile import overrides as settings
-from labgen.profile import rules, scripts, sentences, source
 from labgen.profile.files import read_text
 from labgen.profile.finder import find
 from labgen.profile.problems import (
@@ -22,7 +21,6 @@ from labgen.profile.problems import (
     Problem,
     clipped,
     profile_error,
-    suggestion,
     within,
 )
 from labgen.profile.schema import Profile
@@ -51,7 +49,7 @@ def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
     :param reference: see :func:`labgen.profile.finder.find`.
     :param overrides: like ``resources.memory=2GiB``; the later one wins.
     :raises ProfileError: anything is wrong with the profile; the details have a line for each error.
-    :raises UsageError: an override is not of the form ``PATH=VALUE``.
+    :raises UsageError: an override is not of the form ``PATH=VALUE``. :raises BoxError: the box's recipe is wrong.
     """
     path = find(reference)
     try:
@@ -70,7 +68,7 @@ def parse(
 
     :param name: what errors call the profile. :param label: what they call its file.
     :param path: its file, beside which its scripts are; without one, nothing outside the text is looked at:
-        neither the scripts nor whether the box is known. So a lab's own record can always be read back.
+        neither the scripts nor the box's recipe. So a lab's own record can always be read back.
     :raises ProfileError: as :func:`load`. :raises UsageError: as :func:`load`.
     """
     document = source.parse(text, clipped(label or name))
@@ -83,11 +81,6 @@ def parse(
             return replace(loaded, overrides=tuple(overrides))
         raise profile_error(name, problems)
     raise profile_error(name, document.problems)
-
-
-def known_boxes() -> Collection[str]:
-    """The boxes there are recipes for."""
-    return [recipe.stem for recipe in sorted(paths.box_recipes().glob("*.toml"))]
 
 
 def _checked(document: Document, path: Path | None) -> tuple[Loaded | None, list[Finding]]:
@@ -104,7 +97,7 @@ def _checked(document: Document, path: Path | None) -> tuple[Loaded | None, list
     concluded = list(rules.broken(profile))
     if path is not None:
         files, missing = scripts.resolve(profile, path.resolve().parent)
-        concluded += missing + _unknown_box(profile)
+        concluded += [*missing, *box.unfit(profile, document.places)]
     found += [finding for finding in concluded if not finding.is_doubtful(wrong)]
     return Loaded(profile, path, files, tuple(rules.warnings(profile))), found
 
@@ -129,13 +122,6 @@ def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]
         elif isinstance(holder, list) and isinstance(last, int):
             holder[last] = "wrong"  # keeps the others' numbers; what is found about it is dropped
     return {"name": "unnamed", "nodes": {"node": {}}, **repaired}
-
-
-def _unknown_box(profile: Profile) -> list[Finding]:
-    boxes = known_boxes()
-    if profile.box in boxes:
-        return []
-    return [Finding(("box",), f"{profile.box!r} is not a box{suggestion(profile.box, boxes)}", (("box",),))]
 
 
 def _problem(document: Document, finding: Finding, inborn: bool) -> Problem:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from labgen.model import Step
 
+DISK = "docker-disk.sh"  # the guest script that makes a file system, and mounts it where Docker keeps its data
+
 
 @dataclass(frozen=True)
 class EngineStorage:
@@ -24,10 +26,16 @@ class StorageDriver(ABC):
 
     A new driver is a sibling module with a subclass, a guest script where none fits, and a line in
     :data:`labgen.storage.DRIVERS`.
+
+    ``needs`` are the Debian packages that a box must have for it, beside Docker and a kernel of Debian's: its tools,
+    and a file system that this kernel lacks. ``doing`` is what users read while one of its guest scripts runs, by the
+    script's name.
     """
 
     name: str
     minimum_gib: int = 1
+    needs: frozenset[str] = frozenset()
+    doing: Mapping[str, str] = {}
 
     @abstractmethod
     def steps(self, serial: str) -> tuple[Step, ...]:
@@ -50,9 +58,10 @@ class FilesystemDriver(StorageDriver):
 
     filesystem: str
     backing: str
+    doing: Mapping[str, str] = {DISK: "preparing Docker's disk"}
 
     def steps(self, serial: str) -> tuple[Step, ...]:
-        return (Step("docker-disk.sh", (serial, self.filesystem)),)
+        return (Step(DISK, (serial, self.filesystem)),)
 
     def complaint(self, storage: EngineStorage) -> str:
         if storage.driver != self.name:

@@ -7,3 +7,4 @@ class Btrfs(FilesystemDriver):
     name = "btrfs"
     filesystem = "btrfs"
     backing = "btrfs"
+    needs = frozenset({"btrfs-progs"})

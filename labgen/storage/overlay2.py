@@ -7,3 +7,4 @@ class Overlay2(FilesystemDriver):
     name = "overlay2"
     filesystem = "ext4"
     backing = "extfs"  # docker info's word for ext2, ext3 and ext4
+    needs = frozenset({"e2fsprogs"})

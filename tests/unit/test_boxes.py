@@ -373,6 +373,42 @@ def test_the_command_line_has_the_packages_the_layers_and_the_disk(host: Host) -
     assert not [part for part in command if part.startswith("http")]
 
 
+@pytest.fixture
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy = tmp_path / "recipes"
+    shutil.copytree(paths.box_recipes(), copy)
+    monkeypatch.setattr(paths, "box_recipes", lambda: copy)
+    return copy
+
+
+@pytest.mark.parametrize("file", ["debian13.toml", "trim/layer.toml"])
+def test_mmdebstrap_gets_the_components_that_a_recipe_and_its_layers_name(recipes: Path, file: str) -> None:
+    path = recipes / file
+    assert "--components=main" in mmdebstrap.command(recipe.load("debian13"))
+    path.write_text(f'components = ["non-free-firmware", "main", "contrib"]\n{path.read_text()}')
+    assert "--components=main,contrib,non-free-firmware" in mmdebstrap.command(recipe.load("debian13"))
+
+
+def test_only_further_components_make_another_box_of_a_recipe(recipes: Path) -> None:
+    path = recipes / "debian13.toml"
+    text, before = path.read_text(), recipe.load("debian13")
+    as_0_1_0 = {
+        "suite": before.suite,
+        "packages": before.packages,
+        "hooks": [*(layer.hook for layer in before.layers), before.image_hook],
+        "files": [
+            {name: hashlib.sha256(data).hexdigest() for name, data in layer.files().items()}
+            for layer in before.layers
+        ],
+    }
+    digest = hashlib.sha256(json.dumps(as_0_1_0, sort_keys=True).encode()).hexdigest()
+    assert before.digest == digest
+    path.write_text(f'components = ["main"]\n{text}')
+    assert recipe.load("debian13").digest == digest
+    path.write_text(f'components = ["contrib"]\n{text}')
+    assert recipe.load("debian13").digest != digest
+
+
 def test_files_get_their_mode_from_their_content(tmp_path: Path) -> None:
     building._pack_files(recipe.load("debian13"), tmp_path / "files.tar")
     with tarfile.open(tmp_path / "files.tar") as tar:

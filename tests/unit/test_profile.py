@@ -7,9 +7,9 @@ from pathlib import Path
 import pydantic
 import pytest
 
+from labgen.boxes import recipe
 from labgen.errors import ProfileError
 from labgen.profile import NodeSpec, Profile, dump, json_schema, load, parse, read_script, shipped
-from labgen.profile.loader import known_boxes
 from labgen.profile.naming import lab_name
 from labgen.profile.size import Size
 from labgen.profile.source import scalar
@@ -179,8 +179,11 @@ def test_a_driver_may_need_more_storage(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-def test_boxes_are_known_by_their_recipes() -> None:
-    assert "debian13" in known_boxes()
+@pytest.mark.parametrize("name", shipped())
+def test_the_box_of_each_shipped_profile_has_what_its_driver_needs(name: str) -> None:
+    lab = load(name).profile
+    assert DRIVERS[lab.storage.driver].needs
+    assert DRIVERS[lab.storage.driver].needs <= recipe.load(lab.box).provides
 
 
 def test_a_profile_is_made_again_from_its_own_values() -> None:

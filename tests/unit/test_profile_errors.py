@@ -25,7 +25,7 @@ def refused(reference: str | Path) -> ProfileError:
 @pytest.mark.parametrize("bad", sorted(BAD.glob("*.yaml")), ids=lambda path: path.stem)
 def test_pair(bad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(BAD)
-    monkeypatch.setattr("labgen.profile.loader.known_boxes", lambda: ["debian12", "debian13"])
+    monkeypatch.setattr("labgen.boxes.recipe.known", lambda: ["debian12", "debian13"])
     error = refused(bad.name)
     assert f"{error.brief}\n{error.details}\n" == bad.with_suffix(".txt").read_text()
     assert error.exit_code == 10
