@@ -15,6 +15,7 @@ from labgen.machines.bringup import Outcome, bring_up
 from labgen.machines.membership import losses_of_cluster, members
 from labgen.machines.opened import opened, seen
 from labgen.model import Lab, Node
+from labgen.orchestrators import ORCHESTRATORS
 from labgen.progress import Progress
 from labgen.records import journals
 from labgen.records.journals import Journal
@@ -67,7 +68,7 @@ def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
         "its Docker disk, with images and volumes": there.docker,
     }
     lost = [what for what, is_there in found.items() if is_there]
-    if journal.lab.orchestrator != "none":
+    if ORCHESTRATORS[journal.lab.orchestrator].holds:
         running = {name for name, each in found_parts.items() if each.running}
         lost += losses_of_cluster(journal, node, members(journal.lab, running))
     if there.domain and (labels := hypervisor.kept_disks(node.domain)):

@@ -42,7 +42,8 @@ def losses_of_cluster(journal: Journal, node: Node, said: Mapping[str, Membershi
     away = {name for name, each in said.items() if each.state != "ready"} | journal.rebuilding | {node.name}
     left = managers - away
     if not left:
-        return ["what the cluster holds (services, configs, secrets): no other manager has it"]
+        held = ORCHESTRATORS[journal.lab.orchestrator].holds
+        return [f"what the cluster holds ({held}): no other manager has it"]
     if 2 * len(left) <= len(managers):
         return [f"that the cluster can be changed: {len(left)} of {len(managers)} managers are no majority"]
     return []

@@ -45,7 +45,8 @@ class Orchestrator(ABC):
     ``noun`` is what users call its cluster; empty: there is none. ``needs_manager`` says whether a lab without a
     manager can be one. ``pools`` are the networks (CIDR) that it takes in the machines, each with what for: no lab
     can be in them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
-    command that shows the cluster, on a manager. ``when_moved`` tells users what :meth:`move` makes of the cluster.
+    command that shows the cluster, on a manager. ``holds`` is what its managers alone have; empty: they have nothing
+    that the other nodes lack. ``when_moved`` tells users what :meth:`move` makes of the cluster.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Orchestrator(ABC):
     pools: Mapping[str, str] = {}
     certificate: str = ""
     show: str = ""
+    holds: str = ""
     when_moved: str = ""
 
     @abstractmethod

@@ -26,10 +26,11 @@ from labgen.machines import bases, freeze, outgoing, savefile
 from labgen.progress import Silent
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import JournalLost
+from tests.unit.commands import Run, run
 from tests.unit.host import VOLUME, Host, host
 from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
 
-__all__ = ["host"]  # a fixture
+__all__ = ["host", "run"]  # fixtures
 
 
 def qemu_img(*arguments: str) -> str:
@@ -350,6 +351,17 @@ def test_two_imports_live_side_by_side(host: Host, pool: Path, tmp_path: Path) -
     assert len(set(registry.load().subnets.values())) == 3
     macs = {node.mac for name in ("lab", "first", "second") for node in journals.load(name).lab.nodes}
     assert len(macs) == 9
+
+
+def test_an_import_at_other_addresses_says_what_becomes_of_its_swarm(
+    host: Host, pool: Path, tmp_path: Path, run: Run
+) -> None:
+    exported(tmp_path)
+    imported = run("import", str(tmp_path / "lab.labgen"), "--name", "second")
+    assert imported.status == 0
+    assert (
+        "At its first start its Swarm is formed again around the first manager, with the services it has.\n"
+    ) in imported.stderr
 
 
 def test_a_base_that_is_half_written_is_written_again(host: Host, pool: Path, tmp_path: Path) -> None:

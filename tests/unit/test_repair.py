@@ -382,10 +382,15 @@ def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host
 
 def test_the_question_names_what_only_this_node_holds(host: Host) -> None:
     make()
-    assert any("no other manager has it" in loss for loss in losses("lab", "manager1"))
+    assert any("(services, configs, secrets): no other manager has it" in loss for loss in losses("lab", "manager1"))
     assert not any("cluster" in loss for loss in losses("lab", "worker1"))
     with pytest.raises(UsageError, match="worker9"):
         losses("lab", "worker9")
+
+
+def test_a_lab_without_a_cluster_loses_none(host: Host) -> None:
+    create(load("three-node-btrfs", ["orchestrator=none"]), "lab", Silent())
+    assert not any("cluster" in loss for loss in losses("lab", "manager1"))
 
 
 def test_the_only_manager_made_anew_begins_a_new_swarm_with_the_others(host: Host) -> None:
