@@ -1,56 +1,116 @@
-"""How the layers below the command line say what they are doing, without printing."""
+"""How the layers below the command line say what they are doing: as events, for whoever listens."""
 
 import time
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+# "began": a command's work on a lab, or a stage of it, begins. "step": under way. "done": a node, or the lab, has
+# reached its goal. "note": what the user should know. "ended": the command has ended.
+State = Literal["began", "step", "done", "note", "ended"]
 
 
-class Progress(Protocol):
-    """Receives progress. Calls may come from several threads at once."""
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.
 
-    def step(self, text: str, node: str | None = None) -> None:
+    :param time: local, with its offset. :param stage: its name for programs; it stays when the words change.
+    :param text: for people; what only programs need to know has none. :param lab: None: it is about the host.
+    :param node: None: it is about all of the lab. :param done: bytes, of ``total``.
+    """
+
+    time: datetime
+    state: State
+    stage: str = ""
+    text: str = ""
+    lab: str | None = None
+    node: str | None = None
+    done: int | None = None
+    total: int | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+class Progress:
+    """Tells listeners what is being done.
+
+    :param listeners: called from several threads at once. :param lab: that all of it is about.
+    :param stage: that whatever does not name its own belongs to.
+    """
+
+    def __init__(self, *listeners: Listener, lab: str | None = None, stage: str = "") -> None:
+        self._listeners, self._lab, self._stage = listeners, lab, stage
+
+    def of(self, lab: str) -> "Progress":
+        """Work on a lab, which begins now."""
+        return Progress(*self._listeners, lab=lab)._begun()
+
+    def at(self, stage: str) -> "Progress":
+        """A stage of that work, which begins now."""
+        return Progress(*self._listeners, lab=self._lab, stage=stage)._begun()
+
+    def step(self, text: str, node: str | None = None, *, stage: str = "") -> None:
         """What is being done now, for one node or for the whole lab."""
+        self._tell("step", text, node, stage)
 
-    def done(self, text: str, node: str | None = None) -> None:
+    def moved(self, text: str, done: int, total: int, node: str | None = None, *, stage: str = "") -> None:
+        """The same, for bytes on their way: how many of how many have arrived."""
+        self._tell("step", text, node, stage, done, total)
+
+    def done(self, text: str, node: str | None = None, *, stage: str = "") -> None:
         """The node, or the lab, has reached its goal."""
+        self._tell("done", text, node, stage)
 
     def note(self, text: str) -> None:
         """A line that stays on the screen: something the user should know."""
+        self._tell("note", text)
+
+    def _begun(self) -> "Progress":
+        self._tell("began")
+        return self
+
+    def _tell(  # noqa: PLR0917 - the fields of an event
+        self,
+        state: State,
+        text: str = "",
+        node: str | None = None,
+        stage: str = "",
+        done: int | None = None,
+        total: int | None = None,
+    ) -> None:
+        now = datetime.now().astimezone()
+        event = Event(now, state, stage or self._stage, text, self._lab, node, done, total)
+        for listener in self._listeners:
+            listener(event)
 
 
-class Silent:
+class Silent(Progress):
     """Nobody is looking."""
-
-    def step(self, text: str, node: str | None = None) -> None:
-        pass
-
-    def done(self, text: str, node: str | None = None) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
 
 
 class Amount:
-    """Bytes on their way: says how many there are and how long the rest will take, once a second at most.
+    """Bytes on their way: tells how many have arrived, once a second at most.
 
     :param total: in bytes.
     """
 
     INTERVAL = 1.0  # seconds
 
-    def __init__(self, text: str, total: int, progress: Progress, node: str | None = None) -> None:
-        self._text, self._total, self._progress, self._node = text, total, progress, node
+    def __init__(self, text: str, total: int, progress: Progress, node: str | None = None, *, stage: str) -> None:
+        self._text, self._total, self._progress, self._node, self._stage = text, total, progress, node, stage
         self._moved = 0
-        self._began = self._told = time.monotonic()
-        progress.step(text, node)
+        self._told = time.monotonic()
+        self._tell()
 
     def more(self, count: int) -> None:
         """:param count: further bytes that have arrived."""
         self._moved += count
         now = time.monotonic()
-        if now - self._told < self.INTERVAL:
-            return
-        self._told = now
-        left = (self._total - self._moved) * (now - self._began) / max(self._moved, 1)
-        megabytes = f"{self._moved / 2**20:.0f} of {self._total / 2**20:.0f} MiB"
-        self._progress.step(f"{self._text}: {megabytes}, {max(left, 0):.0f} s left", self._node)
+        if now - self._told >= self.INTERVAL:
+            self._told = now
+            self._tell()
+
+    def _tell(self) -> None:
+        self._progress.moved(self._text, self._moved, self._total, self._node, stage=self._stage)

@@ -53,7 +53,7 @@ def turn(file: Path, limit: float, why: str, resolution: str, progress: Progress
             stack.enter_context(lock(file, 1))
         except HeldError as first:
             by = f" ({first.details})" if first.details else ""
-            progress.step(f"waiting: {why}{by}")
+            progress.step(f"waiting: {why}{by}", stage="wait")
             try:
                 stack.enter_context(lock(file, limit))
             except HeldError as error:

@@ -73,7 +73,7 @@ def _only_build(progress: Progress) -> AbstractContextManager[None]:
 def _build(wanted: Recipe, progress: Progress) -> Box:
     _check_host()
     remove_leftovers()
-    progress.step(f"building box {wanted.name} (once, takes some minutes)")
+    progress.step(f"building box {wanted.name} (once, takes some minutes)", stage="build-box")
     try:
         scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=paths.boxes()))
         try:
@@ -130,7 +130,7 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
         scratch,
         environment(PROXIES, **own),
         log,
-        lambda stage: progress.step(f"building box {wanted.name}: {stage}"),
+        lambda stage: progress.step(f"building box {wanted.name}: {stage}", stage="build-box"),
     )
     if status:
         raise BoxError(
@@ -181,7 +181,7 @@ def _publish(wanted: Recipe, scratch: Path, progress: Progress) -> Box:
     existing = next((box for box in store.built(wanted.name) if box.version == number), None)
     if existing:
         return existing
-    progress.step(f"building box {wanted.name}: packing version {number}")
+    progress.step(f"building box {wanted.name}: packing version {number}", stage="build-box")
     for name in ("packages", "debian_version", "kernel", "cmdline", "emulated"):
         (out / name).unlink()
     package = out / f"{wanted.name}.box"

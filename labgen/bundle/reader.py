@@ -86,7 +86,7 @@ def _read(reader: archive.Reader, staging: Path, progress: Progress, allowed: Pa
     total = sum(part.size for part in found.parts)
     if shutil.disk_usage(staging).free < total + RESERVE:
         raise BundleError("there is too little disk space for the bundle", f"it needs {total / 2**30:.1f} GiB")
-    amount = Amount("unpacking and checking the bundle", total, progress)
+    amount = Amount("unpacking and checking the bundle", total, progress, stage="unpack-bundle")
     parts: dict[str, Path] = {}
     while member:
         part = expected.pop(member.name, None)

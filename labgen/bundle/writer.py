@@ -32,13 +32,14 @@ def write(
     :param executable: names of those that can be run. :param sign: an OpenSSH private key.
     :raises BundleError: it cannot be written, or not be signed; then nothing is left.
     """
-    hashed = Amount("computing the checksums", sum(_size(source) for source in sources.values()), progress)
+    size = sum(_size(source) for source in sources.values())
+    hashed = Amount("computing the checksums", size, progress, stage="hash-parts")
     parts = tuple(_part(name, source, name in executable, hashed) for name, source in sources.items())
     full = manifest.model_copy(update={"parts": parts})
     full = Manifest.model_validate(full.model_dump())
     text = full.to_bytes()
     heads = {MANIFEST: text} | ({SIGNATURE: signature.sign(text, sign)} if sign else {})
-    amount = Amount("writing the bundle", sum(part.size for part in parts), progress)
+    amount = Amount("writing the bundle", sum(part.size for part in parts), progress, stage="write-bundle")
     try:
         with _complete_or_absent(file) as out:
             modified = int(datetime.fromisoformat(manifest.created).timestamp())

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import click
@@ -99,39 +97,14 @@ def fail(error: LabgenError) -> None:
 def progress() -> Iterator[Progress]:
     """Live lines per node on a terminal that can show them, plain lines elsewhere; all on stderr."""
     if not sys.stderr.isatty() or is_dumb():
-        yield PlainProgress()
+        from labgen.cli.plain import PlainProgress
+
+        yield Progress(PlainProgress().hear)
         return
     from labgen.cli.live import LiveProgress  # rich takes a tenth of a second
 
     with LiveProgress() as live:
-        yield live
-
-
-class PlainProgress:
-    """A line for everything that happens, with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._lock = threading.Lock()
-
-    def step(self, text: str, node: str | None = None) -> None:
-        self._say(text, node)
-
-    def done(self, text: str, node: str | None = None) -> None:
-        self._say(text, node)
-
-    def note(self, text: str) -> None:
-        self._say(text, None)
-
-    def _say(self, text: str, node: str | None) -> None:
-        seconds = time.monotonic() - self._start
-        with self._lock:
-            try:
-                click.echo(f"{seconds:6.1f}s  {f'{node}: ' if node else ''}{printable(text)}", err=True)
-            except BrokenPipeError:
-                raise
-            except OSError:
-                pass  # a full disk under a log is no reason to stop
+        yield Progress(live.hear)
 
 
 def _cell(value: object) -> str:

@@ -124,6 +124,6 @@ def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) ->
     if not yes:
         console.confirm("Remove all of it?")
     with console.progress() as shown:
-        shown.step("removing what is left over")
+        shown.step("removing what is left over", stage="prune")
         recipe.remove(orphans, shown)
     click.echo("removed", err=True)

@@ -7,10 +7,14 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import DownloadColumn, Task, TimeRemainingColumn
+from rich.progress import Progress as Tasks
 from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
 from labgen.cli.console import plain, printable
+from labgen.progress import Event
 
 DONE, FAILED = "✓", "✗"
 
@@ -20,13 +24,20 @@ class Row:
     """What a node, or the lab, is doing.
 
     :param ended: when it reached its goal; None: it is on its way, perhaps again.
+    :param bytes: those that are on their way; None: it is about something else.
     """
 
     name: str
     text: str = ""
     mark: str = ""
+    bytes: Task | None = None
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
+
+    def goes_on(self, text: str) -> None:
+        if text != self.text:
+            self.bytes = None
+        self.text, self.ended = text, None
 
     def end(self, mark: str) -> None:
         self.mark = mark
@@ -45,6 +56,8 @@ class LiveProgress:
         self._lab = Row("")
         self._nodes: dict[str, Row] = {}
         self._lock = threading.Lock()
+        self._tasks = Tasks(auto_refresh=False)  # counts bytes for the columns below, and is never shown itself
+        self._size, self._left = DownloadColumn(binary_units=True), TimeRemainingColumn()
         self._spinner = Spinner("dots")
         self._console = Console(stderr=True, no_color=plain(), markup=False, highlight=False)
         # stdout is for results, also when it is a file and only stderr is the terminal.
@@ -61,20 +74,24 @@ class LiveProgress:
                     row.end(FAILED if kind else DONE)
         self._live.stop()
 
-    def step(self, text: str, node: str | None = None) -> None:
-        with self._lock:
-            row = self._row(node)
-            row.text, row.ended = printable(text), None
+    def hear(self, event: Event) -> None:
+        text = printable(event.text)
+        if event.state == "note":
+            self._console.print(text)
+        elif text:
+            with self._lock:
+                row = self._row(event.node)
+                row.goes_on(text)
+                if event.total is not None:
+                    self._count(row, event.done or 0, event.total)
+                if event.state == "done" and event.node:
+                    row.end(DONE)
 
-    def done(self, text: str, node: str | None = None) -> None:
-        with self._lock:
-            row = self._row(node)
-            row.text = printable(text)
-            if node:
-                row.end(DONE)
-
-    def note(self, text: str) -> None:
-        self._console.print(printable(text))
+    def _count(self, row: Row, done: int, total: int) -> None:
+        if row.bytes is None or done == 0:
+            self._tasks.add_task("", total=total)
+            row.bytes = self._tasks.tasks[-1]
+        self._tasks.update(row.bytes.id, completed=done)
 
     def _row(self, node: str | None) -> Row:
         return self._nodes.setdefault(node, Row(node)) if node else self._lab
@@ -88,10 +105,17 @@ class LiveProgress:
             if hidden := max(len(shown) - room, 0):
                 shown = sorted(shown, key=lambda row: row.ended is not None)[:room]
             lab, nodes = _grid(), _grid(min(max((len(row.name) for row in shown), default=0), width // 2))
-            lab.add_row(self._mark(self._lab), self._lab.text, f"total {self._lab.clock}")
+            lab.add_row(self._mark(self._lab), self._text(self._lab), f"total {self._lab.clock}")
             for row in shown:
-                nodes.add_row(self._mark(row), clipped(row.name, width // 2), row.text, row.clock)
+                nodes.add_row(self._mark(row), clipped(row.name, width // 2), self._text(row), row.clock)
         return Group(lab, nodes, *([f"  and {hidden} more"] if hidden else []))
+
+    def _text(self, row: Row) -> RenderableType:
+        if row.bytes is None or not row.bytes.completed:
+            return row.text
+        return Text.assemble(
+            row.text, ": ", self._size.render(row.bytes), ", ", self._left.render(row.bytes), " left"
+        )
 
     def _mark(self, row: Row) -> RenderableType:
         return self._spinner.render(time.monotonic()) if row.ended is None else row.mark

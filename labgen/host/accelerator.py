@@ -60,7 +60,7 @@ def probe(progress: Progress | None = None) -> Accelerator:
     kernel = _kernel()
     if kernel is None:
         return Accelerator("kvm", "/dev/kvm is there; untried, for want of a kernel to boot", proven=False)
-    (progress or Silent()).step(f"trying KVM with {kernel}")
+    (progress or Silent()).step(f"trying KVM with {kernel}", stage="try-kvm")
     verdict = try_boot(kernel)
     _remember(verdict)
     return verdict

@@ -64,7 +64,7 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
                 f"labgen checkpoint delete {name} {label}",
             )
         checkpoints.save(name, replace(checkpoint, phase="restoring"))
-        progress.step(f"restoring {label}")
+        lab.progress.step(f"restoring {label}", stage="restore-checkpoint")
         try:
             freeze.revert(lab.plan, checkpoint, lab.hypervisor)
         except freeze.MemoryRefused as error:
@@ -88,7 +88,7 @@ def delete(name: str, label: str, progress: Progress) -> None:
     with opened(name, progress) as lab:
         for checkpoint in checkpoints.every(name):
             if checkpoint.label == label:  # unless it was cut off, and so is gone already
-                progress.step(f"deleting {label}")
+                lab.progress.step(f"deleting {label}", stage="delete-checkpoint")
                 freeze.drop(lab.plan, checkpoint, lab.hypervisor)
 
 
@@ -117,16 +117,16 @@ def _keep(opened: Opened, checkpoint: Checkpoint) -> None:
     everyone = {node.name: node for node in lab.nodes}
     for node in running.values():
         hypervisor.pause(node.domain)
-    progress.step("saving the machines' memory")
+    progress.step("saving the machines' memory", stage="save-memory")
     on_each(running, lambda node: hypervisor.save_memory(node.domain, freeze.memory_volume(node, checkpoint.label)))
-    progress.step("keeping the disks")
+    progress.step("keeping the disks", stage="keep-disks")
     on_each(everyone, lambda node: hypervisor.snapshot_disks(node.domain, checkpoint.label))
-    progress.step("going on")
+    progress.step("going on", stage="go-on")
     freeze.go_on_from_memory(lab, checkpoint, hypervisor)
 
 
 def _whole_again(opened: Opened, checkpoint: Checkpoint) -> None:
-    opened.progress.step("setting the clocks")
+    opened.progress.step("setting the clocks", stage="set-clocks")
     opened.set_clocks(checkpoint.memory)
     if len(checkpoint.memory) == len(opened.nodes):
         bring_up(opened)

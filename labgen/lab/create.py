@@ -35,7 +35,7 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
                 return bring_up(_prepared(loaded, claim, cold), cold=cold)
         except BaseException:
             if rollback and new:
-                progress.step("removing what was made")
+                claim.progress.step("removing what was made", stage="roll-back")
                 remove_lab(claim)
             raise
 

@@ -18,7 +18,7 @@ def destroy(name: str, progress: Progress) -> None:
     if not is_there(name):
         raise UsageError(f"there is no lab called {name!r}", near(name, journals.names(), "labs"))
     with claimed(name, progress) as claim:
-        progress.step(f"destroying {name}")
+        claim.progress.step(f"destroying {name}", stage="destroy")
         remove_lab(claim)
 
 

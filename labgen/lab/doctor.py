@@ -55,9 +55,9 @@ def _examine(profile: Profile | None, progress: Progress) -> Iterator[Finding]:
     files = checks.files()
     yield files
     if files.status == "ok":
-        progress.step("asking Vagrant")
+        progress.step("asking Vagrant", stage="ask-vagrant")
         yield trial.vagrant()
-    progress.step("asking libvirt")
+    progress.step("asking libvirt", stage="ask-libvirt")
     answer = checks.libvirt()
     yield answer
     if answer.status == "ok":

@@ -55,13 +55,13 @@ def export(
                 copies.require_space(lab.plan, lab.hypervisor, work, file.resolve().parent, with_memory)
                 paused = copies.copy_machines(lab, work, with_memory)
                 base = disks.digest(work / "base.qcow2")
-                sources = outgoing.disk_parts(lab.plan, work, progress, with_box)
+                sources = outgoing.disk_parts(lab.plan, work, lab.progress, with_box)
                 if with_memory:
-                    sources |= outgoing.memory_parts(lab.plan, work, progress)
+                    sources |= outgoing.memory_parts(lab.plan, work, lab.progress)
                 machines = handoff.node_boxes(lab.plan, outgoing.disk_digests(lab.plan, sources))
             sources = {**outgoing.text_parts(lab.plan, machines, with_secrets), **sources}
             manifest = outgoing.manifest(lab.plan, depth, base, lab.hypervisor)
-            bundle.write(file, manifest, sources, progress, executable={handoff.UP}, sign=sign)
+            bundle.write(file, manifest, sources, lab.progress, executable={handoff.UP}, sign=sign)
         return Exported(file.stat().st_size, paused)
 
 

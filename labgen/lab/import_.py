@@ -58,7 +58,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
         recovery.refuse_lost_files(called)
         was_there = paths.lab(called).exists()
         try:
-            received, profile = _checked(file, called, verify, progress)
+            received, profile = _checked(file, called, verify, claim.progress)
             recovery.refuse_lost(called)
         except BaseException:
             shutil.rmtree(paths.incoming(called), ignore_errors=True)

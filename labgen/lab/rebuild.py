@@ -49,10 +49,10 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
         # All that may fail comes before the first loss.
         key = ssh.public_key(paths.lab(name) / paths.KEY)
         if lost:
-            with _origin(lab.plan, node, lab.hypervisor, progress) as base:
+            with _origin(lab.plan, node, lab.hypervisor, lab.progress) as base:
                 lab.save(replace(lab.journal, rebuilding=lab.journal.rebuilding | {node.name}))
-                _make_disks(lab.plan, node, base, lab.hypervisor, progress)
-        progress.step("defining its machine", node.name)
+                _make_disks(lab.plan, node, base, lab.hypervisor, lab.progress)
+        lab.progress.step("defining its machine", node.name, stage="define-machine")
         uuid = lab.hypervisor.define(domain_xml(lab.plan, node, paths.lab(name), key))
         vagrant.know_machine(paths.lab(name), node.name, uuid)
         return bring_up(lab)
@@ -90,10 +90,10 @@ def _origin(lab: Lab, node: Node, hypervisor: Hypervisor, progress: Progress) ->
 
 
 def _make_disks(lab: Lab, node: Node, base: str, hypervisor: Hypervisor, progress: Progress) -> None:
-    progress.step("removing what is left of it", node.name)
+    progress.step("removing what is left of it", node.name, stage="remove-machine")
     vagrant.forget_machine(paths.lab(lab.name), node.name)
     boot.remove(hypervisor, node.domain)
-    progress.step("making its disks", node.name)
+    progress.step("making its disks", node.name, stage="make-disks")
     hypervisor.pool.create(root_volume(node), node.disk_gib, base)
     hypervisor.pool.create(docker_volume(node), node.storage_gib)
 

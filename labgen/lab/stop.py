@@ -20,17 +20,17 @@ def stop(name: str, progress: Progress) -> bool:
         states = lab.states()
         if "suspended" in states.values():
             raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
-        parts.tell_missing_machines(lab.journal, lab.hypervisor, progress)
+        parts.tell_missing_machines(lab.journal, lab.hypervisor, lab.progress)
         on = {node.name: node.domain for node in lab.nodes if states.get(node.name, "stopped") != "stopped"}
         for node, domain in on.items():
-            progress.step("shutting down", node)
+            lab.progress.step("shutting down", node, stage="shut-down")
             lab.hypervisor.press_power_button(domain)
 
         def wait(node: str) -> None:
             if not lab.hypervisor.wait_until_off(on[node], OFF_LIMIT):
-                progress.note(f"{node} did not shut down within {OFF_LIMIT} s: switched off")
+                lab.progress.note(f"{node} did not shut down within {OFF_LIMIT} s: switched off")
                 lab.hypervisor.cut_power(on[node])
-            progress.done("off", node)
+            lab.progress.done("off", node, stage="shut-down")
 
         on_each({node: node for node in on}, wait)
     return bool(on)

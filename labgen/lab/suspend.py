@@ -14,12 +14,12 @@ def suspend(name: str, progress: Progress) -> bool:
     :raises LabgenError: it is being worked on, or libvirt refuses; all machines then go on.
     """
     with opened(name, progress) as lab:
-        parts.tell_missing_machines(lab.journal, lab.hypervisor, progress)
+        parts.tell_missing_machines(lab.journal, lab.hypervisor, lab.progress)
         running = freeze.running(lab.plan, lab.hypervisor)
         try:
             for node in running:
                 lab.hypervisor.pause(node.domain)
-            progress.step("saving the machines' memory")
+            lab.progress.step("saving the machines' memory", stage="save-memory")
             on_each({node.name: node for node in running}, lambda node: lab.hypervisor.suspend(node.domain))
         except BaseException:
             freeze.put_back(running, lab.hypervisor)

@@ -31,10 +31,10 @@ def remove(agreed: Everything, progress: Progress) -> None:
             "there are labs that you were not asked about", "\n".join(more), "Run the same command again."
         )
     for name in labs:
-        progress.step(f"destroying {name}")
         with claimed(name, progress) as claim:
+            claim.progress.step(f"destroying {name}", stage="destroy")
             remove_lab(claim)
-    progress.step("removing boxes and templates")
+    progress.step("removing boxes and templates", stage="remove-boxes")
     boxes.remove(built())  # first, for prune leaves the volumes of boxes that are there
     if libvirt_was_used():
         prune.remove(prune.find(cache=True), progress)

@@ -33,11 +33,11 @@ def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) 
     volume = f"{RECEIVED_BOXES}{sha256}.img"
     if volume in hypervisor.pool.volumes(volume):
         size = hypervisor.pool.sizes(volume)[volume]
-        amount = Amount("checking the box that is here", size, progress)
+        amount = Amount("checking the box that is here", size, progress, stage="check-box")
         if hypervisor.pool.digest(volume, amount.more) == sha256:
             return volume
         hypervisor.pool.remove(volume)  # an import that was killed has left it half-written
-    amount = Amount("storing the box", image.stat().st_size, progress)
+    amount = Amount("storing the box", image.stat().st_size, progress, stage="store-box")
     try:
         hypervisor.pool.upload(image, volume, amount.more)
     except BaseException:

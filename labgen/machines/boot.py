@@ -56,7 +56,7 @@ class Boot:
             why = "another lab is being booted"
             with turn(paths.vagrant_lock(), TURN_LIMIT, why, "Wait until it is up.", self._progress):
                 if not self._cancelled.is_set():
-                    self._progress.step("booting the machines")
+                    self._progress.step("booting the machines", stage="boot")
                     vagrant.up(directory, directory / paths.LOGS / "vagrant.log", self._cancelled)
         except LabgenError as error:
             self.failure = error
@@ -121,7 +121,7 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
 
     def switch_on(name: str) -> None:
         domain, was = lab.node(name).domain, off[name]
-        progress.step("resuming" if was == "suspended" else "switching on", name)
+        progress.step("resuming" if was == "suspended" else "switching on", name, stage="switch-on")
         try:
             hypervisor.start(domain)
         except HypervisorError as error:
@@ -148,7 +148,7 @@ def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Co
     def give_up() -> str:
         return f"{boot.failure.brief}\n{boot.failure.details}" if boot and boot.failure else ""
 
-    progress.step("booting" if boot else "entering", node.name)
+    progress.step("booting" if boot else "entering", node.name, stage="boot" if boot else "enter")
     limit = BOOT_LIMIT + BOOT_LIMIT_PER_NODE[lab.accelerator] * len(lab.nodes)
     try:
         return ssh.wait_for(access.target(lab, node), limit, give_up)

@@ -31,6 +31,11 @@ class Stage:
     needed: Callable[[Bringup], bool] = lambda _: True
     leaves: journals.Stage | None = None
 
+    @property
+    def name(self) -> str:
+        """For programs: what the events of this stage are called by."""
+        return self.do.__name__.replace("_", "-")
+
 
 STAGES = (
     Stage(stages.connect_network),
@@ -67,6 +72,7 @@ def bring_up(opened: Opened, *, cold: bool = False, new_cluster: bool = False) -
         work = Bringup(opened, stack, cold, new_cluster, changed=bool(opened.woken))
         for stage in STAGES:
             if stage.needed(work):
+                work.progress = opened.progress.at(stage.name)
                 stage.do(work)
             if stage.leaves and not work.journal.complete:
                 opened.save(work.journal.reached(stage.leaves))

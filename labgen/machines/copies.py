@@ -52,18 +52,19 @@ def copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None
     dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
     with freeze.held(lab, running, hypervisor, progress, with_memory=with_memory) as paused:
         opened.set_clocks({node.name for node in running})
-        _copy("copying the disks", roots | dockers, hypervisor, progress)
+        _copy("disks", roots | dockers, hypervisor, progress)
         if with_memory:
             memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in running}
-            _copy("copying the memory", memory, hypervisor, progress)
-    _copy("copying the box", {_base_volume(lab, hypervisor): work / "base.qcow2"}, hypervisor, progress)
+            _copy("memory", memory, hypervisor, progress)
+    _copy("box", {_base_volume(lab, hypervisor): work / "base.qcow2"}, hypervisor, progress)
     return paused if running else None
 
 
-def _copy(text: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progress: Progress) -> None:
+def _copy(what: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progress: Progress) -> None:
     """Copies volumes to files, one after the other."""
     sizes = hypervisor.pool.sizes("")
-    amount = Amount(text, sum(sizes.get(volume, 0) for volume in volumes), progress)
+    total = sum(sizes.get(volume, 0) for volume in volumes)
+    amount = Amount(f"copying the {what}", total, progress, stage=f"copy-{what}")
     for volume, target in volumes.items():
         hypervisor.pool.download(volume, target, amount.more)
 

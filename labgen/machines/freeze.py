@@ -55,7 +55,7 @@ def held(
     def hold(node: Node) -> None:
         hypervisor.overlays.begin(node.domain, memory_volume(node, OUTGOING) if with_memory else "")
 
-    progress.step("holding the machines still")
+    progress.step("holding the machines still", stage="hold-machines")
     try:
         with standing_still(nodes, hypervisor) as since:
             on_each({node.name: node for node in nodes}, hold)
@@ -191,7 +191,7 @@ def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     # QEMU lets nobody write to the disks of a machine whose memory it has saved, until it goes on.
     touched = _resume_paused(overlaid, hypervisor)
     for node in overlaid:
-        progress.step("putting what it wrote meanwhile into its disks", node.name)
+        progress.step("putting what it wrote meanwhile into its disks", node.name, stage="commit-overlays")
         # A machine that went off meanwhile is started for it.
         hypervisor.ensure_network(lab.network.name, network_xml(lab))
         hypervisor.overlays.end(node.domain)

@@ -108,7 +108,7 @@ def claimed(name: str, progress: Progress) -> Iterator[Claim]:
     :raises BusyError: somebody else works on it. :raises HostError: the lab may be another data home's.
     """
     with journals.locked(name), contextlib.ExitStack() as stack:
-        yield Claim(name, progress, lambda: stack.enter_context(Hypervisor.connect()))
+        yield Claim(name, progress.of(name), lambda: stack.enter_context(Hypervisor.connect()))
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def opened(name: str, progress: Progress, *, finished: bool = False, going_off: 
     :raises LabgenError: as libvirt and the machines do.
     """
     with claimed(name, progress) as claim:
-        journal = recovery.journal(name, progress)
+        journal = recovery.journal(name, claim.progress)
         if finished:
             journals.require_finished(journal)
         yield claim.opened(journal, going_off=going_off)

@@ -28,12 +28,12 @@ def disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict
         for part, copy in ((handoff.root_part(node.name), root), (handoff.docker_part(node.name), docker)):
             parts[part] = copy.with_suffix(".qcow2")
         size = root.stat().st_size + docker.stat().st_size
-        amount = Amount("compressing its disks", size, progress, node.name)
+        amount = Amount("compressing its disks", size, progress, node.name, stage="compress-disks")
         disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"), amount.more)
         disks.whole(docker, docker.with_suffix(".qcow2"), amount.more)
         root.unlink()
         docker.unlink()
-        progress.done("disks compressed", node.name)
+        progress.done("disks compressed", node.name, stage="compress-disks")
     return parts
 
 
@@ -55,10 +55,11 @@ def memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | b
             file.seek(0)
             file.write(savefile.redefined(start, ""))
         parts[handoff.memory_part(node.name)] = memory.with_suffix(".qcow2")
-        amount = Amount("compressing its memory", memory.stat().st_size, progress, node.name)
+        size = memory.stat().st_size
+        amount = Amount("compressing its memory", size, progress, node.name, stage="compress-memory")
         disks.packed(memory, memory.with_suffix(".qcow2"), amount.more)
         memory.unlink()
-        progress.done("memory compressed", node.name)
+        progress.done("memory compressed", node.name, stage="compress-memory")
     return parts
 
 

@@ -81,7 +81,8 @@ def _place_machine(
 ) -> None:
     root, docker = (received.parts[name] for name in (handoff.root_part(node.name), handoff.docker_part(node.name)))
     disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
-    amount = Amount("storing its disks", root.stat().st_size + docker.stat().st_size, progress, node.name)
+    size = root.stat().st_size + docker.stat().st_size
+    amount = Amount("storing its disks", size, progress, node.name, stage="store-disks")
     hypervisor.pool.upload(root, root_volume(node), amount.more)
     hypervisor.pool.upload(docker, docker_volume(node), amount.more)
     if with_memory:
@@ -91,19 +92,19 @@ def _place_machine(
     public_key = ssh.public_key(paths.lab(lab.name) / paths.KEY)
     uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
     vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
-    progress.done("ready to start", node.name)
+    progress.done("ready to start", node.name, stage="ready-to-start")
 
 
 def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Progress) -> None:
     """Memory as libvirt restores it. It begins where a definition belongs; the receiver's own is put there."""
     memory = part.with_suffix(".memory")
-    amount = Amount("unpacking its memory", part.stat().st_size, progress, node.name)
+    amount = Amount("unpacking its memory", part.stat().st_size, progress, node.name, stage="unpack-memory")
     disks.unpacked(part, memory, amount.more)
     with memory.open("rb") as file:
         try:
             savefile.start_length(file.read(savefile.HEADER.size))
         except ValueError as error:
             raise BundleError(f"the memory of {node.name} cannot be used", str(error)) from error
-    amount = Amount("storing its memory", memory.stat().st_size, progress, node.name)
+    amount = Amount("storing its memory", memory.stat().st_size, progress, node.name, stage="store-memory")
     hypervisor.pool.upload(memory, freeze.memory_volume(node, freeze.RECEIVED), amount.more)
     memory.unlink()

@@ -135,5 +135,5 @@ def _differences(recorded: Path, loaded: Loaded) -> list[str]:
 def add_box(box: boxes.Box, progress: Progress) -> None:
     """Sees that Vagrant knows a box."""
     if not vagrant.has_box(box.vagrant_name, box.version):
-        progress.step(f"adding the box {box.name} {box.version} to Vagrant")
+        progress.step(f"adding the box {box.name} {box.version} to Vagrant", stage="add-box")
         vagrant.add_box(box.catalog)

@@ -41,7 +41,7 @@ class Preparation:
             self.provisioned.add(node.name)
             found = inspect(self.lab, node, connection)
         self.facts[node.name] = found
-        self.progress.done("ready", node.name)
+        self.progress.done("ready", node.name, stage="ready")
         return connection
 
 

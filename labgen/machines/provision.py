@@ -31,7 +31,7 @@ def provision(
 
     def begin(script: str) -> None:
         begun.append(script)
-        progress.step(doing(script), node.name)
+        progress.step(doing(script), node.name, stage=f"provision/{script}")
 
     with log.open("a", buffering=1) as file:  # line by line, for whoever wants to see why it takes so long
         result = ssh.run_all(connection, scripts, chosen, begin, lambda line: file.write(f"{line}\n"))
@@ -49,7 +49,7 @@ def start_docker(node: Node, connection: Connection, progress: Progress) -> None
 
     :raises GuestError: it does not start.
     """
-    progress.step("starting Docker", node.name)
+    progress.step("starting Docker", node.name, stage="start-docker")
     result = connection.run(["sudo", "-n", "systemctl", "start", "docker.service"], limit=START_LIMIT)
     if result.status:
         log = connection.run(["sudo", "-n", "journalctl", "-u", "docker.service", "-n", "20", "--no-pager"])

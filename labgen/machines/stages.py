@@ -38,6 +38,7 @@ class Bringup:
     connections: Mapping[str, ssh.Connection] = field(default_factory=dict)
     facts: dict[str, NodeFacts] = field(default_factory=dict)
     changed: bool = False
+    progress: Progress = field(init=False)  # of the stage that is at work
 
     @property
     def journal(self) -> Journal:
@@ -46,10 +47,6 @@ class Bringup:
     @property
     def lab(self) -> Lab:
         return self.opened.plan
-
-    @property
-    def progress(self) -> Progress:
-        return self.opened.progress
 
     @property
     def orchestrator(self) -> Orchestrator:

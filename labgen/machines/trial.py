@@ -88,7 +88,7 @@ def _tried(owner: str, hypervisor: Hypervisor, progress: Progress) -> Iterator[F
         if found.status == "ok":
             found = _network(lab, hypervisor.ensure_network)
         if found.status == "ok":
-            progress.step("starting a machine for a moment")
+            progress.step("starting a machine for a moment", stage="try-machine")
             machine = [_machine(lab, hypervisor)]
     finally:
         refusal = _sweep(hypervisor, owner)

@@ -55,11 +55,11 @@ class Swarm(Orchestrator):
             if manager is None:
                 swarm_states.refuse_new(lab, infos, empty)
                 manager = lab.managers[0]
-                progress.step("starting the Swarm", manager.name)
+                progress.step("starting the Swarm", manager.name, stage="init")
                 _leave_if_in(engines[manager.name], infos[manager.name])
                 own = engines[manager.name].swarm_init(manager.address, swarm_words.OVERLAY_POOL)
                 infos[manager.name] = replace(infos[manager.name], node_id=own, swarm_state="active")
-                progress.done("started the Swarm", manager.name)
+                progress.done("started the Swarm", manager.name, stage="init")
             leader = engines[manager.name]
             former = {node.id for node in _with_leader(lab, leader)}
             swarm_states.refuse_strangers(lab, manager, infos, former, empty)
@@ -79,9 +79,9 @@ class Swarm(Orchestrator):
         others = [node for node in lab.nodes if node != first]
         with ExitStack() as stack:
             engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
-            progress.step("taking the Swarm over", first.name)
+            progress.step("taking the Swarm over", first.name, stage="take-over")
             engines[first.name].swarm_take_over(first.address)
-            progress.done("took the Swarm over", first.name)
+            progress.done("took the Swarm over", first.name, stage="take-over")
             on_each({node.name: engines[node.name] for node in others}, lambda each: _leave_if_in(each, each.info()))
 
     def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
@@ -156,7 +156,7 @@ def _tell_lost_workers(
     listed = _with_leader(lab, engines[manager.name])
     lost = {node.name: connections[node.name] for node in swarm_moved.lost_workers(lab, infos, listed)}
     for name in lost:
-        progress.step("telling it where the managers are", name)
+        progress.step("telling it where the managers are", name, stage="tell-managers")
     managers = swarm_moved.managers_of(lab, infos, listed)
     on_each(lost, lambda each: swarm_moved.tell_managers(lab, each, managers))
     return lost
@@ -194,10 +194,10 @@ def _join(
     tokens = engines[manager.name].join_tokens()
 
     def join(node: Node) -> None:
-        progress.step(f"joining the Swarm as a {node.role}", node.name)
+        progress.step(f"joining the Swarm as a {node.role}", node.name, stage="join")
         _leave_if_in(engines[node.name], infos[node.name])
         engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
-        progress.done(f"joined the Swarm as a {node.role}", node.name)
+        progress.done(f"joined the Swarm as a {node.role}", node.name, stage="join")
 
     on_each(nodes, join)
 
@@ -226,7 +226,7 @@ def _wait_until_ready(
     :param stayed: the ids of the nodes that did not have to join. :param former: all ids from before the others did.
     """
     deadline = time.monotonic() + READY_LIMIT
-    progress.step("waiting for all nodes to be ready")
+    progress.step("waiting for all nodes to be ready", stage="wait-until-ready")
     while True:
         listed = _with_leader(lab, leader)
         members = {node.name: _member(node, stayed, former, listed) for node in lab.nodes}

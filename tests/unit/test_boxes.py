@@ -19,7 +19,7 @@ from labgen import boxes, paths, surroundings
 from labgen.boxes import builder as building
 from labgen.boxes import mmdebstrap, recipe, store
 from labgen.errors import BoxError
-from labgen.progress import Silent
+from labgen.progress import Event, Progress, Silent
 
 FAKE = """#!{python}
 import os, pathlib, sys, time
@@ -69,17 +69,14 @@ def scratch_directories() -> list[Path]:
     return list(paths.boxes().glob(building.SCRATCH_PREFIX + "*"))
 
 
-class Notes(Silent):
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str, node: str | None = None) -> None:
-        self.steps.append(text)
+def words_to(steps: list[str]) -> Progress:
+    """What is said is added to the steps."""
+    return Progress(lambda event: steps.append(event.text))
 
 
 def test_a_built_box_is_complete_and_found(host: Host) -> None:
-    notes = Notes()
-    box = boxes.build("debian13", notes)
+    steps: list[str] = []
+    box = boxes.build("debian13", words_to(steps))
     assert box == boxes.find("debian13")
     assert (box.name, box.vagrant_name) == ("debian13", "labgen/debian13")
     assert box.directory == paths.boxes() / "debian13" / box.version
@@ -89,8 +86,8 @@ def test_a_built_box_is_complete_and_found(host: Host) -> None:
     assert (box.cmdline, box.emulated) == ("root=UUID=1 rw quiet", "norandmaps")
     assert box.lock["docker"] == "26.1.5"
     assert box.lock["packages"]["btrfs-progs:amd64"] == "6.14-1"
-    assert "building box debian13: fetching the package lists (1 of 7)" in notes.steps
-    assert not any("apt-get" in step for step in notes.steps)
+    assert "building box debian13: fetching the package lists (1 of 7)" in steps
+    assert not any("apt-get" in step for step in steps)
     assert scratch_directories() == []
 
 
@@ -238,9 +235,9 @@ def test_a_failed_hook_shows_what_it_said_and_not_its_own_text(host: Host) -> No
 
 def test_all_stages_of_a_build_are_told_in_order(host: Host) -> None:
     host.mmdebstrap("print(" + repr("\n".join(mmdebstrap.STAGES)) + ")")
-    notes = Notes()
-    boxes.build("debian13", notes)
-    told = [step for step in notes.steps if " of 7)" in step]
+    steps: list[str] = []
+    boxes.build("debian13", words_to(steps))
+    told = [step for step in steps if " of 7)" in step]
     assert [step.rpartition("(")[2] for step in told] == [f"{number} of 7)" for number in (1, *range(1, 8))]
 
 
@@ -297,14 +294,13 @@ def test_kill_9_leaves_no_box_no_process_and_the_next_build_cleans_up(host: Host
 def test_ctrl_c_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.mmdebstrap("time.sleep(60)")
 
-    class Impatient(Silent):
-        def step(self, text: str, node: str | None = None) -> None:
-            if "package lists" in text:
-                raise KeyboardInterrupt
+    def interrupt(event: Event) -> None:
+        if "package lists" in event.text:
+            raise KeyboardInterrupt
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        boxes.build("debian13", Impatient())
+        boxes.build("debian13", Progress(interrupt))
     assert time.monotonic() - started < 10
     assert scratch_directories() == []
     assert boxes.find("debian13") is None
@@ -315,11 +311,11 @@ def test_a_second_build_waits_for_the_first_and_takes_its_box(host: Host) -> Non
     process = multiprocessing.get_context("fork").Process(target=_build_forever)
     process.start()
     _when_written(building.SCRATCH_PREFIX + "*/pid")
-    notes = Notes()
+    steps: list[str] = []
     host.mmdebstrap("raise SystemExit('must not run')")
-    box = boxes.ensure("debian13", notes)
+    box = boxes.ensure("debian13", words_to(steps))
     process.join()
-    assert [re.sub(r"process \d+: .*", "", step) for step in notes.steps] == [
+    assert [re.sub(r"process \d+: .*", "", step) for step in steps] == [
         "waiting: another box is being built (held by "
     ]
     assert box == boxes.find("debian13")

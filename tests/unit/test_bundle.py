@@ -11,7 +11,7 @@ import pytest
 from labgen import bundle
 from labgen.bundle import BoxFacts, Machine, Manifest
 from labgen.errors import BundleError
-from labgen.progress import Amount, Silent
+from labgen.progress import Amount, Event, Progress, Silent
 
 PARTS: dict[str, bytes] = {
     "profile.yaml": b"name: lab\n",
@@ -189,16 +189,12 @@ def test_what_is_no_key_cannot_sign(tmp_path: Path) -> None:
     assert not (tmp_path / "lab.labgen").exists()
 
 
-def test_progress_has_bytes_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-
-    class Heard(Silent):
-        def step(self, text: str, node: str | None = None) -> None:
-            said.append(text)
-
+def test_progress_has_bytes_and_their_total_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Event] = []
     clock = iter([0.0, 1.0, 1.1, 2.0])
     monkeypatch.setattr("labgen.progress.time.monotonic", lambda: next(clock))
-    amount = Amount("copying", 40 * 2**20, Heard())
+    amount = Amount("copying", 40 * 2**20, Progress(heard.append), "worker1", stage="copy")
     for _ in range(3):
         amount.more(10 * 2**20)
-    assert said == ["copying", "copying: 10 of 40 MiB, 3 s left", "copying: 30 of 40 MiB, 1 s left"]
+    assert [(event.done, event.total) for event in heard] == [(n * 2**20, 40 * 2**20) for n in (0, 10, 30)]
+    assert {(event.text, event.node, event.stage) for event in heard} == {("copying", "worker1", "copy")}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from labgen import cli, paths
 from labgen.cli import console
 from labgen.cli.live import LiveProgress
+from labgen.cli.plain import PlainProgress
 from labgen.errors import HostError
+from labgen.progress import Event, Progress
 from labgen.records import journals, templates
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
@@ -285,17 +288,18 @@ def test_no_colour_and_no_spinner_where_there_is_no_terminal(host: Host, run: Ru
 
 def test_progress_on_a_terminal_keeps_its_notes(capsys: pytest.CaptureFixture[str]) -> None:
     with LiveProgress() as live:
-        live.step("booting", "manager1")
-        live.note("[this] stays as it is")
-        live.done("ready", "manager1")
-        live.step("forming the cluster")
+        shown = Progress(live.hear)
+        shown.step("booting", "manager1")
+        shown.note("[this] stays as it is")
+        shown.done("ready", "manager1")
+        shown.step("forming the cluster")
     assert "[this] stays as it is" in capsys.readouterr().err
 
 
 def test_what_machines_say_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
     with LiveProgress() as live:
-        live.note(hostile)
+        Progress(live.hear).note(hostile)
     console.fail(HostError(hostile, hostile, hostile))
     console.note(hostile)
     with console.progress() as plain:
@@ -325,3 +329,30 @@ def test_plain_progress_has_the_node_and_the_time(capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("s  worker1: booting")
     assert lines[1].endswith("s  as it is")
+
+
+def test_plain_progress_computes_bytes_and_the_time_that_is_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    told = PlainProgress()
+    for second, done in enumerate((0, 10, 30)):
+        for node in ("worker1", None):
+            moment = began + timedelta(seconds=second)
+            told.hear(Event(moment, "step", "copy", "copying", "lab", node, done * 2**20, 40 * 2**20))
+    told.hear(Event(began + timedelta(hours=1), "step", "copy", "copying", "lab", None, 0, 40 * 2**20))
+    told.hear(Event(began + timedelta(hours=1, seconds=2), "step", "copy", "copying", "lab", None, 2**20, 40 * 2**20))
+    said = [line.partition("s  ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said[::2] == [f"worker1: {each}" for each in said[1:6:2]] + ["copying"]
+    assert said[1:6:2] == ["copying", "copying: 10 of 40 MiB, 3 s left", "copying: 30 of 40 MiB, 1 s left"]
+    assert said[-1] == "copying: 1 of 40 MiB, 78 s left"  # of a second copy, which began anew
+
+
+def test_what_only_programs_need_to_know_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress() as plain:
+        plain.of("lab").at("form-cluster")
+    with LiveProgress() as live:
+        Progress(live.hear).of("lab").at("form-cluster")
+    said = capsys.readouterr().err
+    assert "form-cluster" not in said
+    assert len(said.splitlines()) == 1  # the total

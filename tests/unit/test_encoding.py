@@ -92,7 +92,7 @@ def test_a_terminal_gets_what_it_can_show(home: Path, latin1: dict[str, str], tm
     script = tmp_path / "live"
     script.write_text(
         "from labgen.cli import encoding\nencoding.settle()\n"
-        "from labgen.cli.live import LiveProgress\nwith LiveProgress() as shown:\n    shown.done('fertig', 'größe')\n"
+        "from labgen.cli.console import progress\nwith progress() as shown:\n    shown.done('fertig', 'größe')\n"
     )
     with on_terminal([sys.executable, str(script)], environment=variables) as (terminal, _):
         terminal.wait_for_end()

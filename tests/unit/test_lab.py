@@ -24,7 +24,7 @@ from labgen.machines.bringup import Outcome
 from labgen.machines.planning import preview
 from labgen.model import Lab, Node
 from labgen.profile import Loaded, load
-from labgen.progress import Silent
+from labgen.progress import Event, Progress, Silent
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import NodeFacts
 from labgen.subnets import Use
@@ -35,32 +35,26 @@ __all__ = ["host"]  # a fixture
 NODES = ("manager1", "worker1", "worker2")
 
 
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
+class Heard(Progress):
+    """Somebody who listens."""
 
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        super().__init__(self.events.append)
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if event.state == "note"]
+
+    @property
+    def steps(self) -> list[str]:
+        return [event.text for event in self.events if event.state == "step"]
 
 
 def make(
     name: str = "lab", reference: str = "three-node-btrfs", *, rollback: bool = False, cold: bool = True
 ) -> Outcome:
     return create(load(reference), name, Silent(), rollback=rollback, cold=cold)
-
-
-class Watched(Heard):
-    """What somebody at the terminal reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: list[str] = []
-
-    def step(self, text: str, node: str | None = None) -> None:
-        self.steps.append(text)
-
-    def done(self, text: str, node: str | None = None) -> None:
-        self.steps.append(text)
 
 
 def traces(host: Host) -> list[Any]:
@@ -91,7 +85,7 @@ PROFILES = sorted(path.stem for path in (Path(__file__).parents[2] / "profiles")
 def test_what_is_done_is_said_in_words_and_not_in_names_of_scripts(host: Host, reference: str, cold: bool) -> None:
     loaded = load(reference)
     host.driver = loaded.profile.storage.driver
-    watched = Watched()
+    watched = Heard()
     lab = create(loaded, "lab", watched, cold=cold).journal.lab
     start("lab", watched)
     scripts = {step.script for node in lab.nodes for step in node.steps}
@@ -260,16 +254,15 @@ def test_rollback_keeps_a_lab_that_was_there_before(host: Host) -> None:
 
 def test_ctrl_c_keeps_the_lab_and_says_so_in_the_journal(host: Host) -> None:
     with pytest.raises(KeyboardInterrupt):
-        create(load("three-node-btrfs"), "lab", _InterruptAtTheCluster(), cold=True)
+        create(load("three-node-btrfs"), "lab", Progress(_interrupt_at_the_cluster), cold=True)
     assert journals.load("lab").failure == "interrupted"
     destroy("lab", Silent())
     assert traces(host) == NOTHING
 
 
-class _InterruptAtTheCluster(Silent):
-    def step(self, text: str, node: str | None = None) -> None:
-        if "cluster" in text:
-            raise KeyboardInterrupt
+def _interrupt_at_the_cluster(event: Event) -> None:
+    if "cluster" in event.text:
+        raise KeyboardInterrupt
 
 
 def test_destroy_needs_neither_journal_nor_profile(host: Host) -> None:

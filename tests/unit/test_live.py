@@ -1,5 +1,6 @@
 """The live display on real terminals of several kinds and sizes."""
 
+import re
 import sys
 import textwrap
 
@@ -115,3 +116,27 @@ def test_a_long_name_keeps_its_end() -> None:
     assert clipped("manager1", 20) == "manager1"
     assert clipped("manager-of-everything-1", 12) == "man…ything-1"
     assert len(clipped("manager-of-everything-1", 12)) == 12
+
+
+# The bytes of two nodes; the second node then does something else.
+COPY = """
+import time
+from labgen.cli.console import progress
+with progress() as shown:
+    for tenth in range(1, 4):
+        shown.moved("copying", tenth * 2**20, 10 * 2**20, "worker1", stage="copy")
+        shown.moved("copying", tenth * 2**20, 10 * 2**20, "worker2", stage="copy")
+        time.sleep(0.5)
+    shown.done("copied", "worker2", stage="copy")
+    input()
+"""
+
+
+def test_bytes_on_their_way_have_their_amount_and_the_time_that_is_left() -> None:
+    with on_terminal([sys.executable, "-c", COPY], echo=False) as (terminal, _):
+        terminal.wait_for("copied")
+        # The speed is about 2 MiB/s, and seven are left.
+        assert re.search(r"copying: 3\.0/10\.0 MiB, 0:00:0[3-5] left", row(terminal, "worker1"))
+        assert row(terminal, "worker2").split()[2:-1] == ["copied"]
+        terminal.type("\r")
+        terminal.wait_for_end()
