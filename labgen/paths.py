@@ -156,6 +156,16 @@ def checkpoint(lab_name: str, label: str) -> Path:
     return checkpoints(lab_name) / f"{label}.json"
 
 
+def events(lab_name: str) -> Path:
+    """What commands have done with a lab (JSON, one event a line)."""
+    return lab(lab_name) / LOGS / "events.jsonl"
+
+
+def former_events(lab_name: str) -> Path:
+    """The same, of before that file was begun."""
+    return events(lab_name).with_suffix(".jsonl.1")
+
+
 def outgoing(lab_name: str) -> Path:
     """Where a lab's export is being made."""
     return lab(lab_name) / "outgoing"
@@ -257,6 +267,6 @@ INVENTORY = "inventory.ini"  # Ansible
 SSH_CONFIG = "ssh_config"  # for plain ssh -F
 STATE = "lab.json"  # the journal of what exists
 PROFILE = "profile.yaml"  # the profile as resolved
-LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log
+LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log, events.jsonl
 KEY = "id_ed25519"  # the lab's own private key
 KNOWN_HOSTS = "known_hosts"  # the machines' host keys, learned at the first contact

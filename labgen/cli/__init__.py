@@ -14,6 +14,7 @@ import click
 from labgen.cli import complete, encoding, fault, streams
 from labgen.cli.console import fail
 from labgen.cli.group import Group
+from labgen.cli.history import History
 from labgen.errors import Interrupted
 
 # What users type, and the module that has the command by that name; in the order the help shows them.
@@ -21,6 +22,7 @@ COMMANDS = {
     "create": "create",
     "list": "status",
     "status": "status",
+    "events": "events",
     "ssh": "access",
     "exec": "exec",
     "ssh-config": "access",
@@ -105,12 +107,15 @@ def main() -> NoReturn:
     if "PYTHONWARNINGS" in os.environ:  # meant for other programs; ours and our libraries' are for our tests
         warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(streams.flushed(_run()))
+    history = History()
+    status = streams.flushed(_run(history))
+    history.end(status)
+    sys.exit(status)
 
 
-def _run() -> int:
+def _run(history: History) -> int:
     try:
-        status: Any = cli(standalone_mode=False)
+        status: Any = cli(standalone_mode=False, obj=history)
     except click.exceptions.Abort:
         with contextlib.suppress(OSError):
             click.echo("interrupted", err=True)

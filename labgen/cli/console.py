@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
+from labgen.cli.history import History
 from labgen.errors import Interrupted, LabgenError, UsageError
-from labgen.progress import Progress
+from labgen.progress import Listener, Progress
 
 format_option = click.option(
     "--format",
@@ -95,16 +96,29 @@ def fail(error: LabgenError) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """Live lines per node on a terminal that can show them, plain lines elsewhere; all on stderr."""
+    """Live lines per node on a terminal that can show them, plain lines elsewhere; all on stderr.
+
+    What the command does to labs is kept with them.
+    """
+    keep = _keepers()
     if not sys.stderr.isatty() or is_dumb():
         from labgen.cli.plain import PlainProgress
 
-        yield Progress(PlainProgress().hear)
+        yield Progress(PlainProgress().hear, *keep)
         return
     from labgen.cli.live import LiveProgress  # rich takes a tenth of a second
 
     with LiveProgress() as live:
-        yield Progress(live.hear)
+        yield Progress(live.hear, *keep)
+
+
+def _keepers() -> list[Listener]:
+    context = click.get_current_context(silent=True)
+    history = context.find_object(History) if context else None
+    if context is None or history is None:
+        return []
+    command = context.command_path.removeprefix(context.find_root().command_path)  # without "python -m labgen"
+    return [history.recorder(command.strip()).hear]
 
 
 def _cell(value: object) -> str:

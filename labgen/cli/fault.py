@@ -29,7 +29,7 @@ def _of_our_own(error: Exception) -> LabgenError:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "nowhere"
     said = "".join(traceback.format_exception_only(error)).strip()
-    evidence = f"labgen {_version()}, Python {platform.python_version()}; {place}:\n{said}"
+    evidence = f"labgen {version_of_ours()}, Python {platform.python_version()}; {place}:\n{said}"
     report = "Please report it to the maintainers of labgen, with what you did before"
     # The frames name files and lines, and hold no values; what a machine or a user has said is in none of them.
     trace = "".join(traceback.format_exception(error))
@@ -39,7 +39,8 @@ def _of_our_own(error: Exception) -> LabgenError:
     return LabgenError("this is a fault in labgen", evidence, f"{report} and the lines above.")
 
 
-def _version() -> str:
+def version_of_ours() -> str:
+    """labgen's, as far as it is installed."""
     with contextlib.suppress(PackageNotFoundError):
         return version("labgen")
     return "of a checkout that is not installed"

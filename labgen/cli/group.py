@@ -41,7 +41,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "inspect": "'labgen status LAB --format json'",
         "info": "'labgen status LAB' shows a lab, 'labgen doctor' checks this host.",
         "logs": "A lab's logs lie in ~/.local/share/labgen/labs/LAB/logs, or in LABGEN_HOME/data/labs/LAB/logs; "
-        "'labgen ssh LAB manager1 docker service logs NAME' shows a service's.",
+        "'labgen events LAB' shows what was done, 'labgen ssh LAB manager1 docker service logs NAME' a service's.",
         "shell": "'labgen ssh LAB [NODE]' enters a machine.",
         "attach": "'labgen ssh LAB [NODE]' enters a machine.",
         "cp": "'labgen ssh-config LAB' prints what scp and rsync need.",

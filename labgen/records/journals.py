@@ -125,8 +125,7 @@ def load(name: str) -> Journal:
 
     :raises LabgenError: a newer labgen wrote it.
     """
-    if name not in names():  # also whatever would lead out of the labs' directory
-        raise _unknown(name)
+    require_there(name)
     path = paths.lab(name) / paths.STATE
     try:
         journal = _KIND.load(path)
@@ -142,6 +141,12 @@ def load(name: str) -> Journal:
             f"{path}: {error}",
             f"'labgen start {name}' writes it again, if its machines are there; 'labgen destroy {name}' removes all.",
         ) from error
+
+
+def require_there(name: str) -> None:
+    """:raises UsageError: there is no lab of that name, with or without a journal."""
+    if name not in names():  # also whatever would lead out of the labs' directory
+        raise _unknown(name)
 
 
 def load_finished(name: str) -> Journal:

@@ -1,0 +1,66 @@
+"""``labgen events``"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from labgen.cli import complete, console
+from labgen.cli.plain import Amounts
+
+if TYPE_CHECKING:
+    from labgen.records.events import Entry
+
+LONGEST = len("checkpoint restore")  # of the commands that change labs
+
+
+@click.command()
+@click.argument("lab", shell_complete=complete.labs)
+@click.option("-f", "--follow", is_flag=True, help="Wait for more, until Ctrl-C or until the lab is destroyed.")
+@console.format_option
+def events(lab: str, follow: bool, form: str) -> None:
+    """Show what labgen has done with a lab, and when.
+
+    Every command that changes a lab leaves its steps and its exit code there.
+
+    --format json prints a list of objects; with --follow, one object a line.
+
+    \b
+    Examples:
+      labgen events three-node-btrfs
+      labgen events three-node-btrfs --follow
+      labgen events three-node-btrfs --format json
+      labgen events three-node-btrfs --format json --follow
+    """
+    from labgen.lab.events import history
+
+    entries = history(lab, follow=follow)
+    if form == "table":
+        for line in _lines(entries):
+            click.echo(line)
+    elif follow:
+        for entry in entries:
+            click.echo(json.dumps(entry.to_json()))
+    else:
+        click.echo(json.dumps([entry.to_json() for entry in entries], indent=2))
+    if follow:
+        console.note(f"{lab} has been destroyed")
+
+
+def _lines(entries: "Iterable[Entry]") -> Iterator[str]:
+    amounts = Amounts()
+    for entry in entries:
+        if what := _what(entry, amounts):
+            node = f"{entry.node}: " if entry.node else ""
+            time = entry.time.isoformat(" ", "seconds")[:19]  # without the offset
+            yield console.printable(f"{time}  {entry.command:<{LONGEST}}  {node}{what}")
+
+
+def _what(entry: "Entry", amounts: Amounts) -> str:
+    """Empty: it is for programs alone."""
+    if entry.exit_code is not None:
+        return f"ended with exit code {entry.exit_code}"
+    if entry.state == "began" and not entry.stage:
+        return f"began, labgen {entry.version}"
+    return amounts.words(entry)
