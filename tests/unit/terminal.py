@@ -55,15 +55,11 @@ class Terminal:
             shown = "\n".join(self.lines())
             assert text in shown or (lives and time.monotonic() < deadline), f"no {text!r} on the screen:\n{shown}"
 
-    def wait_for_secret_question(self, text: str, process: "subprocess.Popen[bytes]") -> None:
-        """Until the program has asked and sleeps over it, as it does when a person answers.
-
-        Between the question and its reading it drops what was typed; and CPython does not notice a Ctrl-C of the
-        last moment before it reads.
-        """
+    def wait_for_secret_question(self, text: str) -> None:
+        """Until the program has asked and listens: what is typed before that is dropped."""
         self.wait_for(text)
         deadline = time.monotonic() + LIMIT
-        while self._echoes() or not _sleeps(process.pid):
+        while self._echoes():
             self.read(0.01)
             assert time.monotonic() < deadline, f"nobody reads the answer to {text!r}"
 
@@ -112,10 +108,6 @@ def on_terminal(
         process.kill()
         process.wait()
         os.close(ours)
-
-
-def _sleeps(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def _take_terminal() -> None:

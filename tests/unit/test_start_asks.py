@@ -143,7 +143,7 @@ main()
 @pytest.mark.parametrize(("key", "status", "said"), [(RIGHT, 0, "lab is running"), (WRONG, 60, "invalid key")])
 def test_the_key_is_not_shown_on_the_terminal(key: str, status: int, said: str) -> None:
     with on_terminal([sys.executable, "-c", LOCKED]) as (terminal, process):
-        terminal.wait_for_secret_question("Key (Ctrl-C leaves it locked):", process)
+        terminal.wait_for_secret_question("Key (Ctrl-C leaves it locked):")
         terminal.type(f"{key}\r")
         terminal.wait_for(said)
         terminal.wait_for_end()
@@ -153,7 +153,7 @@ def test_the_key_is_not_shown_on_the_terminal(key: str, status: int, said: str) 
 
 def test_ctrl_c_leaves_it_locked() -> None:
     with on_terminal([sys.executable, "-c", LOCKED]) as (terminal, process):
-        terminal.wait_for_secret_question("Key (Ctrl-C leaves it locked):", process)
+        terminal.wait_for_secret_question("Key (Ctrl-C leaves it locked):")
         terminal.type("\x03")
         terminal.wait_for_end()
         assert process.wait() == 130
