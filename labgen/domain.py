@@ -4,6 +4,7 @@ What vagrant-libvirt defines from our Vagrantfile, in the same order, so that Va
 """
 
 import base64
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,11 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from labgen import paths
-from labgen.model import EMULATED, Lab, Node
+from labgen.model import EMULATED, Disk, Lab, Node
 
 CREDENTIAL = "io.systemd.credential.binary:labgen."
 AGENT = "org.qemu.guest_agent.0"  # the channel that QEMU's guest agent listens on
+ROOT = "root"  # what bundles and templates call the root disk
 CONTROLLERS = ("usb", "virtio-serial")
 
 
@@ -34,7 +36,8 @@ def hardware(xml: str) -> Hardware:
     """What a definition of libvirt says of a machine."""
     tree = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
     devices = {f"controller[@type='{kind}']": kind for kind in CONTROLLERS}
-    devices |= {f"disk/target[@dev='{device}']/..": device for device in ("vda", "vdb")}
+    names = [target.get("dev", "") for target in tree.findall("devices/disk[@device='disk']/target")]
+    devices |= {f"disk/target[@dev='{device}']/..": device for device in names}
     devices |= {kind: kind for kind in ("interface", "memballoon", "rng")}
     slots = {}
     for path, device in devices.items():
@@ -69,7 +72,7 @@ def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str, built: Ha
     placed = {
         **{kind: SubElement(devices, "controller", type=kind, index="0") for kind in CONTROLLERS},
         "vda": _disk(devices, "vda", root_volume(node)),
-        "vdb": _disk(devices, "vdb", docker_volume(node), node.serial),
+        **{device: _disk(devices, device, volume, disk.serial) for device, (disk, volume) in _data(node).items()},
         "interface": _network_card(devices, lab, node),
         "memballoon": SubElement(devices, "memballoon", model="virtio"),
         "rng": _random(devices),
@@ -88,9 +91,20 @@ def root_volume(node: Node) -> str:
     return f"{node.domain}.img"
 
 
-def docker_volume(node: Node) -> str:
-    """What vagrant-libvirt calls the disk that Docker's data lies on."""
-    return f"{node.domain}-vdb.qcow2"
+def volumes(node: Node) -> dict[str, str]:
+    """A node's volumes in the pool by the names of the disks, the root disk first."""
+    return {ROOT: root_volume(node)} | {disk.name: volume for disk, volume in _data(node).values()}
+
+
+def sizes(node: Node) -> dict[str, int]:
+    """The sizes of a node's disks by their names, in GiB."""
+    return {ROOT: node.disk_gib} | {disk.name: disk.gib for disk in node.disks}
+
+
+def _data(node: Node) -> dict[str, tuple[Disk, str]]:
+    """The disks beside the root disk by device, each with what vagrant-libvirt calls its volume."""
+    devices = [f"vd{letter}" for letter in string.ascii_lowercase[1 : 1 + len(node.disks)]]
+    return {device: (disk, f"{node.domain}-{device}.qcow2") for device, disk in zip(devices, node.disks, strict=True)}
 
 
 def _identity(domain: Element, lab: Lab, node: Node, public_key: str) -> None:

@@ -6,7 +6,8 @@ Pure. The names are neutral: nothing in it tells whose host it came from.
 from collections.abc import Mapping
 
 from labgen import paths
-from labgen.model import Lab
+from labgen.domain import volumes
+from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.render import NodeBox, network_xml, vagrantfile
 
@@ -16,14 +17,14 @@ README = "README.md"
 BOX_PART = "box/box.img"
 
 
-def root_part(node: str) -> str:
-    """Where a bundle holds what a node changed on its root disk."""
-    return f"disks/{node}.root.qcow2"
+def disk_part(node: Node, disk: str) -> str:
+    """Where a bundle holds a disk of a node; of the root disk, only what differs from the box."""
+    return f"disks/{node.name}.{disk}.qcow2"
 
 
-def docker_part(node: str) -> str:
-    """Where a bundle holds the disk that a node's Docker keeps its data on."""
-    return f"disks/{node}.docker.qcow2"
+def disk_parts(node: Node) -> list[str]:
+    """Where a bundle holds a node's disks, the root disk first."""
+    return [disk_part(node, disk) for disk in volumes(node)]
 
 
 def memory_part(node: str) -> str:
@@ -32,17 +33,12 @@ def memory_part(node: str) -> str:
 
 
 def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
-    """For each node a Vagrant box with both its disks. Its version follows from them: Vagrant keeps what it knows.
+    """For each node a Vagrant box with all its disks. Its version follows from them: Vagrant keeps what it knows.
 
     :param digests: sha256 of the bundle's parts, by name.
     """
-    return {
-        node.name: NodeBox(
-            f"{OWNER}-{lab.name}/{node.name}",
-            f"1.{int(digests[root_part(node.name)][:8], 16)}.{int(digests[docker_part(node.name)][:8], 16)}",
-        )
-        for node in lab.nodes
-    }
+    numbers = {node.name: [str(int(digests[part][:8], 16)) for part in disk_parts(node)] for node in lab.nodes}
+    return {name: NodeBox(f"{OWNER}-{lab.name}/{name}", ".".join(["1", *each])) for name, each in numbers.items()}
 
 
 def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:

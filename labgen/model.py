@@ -52,12 +52,26 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """A disk that a machine has beside its root disk.
+
+    :param name: what bundles and templates call it. :param serial: by which the machine finds it, at most 20
+        characters (virtio's limit). :param gib: in GiB. :param holds: what is lost with it, in words.
+    """
+
+    name: str
+    serial: str
+    gib: int
+    holds: str
+
+
+@dataclass(frozen=True)
 class Node:
     """One machine.
 
     :param domain: its name in libvirt.
-    :param serial: of the disk that Docker's data lies on, at most 20 characters (virtio's limit).
-    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk in GiB.
+    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param disks: beside the root disk, in the machine's
+        order.
     :param labels: given to the orchestrator's node.
     :param steps: what prepares the machine after its first boot, in order.
     """
@@ -67,11 +81,10 @@ class Node:
     domain: str
     address: str
     mac: str
-    serial: str
     cpus: int
     memory_mib: int
     disk_gib: int
-    storage_gib: int
+    disks: tuple[Disk, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
 

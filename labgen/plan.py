@@ -4,12 +4,13 @@ import hashlib
 import json
 from ipaddress import IPv4Network
 
-from labgen.model import Accelerator, Box, Lab, Network, Node, Step
+from labgen.model import Accelerator, Box, Disk, Lab, Network, Node, Step
 from labgen.profile import NodeSpec, Profile
 from labgen.storage import DRIVERS
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 SERIAL = "labgen-docker"
+HOLDS = "Docker's images and volumes"
 HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
 DOCKER = "docker.sh"  # the one that configures and starts Docker
 # What users read while a guest script runs.
@@ -37,11 +38,10 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
             domain=prefix + spec.name,
             address=addresses[FIRST_HOST - 1 + index],
             mac=_mac(prefix, index),
-            serial=SERIAL,
             cpus=spec.cpus,
             memory_mib=spec.memory_mib,
             disk_gib=spec.disk_gib,
-            storage_gib=spec.storage_gib,
+            disks=(Disk("docker", SERIAL, spec.storage_gib, HOLDS),),
             labels=dict(spec.labels),
             steps=_steps(profile, spec, hosts),
         )

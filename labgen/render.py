@@ -62,7 +62,7 @@ def network_xml(lab: Lab) -> str:
 
 @dataclass(frozen=True)
 class NodeBox:
-    """A Vagrant box of one node's own, with both its disks."""
+    """A Vagrant box of one node's own, with all its disks."""
 
     name: str
     version: str

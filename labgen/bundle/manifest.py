@@ -17,7 +17,7 @@ LARGEST_PART = 2**43  # bytes
 
 Depth = Literal["recipe", "disks", "running"]
 Word = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]
-Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vda|vdb|interface|memballoon|rng)$")]
+Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vd[a-z]|interface|memballoon|rng)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # Where parts may lie; whatever else a name says is refused. "swarm" is in what 0.1.0 wrote.

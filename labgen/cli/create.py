@@ -182,7 +182,7 @@ def _print_nodes(lab: "Lab") -> None:
             "cpus": node.cpus,
             "memory": f"{node.memory_mib} MiB",
             "disk": f"{node.disk_gib} GiB",
-            "docker": f"{node.storage_gib} GiB {lab.storage_driver}",
+            "docker": ", ".join(f"{disk.gib} GiB {lab.storage_driver}" for disk in node.disks),
         }
         for node in lab.nodes
     ]

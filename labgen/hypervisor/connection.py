@@ -17,7 +17,7 @@ from labgen.errors import HostError, HypervisorError
 from labgen.hypervisor import heartbeat
 from labgen.hypervisor.cards import Cards
 from labgen.hypervisor.explained import explained
-from labgen.hypervisor.overlays import Overlays
+from labgen.hypervisor.overlays import Overlays, disk_sources
 from labgen.hypervisor.pool import Pool
 from labgen.paths import LIBVIRT_URI as URI
 from labgen.paths import POOL_DIRECTORY
@@ -267,12 +267,12 @@ class Hypervisor:
         xml = ElementTree.Element("domainsnapshot")
         ElementTree.SubElement(xml, "memory", snapshot="external", file=_path(volume))
         disks = ElementTree.SubElement(xml, "disks")
-        for device in ("vda", "vdb"):
-            ElementTree.SubElement(disks, "disk", name=device, snapshot="no")
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE
         with explained(f"saving the memory of {name}"):
             self.pool.ensure()
             domain = self._connection.lookupByName(name)
+            for device in disk_sources(domain):
+                ElementTree.SubElement(disks, "disk", name=device, snapshot="no")
             domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
 
     def restore_memory(self, volume: str) -> None:

@@ -38,7 +38,7 @@ class Overlays:
         flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE if memory else libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
         with explained(f"holding the disks of {name}"):
             domain = self._connection.lookupByName(name)
-            for device in _sources(domain):
+            for device in disk_sources(domain):
                 disk = ElementTree.SubElement(disks, "disk", name=device, snapshot="external")
                 ElementTree.SubElement(disk, "source", file=f"{POOL_DIRECTORY}/{name}.{device}{SUFFIX}")
             domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
@@ -46,7 +46,7 @@ class Overlays:
     def are_there(self, name: str) -> bool:
         """Whether a machine writes to overlays, or has left some."""
         with explained(f"looking at the disks of {name}"):
-            sources = _sources(self._connection.lookupByName(name)).values()
+            sources = disk_sources(self._connection.lookupByName(name)).values()
         return any(source.endswith(SUFFIX) for source in sources) or bool(self._left_over(name))
 
     def end(self, name: str) -> None:
@@ -57,7 +57,7 @@ class Overlays:
         """
         with explained(f"merging what {name} wrote into its disks"):
             domain = self._connection.lookupByName(name)
-            held = [device for device, source in _sources(domain).items() if source.endswith(SUFFIX)]
+            held = [device for device, source in disk_sources(domain).items() if source.endswith(SUFFIX)]
             is_off, is_saved = not domain.isActive(), domain.hasManagedSaveImage()
             if held and is_off:
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
@@ -89,7 +89,7 @@ def _merge(domain: libvirt.virDomain, device: str) -> None:
     domain.blockJobAbort(device, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
 
 
-def _sources(domain: libvirt.virDomain) -> dict[str, str]:
+def disk_sources(domain: libvirt.virDomain) -> dict[str, str]:
     """The files of a machine's disks, by device."""
     devices = ElementTree.fromstring(domain.XMLDesc()).findall("devices/disk[@device='disk']")  # noqa: S314 - libvirt's own
     return {_attribute(disk, "target", "dev"): _attribute(disk, "source", "file") for disk in devices}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labgen import boxes, disks, paths, ssh, vagrant
-from labgen.domain import docker_volume, domain_xml, root_volume
+from labgen.domain import ROOT, domain_xml, root_volume, sizes, volumes
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, boot, parts
@@ -61,13 +61,10 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
 def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
     found_parts = parts.of(journal.lab, hypervisor)
     there = found_parts[node.name]
-    if there.root and there.docker and not there.domain:
+    if all(there.disks.values()) and not there.domain:
         return []
-    found = {
-        "its root disk, with all files on it": there.root,
-        "its Docker disk, with images and volumes": there.docker,
-    }
-    lost = [what for what, is_there in found.items() if is_there]
+    holds = {ROOT: "all files on it"} | {disk.name: disk.holds for disk in node.disks}
+    lost = [f"its {disk} disk, with {holds[disk]}" for disk, is_there in there.disks.items() if is_there]
     if ORCHESTRATORS[journal.lab.orchestrator].holds:
         running = {name for name, each in found_parts.items() if each.running}
         lost += losses_of_cluster(journal, node, members(journal.lab, running))
@@ -94,8 +91,8 @@ def _make_disks(lab: Lab, node: Node, base: str, hypervisor: Hypervisor, progres
     vagrant.forget_machine(paths.lab(lab.name), node.name)
     boot.remove(hypervisor, node.domain)
     progress.step("making its disks", node.name, stage="make-disks")
-    hypervisor.pool.create(root_volume(node), node.disk_gib, base)
-    hypervisor.pool.create(docker_volume(node), node.storage_gib)
+    for disk, gib in sizes(node).items():
+        hypervisor.pool.create(volumes(node)[disk], gib, base if disk == ROOT else "")
 
 
 def _image(lab: Lab, progress: Progress) -> Path:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from labgen.domain import docker_volume, root_volume
+from labgen.domain import root_volume, volumes
 from labgen.errors import BundleError
 from labgen.hypervisor import Hypervisor
 from labgen.machines import freeze
@@ -19,7 +19,7 @@ def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, wi
 
     :param work: where the copies go. :param target: the bundle's directory. :raises BundleError: there is too little.
     """
-    names = {volume for node in lab.nodes for volume in (root_volume(node), docker_volume(node))}
+    names = {volume for node in lab.nodes for volume in volumes(node).values()}
     sizes = hypervisor.pool.sizes("")
     size = sum(sizes.get(name, 0) for name in names) + sizes.get(_base_volume(lab, hypervisor), 0)
     if with_memory:
@@ -48,11 +48,12 @@ def copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None
     lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
     running = freeze.running(lab, hypervisor)
     on_each({node.name: node for node in running}, lambda node: _write_back(opened, node))
-    roots = {root_volume(node): work / f"{node.name}.root.copy" for node in lab.nodes}
-    dockers = {docker_volume(node): work / f"{node.name}.docker.copy" for node in lab.nodes}
+    disks = {
+        volume: work / f"{node.name}.{disk}.copy" for node in lab.nodes for disk, volume in volumes(node).items()
+    }
     with freeze.held(lab, running, hypervisor, progress, with_memory=with_memory) as paused:
         opened.set_clocks({node.name for node in running})
-        _copy("disks", roots | dockers, hypervisor, progress)
+        _copy("disks", disks, hypervisor, progress)
         if with_memory:
             memory = {freeze.memory_volume(node, freeze.OUTGOING): work / f"{node.name}.memory" for node in running}
             _copy("memory", memory, hypervisor, progress)

@@ -39,10 +39,10 @@ def refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
         raise BundleError(f"the bundle's box is {manifest.box.name}, and its profile asks for {profile.box}")
     wanted = {f"{paths.GUEST_DIR}/{script}" for script in _extra_scripts(profile)}
     if manifest.depth != "recipe":
-        for spec in profile.node_specs():
-            wanted |= {handoff.root_part(spec.name), handoff.docker_part(spec.name)}
+        for node in _neutral(manifest, profile).nodes:
+            wanted.update(handoff.disk_parts(node))
             if manifest.depth == "running":
-                wanted.add(handoff.memory_part(spec.name))
+                wanted.add(handoff.memory_part(node.name))
     if lacking := wanted - {part.name for part in manifest.parts}:
         raise BundleError("the bundle lacks what its profile needs", ", ".join(sorted(lacking)))
 
@@ -57,9 +57,7 @@ def refuse_code(received: Received, profile: Profile) -> None:
     manifest = received.manifest
     if manifest.tools.get("labgen") != bundle.labgen_version():
         return
-    lab = plan(
-        profile, manifest.lab, subnet=manifest.subnet, box=box_of(manifest), accelerator="tcg", owner=handoff.OWNER
-    )
+    lab = _neutral(manifest, profile)
     machines = {}
     if manifest.depth != "recipe":
         machines = handoff.node_boxes(lab, {part.name: part.sha256 for part in manifest.parts})
@@ -72,6 +70,13 @@ def refuse_code(received: Received, profile: Profile) -> None:
                 "Somebody has changed it; it may hold code of its own.",
                 "Ask the sender for a bundle as 'labgen export' writes it.",
             )
+
+
+def _neutral(manifest: Manifest, profile: Profile) -> Lab:
+    """The lab as it is planned for a bundle."""
+    return plan(
+        profile, manifest.lab, subnet=manifest.subnet, box=box_of(manifest), accelerator="tcg", owner=handoff.OWNER
+    )
 
 
 def box_of(manifest: Manifest) -> Box:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from labgen import boxes, bundle, disks, handoff, paths
 from labgen.bundle import BoxFacts, Depth, Machine, Manifest
-from labgen.domain import hardware
+from labgen.domain import ROOT, hardware, volumes
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.machines import savefile
@@ -24,22 +24,23 @@ def disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict
     """
     parts: dict[str, Path | bytes] = {handoff.BOX_PART: work / "base.qcow2"} if with_box else {}
     for node in lab.nodes:
-        root, docker = work / f"{node.name}.root.copy", work / f"{node.name}.docker.copy"
-        for part, copy in ((handoff.root_part(node.name), root), (handoff.docker_part(node.name), docker)):
-            parts[part] = copy.with_suffix(".qcow2")
-        size = root.stat().st_size + docker.stat().st_size
+        copies = {disk: work / f"{node.name}.{disk}.copy" for disk in volumes(node)}
+        size = sum(copy.stat().st_size for copy in copies.values())
         amount = Amount("compressing its disks", size, progress, node.name, stage="compress-disks")
-        disks.delta(root, work / "base.qcow2", root.with_suffix(".qcow2"), amount.more)
-        disks.whole(docker, docker.with_suffix(".qcow2"), amount.more)
-        root.unlink()
-        docker.unlink()
+        for disk, copy in copies.items():
+            part = parts[handoff.disk_part(node, disk)] = copy.with_suffix(".qcow2")
+            if disk == ROOT:
+                disks.delta(copy, work / "base.qcow2", part, amount.more)
+            else:
+                disks.whole(copy, part, amount.more)
+            copy.unlink()
         progress.done("disks compressed", node.name, stage="compress-disks")
     return parts
 
 
 def disk_digests(lab: Lab, sources: Mapping[str, Path | bytes]) -> dict[str, str]:
     """The sha256 of each disk's part, by the part's name."""
-    names = [part(node.name) for node in lab.nodes for part in (handoff.root_part, handoff.docker_part)]
+    names = [part for node in lab.nodes for part in handoff.disk_parts(node)]
     return {name: disks.digest(source) for name in names if isinstance(source := sources[name], Path)}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labgen import paths, ssh, vagrant
-from labgen.domain import docker_volume, root_volume
+from labgen.domain import volumes
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
 from labgen.model import Lab, Node
@@ -18,27 +18,29 @@ from labgen.records.journals import Journal
 
 @dataclass(frozen=True)
 class Parts:
-    """What is there of one node. :param running: whether its machine is."""
+    """What is there of one node.
+
+    :param disks: whether each is there, by the disk's name, the root disk first.
+    :param running: whether its machine is.
+    """
 
     domain: bool
-    root: bool
-    docker: bool
+    disks: Mapping[str, bool]
     running: bool = False
 
     @property
     def whole(self) -> bool:
-        return self.domain and self.root and self.docker
+        return self.domain and all(self.disks.values())
 
 
 def of(lab: Lab, hypervisor: Hypervisor) -> dict[str, Parts]:
     """By node name."""
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
-    volumes = set(hypervisor.pool.volumes(lab.prefix))
+    stored = set(hypervisor.pool.volumes(lab.prefix))
     return {
         node.name: Parts(
             domain=node.domain in states,
-            root=root_volume(node) in volumes,
-            docker=docker_volume(node) in volumes,
+            disks={disk: volume in stored for disk, volume in volumes(node).items()},
             running=states.get(node.domain) == "running",
         )
         for node in lab.nodes
@@ -90,12 +92,12 @@ def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> Non
 
 
 def _losses(node: Node, parts: Parts) -> list[str]:
-    there: Mapping[str, bool] = {
-        f"the machine {node.domain} is not defined in libvirt": parts.domain,
-        f"its disk {paths.POOL_DIRECTORY}/{root_volume(node)} is missing": parts.root,
-        f"its disk for Docker {paths.POOL_DIRECTORY}/{docker_volume(node)} is missing": parts.docker,
-    }
-    lines = [f"{node.name}: {loss}" for loss, is_there in there.items() if not is_there]
+    lines = [] if parts.domain else [f"{node.name}: the machine {node.domain} is not defined in libvirt"]
+    lines += [
+        f"{node.name}: its {disk} disk {paths.POOL_DIRECTORY}/{volume} is missing"
+        for disk, volume in volumes(node).items()
+        if not parts.disks[disk]
+    ]
     if parts.running:
         lines.append(
             f"{node.name}: its machine still runs on the deleted file: save what you need before you stop it"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from labgen import disks, handoff, paths, ssh, vagrant
 from labgen.bundle import Received
-from labgen.domain import Hardware, docker_volume, domain_xml, root_volume
+from labgen.domain import ROOT, Hardware, domain_xml, sizes, volumes
 from labgen.errors import BundleError
 from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, freeze, savefile
@@ -40,8 +40,8 @@ def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hyperviso
 def _checked(lab: Lab, received: Received, with_memory: bool) -> dict[str, int]:
     """Refuses what is strange. :return: the bytes that each machine's memory unpacks to."""
     for node in lab.nodes:
-        disks.refuse_strange(received.parts[handoff.root_part(node.name)], node.disk_gib * 2**30)
-        disks.refuse_strange(received.parts[handoff.docker_part(node.name)], node.storage_gib * 2**30)
+        for disk, gib in sizes(node).items():
+            disks.refuse_strange(received.parts[handoff.disk_part(node, disk)], gib * 2**30)
     if not with_memory:
         return {}
     return {
@@ -79,12 +79,12 @@ def _place_machine(
     hypervisor: Hypervisor,
     progress: Progress,
 ) -> None:
-    root, docker = (received.parts[name] for name in (handoff.root_part(node.name), handoff.docker_part(node.name)))
-    disks.attach(root, f"{paths.POOL_DIRECTORY}/{base}")
-    size = root.stat().st_size + docker.stat().st_size
+    parts = {disk: received.parts[handoff.disk_part(node, disk)] for disk in volumes(node)}
+    disks.attach(parts[ROOT], f"{paths.POOL_DIRECTORY}/{base}")
+    size = sum(part.stat().st_size for part in parts.values())
     amount = Amount("storing its disks", size, progress, node.name, stage="store-disks")
-    hypervisor.pool.upload(root, root_volume(node), amount.more)
-    hypervisor.pool.upload(docker, docker_volume(node), amount.more)
+    for disk, volume in volumes(node).items():
+        hypervisor.pool.upload(parts[disk], volume, amount.more)
     if with_memory:
         _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
     machine = received.manifest.machine

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labgen import paths, ssh, subnets, vagrant_settings
 from labgen import vagrant as program
-from labgen.domain import docker_volume, domain_xml, root_volume
+from labgen.domain import domain_xml, volumes
 from labgen.errors import LabgenError
 from labgen.host import accelerator, addresses, remedies
 from labgen.host.checks import Finding
@@ -139,7 +139,7 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
             (directory / paths.LOGS).mkdir()
             ssh.make_key(directory / paths.KEY, "labgen doctor")
             key = (directory / f"{paths.KEY}.pub").read_text().strip()
-            for volume in (root_volume(node), docker_volume(node)):
+            for volume in volumes(node).values():
                 hypervisor.pool.create(volume, node.disk_gib)
             hypervisor.define(domain_xml(lab, node, directory, key))
             hypervisor.start(node.domain, paused=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 from importlib.metadata import version
 
 from labgen import paths, ssh, vagrant
-from labgen.domain import Hardware, docker_volume, domain_xml, hardware, root_volume
+from labgen.domain import Hardware, domain_xml, hardware, root_volume, volumes
 from labgen.errors import GuestError, HypervisorError, LabgenError
 from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
@@ -111,8 +111,8 @@ def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Prog
     built = Hardware(template.machine, template.slots)
     uuids = {}
     for node in lab.nodes:
-        hypervisor.pool.upload(templates.disk(template.key, node.name, "root"), root_volume(node), lambda _: None)
-        hypervisor.pool.upload(templates.disk(template.key, node.name, "docker"), docker_volume(node), lambda _: None)
+        for disk, volume in volumes(node).items():
+            hypervisor.pool.upload(templates.disk(template.key, node.name, disk), volume, lambda _: None)
         uuids[node.name] = hypervisor.define(domain_xml(lab, node, directory, public_key, built))
     go_on(lab, {node.name: templates.memory_volume(template.key, node.name) for node in lab.nodes}, hypervisor)
     # Until now a labgen that is killed leaves machines that the next one removes.
@@ -171,8 +171,8 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
     with freeze.standing_still(list(lab.nodes), hypervisor):
         on_each(nodes, lambda node: hypervisor.keep_memory(node.domain, templates.memory_volume(key, node.name)))
         for node in lab.nodes:
-            hypervisor.pool.download(root_volume(node), templates.disk(key, node.name, "root"), lambda _: None)
-            hypervisor.pool.download(docker_volume(node), templates.disk(key, node.name, "docker"), lambda _: None)
+            for disk, volume in volumes(node).items():
+                hypervisor.pool.download(volume, templates.disk(key, node.name, disk), lambda _: None)
     base = hypervisor.pool.backing(root_volume(lab.nodes[0]))
     built = hardware(hypervisor.definition(lab.nodes[0].domain))
     memory = hypervisor.pool.sizes(templates.memory_volumes_of(key))

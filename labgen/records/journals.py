@@ -113,7 +113,17 @@ def _without_pool(content: Content) -> Content:
     return content
 
 
-_KIND = Kind(Journal, (_without_pool,), later=("rebuilding", "request"))
+def _with_disks(content: Content) -> Content:
+    """In schema 2 every node had one disk beside its root disk, for Docker."""
+    lab = content.get("lab")
+    for node in lab.get("nodes") or () if isinstance(lab, dict) else ():
+        if {"serial", "storage_gib"} <= node.keys():
+            disk = {"name": "docker", "serial": node.pop("serial"), "gib": node.pop("storage_gib")}
+            node["disks"] = [{**disk, "holds": "Docker's images and volumes"}]
+    return content
+
+
+_KIND = Kind(Journal, (_without_pool, _with_disks), later=("rebuilding", "request"))
 
 
 def save(journal: Journal) -> None:

@@ -82,9 +82,9 @@ def remove(key: str) -> None:
     shutil.rmtree(paths.template(key), ignore_errors=True)
 
 
-def disk(key: str, node: str, kind: str) -> Path:
-    """The copy of a node's disk. :param kind: ``root`` or ``docker``."""
-    return paths.template(key) / f"{node}.{kind}"
+def disk(key: str, node: str, name: str) -> Path:
+    """The copy of a node's disk. :param name: the disk's; see :func:`labgen.domain.volumes`."""
+    return paths.template(key) / f"{node}.{name}"
 
 
 def memory_volumes(owner: str) -> str:

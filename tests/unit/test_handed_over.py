@@ -66,7 +66,7 @@ pytestmark = pytest.mark.skipif(not has_libvirt(), reason="needs ruby with libvi
 def after_destroy(directory: Path, volumes: dict[str, str | None], **environment: str) -> list[str]:
     """What it says, and then the volumes that are left."""
     lab = planned("golden")
-    digests = {part(node.name): "0" * 64 for node in lab.nodes for part in (handoff.root_part, handoff.docker_part)}
+    digests = {part: "0" * 64 for node in lab.nodes for part in handoff.disk_parts(node)}
     (directory / VAGRANTFILE).write_text(handoff.files(lab, handoff.node_boxes(lab, digests))[VAGRANTFILE])
     (directory / "id_ed25519").write_text("")
     given = {"PATH": os.environ["PATH"], "VOLUMES": json.dumps(volumes), "BOX": BOX, **environment}

@@ -28,8 +28,8 @@ __all__ = ["host", "run"]  # fixtures
 
 WAY = "labgen rebuild lab worker1"
 MACHINE = "worker1: the machine {domain} is not defined in libvirt"
-ROOT_DISK = "worker1: its disk {pool}/{domain}.img is missing"
-DOCKER_DISK = "worker1: its disk for Docker {pool}/{domain}-vdb.qcow2 is missing"
+ROOT_DISK = "worker1: its root disk {pool}/{domain}.img is missing"
+DOCKER_DISK = "worker1: its docker disk {pool}/{domain}-vdb.qcow2 is missing"
 LOST: dict[Callable[[Host], None], set[str]] = {
     lose_domain: {MACHINE},
     lose_root_disk: {ROOT_DISK},

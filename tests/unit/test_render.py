@@ -78,7 +78,7 @@ def test_labs_of_one_profile_share_no_name_and_no_mac() -> None:
 def test_names_fit_the_kernel_and_virtio() -> None:
     lab = planned("five-node-ha", "a" * 40)
     assert len(lab.network.bridge) <= 15
-    assert all(len(node.serial) <= 20 for node in lab.nodes)
+    assert all(len(disk.serial) <= 20 for node in lab.nodes for disk in node.disks)
     assert len({node.address for node in lab.nodes}) == len({node.mac for node in lab.nodes}) == 5
 
 

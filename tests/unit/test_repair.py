@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labgen import paths, vagrant
-from labgen.domain import docker_volume, root_volume
+from labgen.domain import volumes
 from labgen.errors import BoxError, ClusterError, HypervisorError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.lab import prune, status
@@ -195,11 +195,11 @@ def lose_domain(host: Host) -> None:
 
 
 def lose_root_disk(host: Host) -> None:
-    remove_volume(host, root_volume(journals.load("lab").lab.node("worker1")))
+    remove_volume(host, volumes(journals.load("lab").lab.node("worker1"))["root"])
 
 
 def lose_docker_disk(host: Host) -> None:
-    remove_volume(host, docker_volume(journals.load("lab").lab.node("worker1")))
+    remove_volume(host, volumes(journals.load("lab").lab.node("worker1"))["docker"])
 
 
 def lose_all_of_a_node(host: Host) -> None:
@@ -266,8 +266,8 @@ MENDED = [
 ]
 NAMED = {
     lose_domain: "is not defined in libvirt",
-    lose_root_disk: "its disk ",
-    lose_docker_disk: "its disk for Docker",
+    lose_root_disk: "its root disk ",
+    lose_docker_disk: "its docker disk ",
     lose_all_of_a_node: "is not defined in libvirt",
 }
 
