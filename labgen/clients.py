@@ -40,12 +40,11 @@ def ssh_config(lab: Lab, directory: Path, *, short: bool = False) -> str:
 
 
 def inventory(lab: Lab, directory: Path) -> str:
-    """For Ansible: a group for each role."""
+    """For Ansible: a group for each role, and for each kind of machine that has none."""
     lines = []
-    for role in ("manager", "worker"):
-        members = [node for node in lab.nodes if node.role == role]
-        if members:
-            lines += [f"[{role}s]", *(f"{node.name} ansible_host={node.address}" for node in members), ""]
+    for group in dict.fromkeys(_group(node) for node in lab.nodes):
+        members = [node for node in lab.nodes if _group(node) == group]
+        lines += [f"[{group}]", *(f"{node.name} ansible_host={node.address}" for node in members), ""]
     # All through OpenSSH's own options: Ansible's for the key's file cannot name every path.
     arguments = [part for name, value in _keys(directory).items() for part in ("-o", f"{name}={value}")]
     lines += [
@@ -56,6 +55,10 @@ def inventory(lab: Lab, directory: Path) -> str:
         f"ansible_ssh_common_args={shlex.join(arguments)!r}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _group(node: Node) -> str:
+    return f"{node.role}s" if node.role else node.kind
 
 
 def _keys(directory: Path) -> dict[str, str]:

@@ -54,23 +54,24 @@ def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
         README: _page(lab, machines),
         "nodes": _nodes(lab, machines),
         "labels": "".join(
-            f"{node.name} {key}={value}\n" for node in lab.nodes for key, value in sorted(node.labels.items())
+            f"{node.name} {key}={value}\n" for node in lab.members for key, value in sorted(node.labels.items())
         ),
     }
 
 
 def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
-    """A line for each: name, role, address, and its box with version, or a hyphen for each."""
+    """A line for each: name, role, address, its box with version, its disks; a hyphen for what is not there."""
     lines = []
     for node in lab.nodes:
         box = machines.get(node.name, NodeBox("-", "-"))
-        lines.append(f"{node.name} {node.role} {node.address} {box.name} {box.version}\n")
+        disks = ",".join(volumes(node)) if machines else "-"
+        lines.append(f"{node.name} {node.role or '-'} {node.address} {box.name} {box.version} {disks}\n")
     return "".join(lines)
 
 
 def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
     cluster = ORCHESTRATORS[lab.orchestrator]
-    addresses = "\n".join(f"| {node.name} | {node.role} | {node.address} |" for node in lab.nodes)
+    addresses = "\n".join(f"| {node.name} | {node.role or node.kind} | {node.address} |" for node in lab.nodes)
     show = f"    vagrant ssh {lab.nodes[0].name} -c '{cluster.show}'\n" if cluster.show else ""
     if machines:
         boot = "boots them with what was on their disks when the bundle was made"

@@ -69,7 +69,8 @@ class Disk:
 class Node:
     """One machine.
 
-    :param domain: its name in libvirt.
+    :param kind: what it is for; see :mod:`labgen.kinds`. :param is_member: whether it is part of the lab's cluster.
+    :param role: empty for a machine outside the cluster. :param domain: its name in libvirt.
     :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param disks: beside the root disk, in the machine's
         order.
     :param labels: given to the orchestrator's node.
@@ -77,7 +78,9 @@ class Node:
     """
 
     name: str
-    role: Role
+    kind: str
+    is_member: bool
+    role: Role | Literal[""]
     domain: str
     address: str
     mac: str
@@ -87,6 +90,16 @@ class Node:
     disks: tuple[Disk, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What was found in a machine when it was verified; empty where there is no such thing in it."""
+
+    storage_driver: str
+    backing_filesystem: str
+    engine_version: str
+    kernel: str
 
 
 @dataclass(frozen=True)
@@ -110,8 +123,13 @@ class Lab:
     nodes: tuple[Node, ...]
 
     @property
+    def members(self) -> tuple[Node, ...]:
+        """The nodes that are to be part of the cluster."""
+        return tuple(node for node in self.nodes if node.is_member)
+
+    @property
     def managers(self) -> tuple[Node, ...]:
-        return tuple(node for node in self.nodes if node.role == "manager")
+        return tuple(node for node in self.members if node.role == "manager")
 
     def node(self, name: str) -> Node:
         """:raises KeyError: the lab has no such node."""

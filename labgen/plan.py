@@ -1,22 +1,19 @@
 """From a profile to a lab: names, addresses, disks. Pure and deterministic."""
 
 import hashlib
-import json
 from ipaddress import IPv4Network
 
-from labgen.model import Accelerator, Box, Disk, Lab, Network, Node, Step
+from labgen.kinds import KINDS
+from labgen.model import Accelerator, Box, Lab, Network, Node, Step
 from labgen.profile import NodeSpec, Profile
 from labgen.storage import DRIVERS
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
-SERIAL = "labgen-docker"
-HOLDS = "Docker's images and volumes"
 HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
-DOCKER = "docker.sh"  # the one that configures and starts Docker
 # What users read while a guest script runs.
 DOING = {
     HOSTS: "naming the other nodes",
-    DOCKER: "starting Docker",
+    **{script: words for kind in KINDS.values() for script, words in kind.doing.items()},
     **{script: words for driver in DRIVERS.values() for script, words in driver.doing.items()},
 }
 
@@ -34,6 +31,8 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
     nodes = tuple(
         Node(
             name=spec.name,
+            kind=spec.kind,
+            is_member=KINDS[spec.kind].is_member,
             role=spec.role,
             domain=prefix + spec.name,
             address=addresses[FIRST_HOST - 1 + index],
@@ -41,7 +40,7 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
             cpus=spec.cpus,
             memory_mib=spec.memory_mib,
             disk_gib=spec.disk_gib,
-            disks=(Disk("docker", SERIAL, spec.storage_gib, HOLDS),),
+            disks=KINDS[spec.kind].disks(spec.storage_gib),
             labels=dict(spec.labels),
             steps=_steps(profile, spec, hosts),
         )
@@ -78,10 +77,9 @@ def doing(script: str) -> str:
 
 
 def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[Step, ...]:
-    driver = DRIVERS[profile.storage.driver]
+    own = KINDS[spec.kind].steps(DRIVERS[profile.storage.driver])
     extra = tuple(Step(guest_file(script)) for script in spec.provision)
-    config = json.dumps(driver.daemon_config(), sort_keys=True)
-    return (Step(HOSTS, hosts), *driver.steps(SERIAL), Step(DOCKER, (config,)), *extra)
+    return (Step(HOSTS, hosts), *own, *extra)
 
 
 def _digest(text: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from labgen.errors import BundleError
 
-SCHEMA = 1
+SCHEMA = 2  # 1 for a bundle that older labgens can use
 LARGEST = 8 * 2**20  # bytes of JSON
 MOST_PARTS = 2000
 LARGEST_PART = 2**43  # bytes
@@ -18,6 +18,7 @@ LARGEST_PART = 2**43  # bytes
 Depth = Literal["recipe", "disks", "running"]
 Word = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]
 Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vd[a-z]|interface|memballoon|rng)$")]
+Slots = dict[Device, Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-7]$")]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # Where parts may lie; whatever else a name says is refused. "swarm" is in what 0.1.0 wrote.
@@ -51,13 +52,19 @@ class Machine(_Part):
 
     :param accelerator: what ran them. :param processor: the host's, as libvirt calls it.
     :param slots: PCI slot and function, as ``3.0``, of the devices that their memory knows.
+    :param other_slots: the same of nodes, by name, that have other devices; since schema 2.
     """
 
     type: Word
     cpu: Word
     accelerator: Literal["", "kvm", "tcg"] = ""
     processor: Word = ""
-    slots: dict[Device, Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-7]$")]] = {}
+    slots: Slots = {}
+    other_slots: Annotated[dict[Word, Slots], Field(max_length=100)] = {}
+
+    def slots_of(self, node: str) -> Slots:
+        """:param node: its name."""
+        return self.other_slots.get(node, self.slots)
 
 
 class BoxFacts(_Part):
@@ -75,7 +82,7 @@ class BoxFacts(_Part):
 class Manifest(_Part):
     """:param subnet: the lab's addresses, CIDR. :param created: UTC. :param tools: versions, by name."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 1
     lab: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
     depth: Depth
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
@@ -96,7 +103,8 @@ class Manifest(_Part):
         return self
 
     def to_bytes(self) -> bytes:
-        return (json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+        later = {} if self.schema_version > 1 else {"machine": {"other_slots"}}
+        return (json.dumps(self.model_dump(mode="json", exclude=later), indent=1, sort_keys=True) + "\n").encode()
 
 
 def parse(data: bytes) -> Manifest:

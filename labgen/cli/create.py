@@ -177,7 +177,7 @@ def _print_nodes(lab: "Lab") -> None:
     rows = [
         {
             "node": node.name,
-            "role": node.role,
+            "role": node.role or node.kind,
             "address": node.address,
             "cpus": node.cpus,
             "memory": f"{node.memory_mib} MiB",

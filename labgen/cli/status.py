@@ -2,9 +2,9 @@
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,7 +82,8 @@ def _print_status(found: "Status") -> None:
     rows = [
         {
             **node,
-            "cluster": f"{node['cluster']['state']}{' (leader)' if node['cluster']['leader'] else ''}",
+            "role": node["role"] or node["kind"],
+            "cluster": _in_cluster(node["cluster"]),
             "driver": node["storage_driver"],
             "docker": node["engine_version"],
         }
@@ -93,6 +94,10 @@ def _print_status(found: "Status") -> None:
         note(f"\ndisconnected from the network: {', '.join(found.cut_off)}. Reconnect: labgen start {content['lab']}")
     if found.journal.failure:
         click.echo(f"\nlast failure: {found.journal.failure}", err=True)
+
+
+def _in_cluster(said: "Mapping[str, Any] | None") -> str:
+    return f"{said['state']}{' (leader)' if said['leader'] else ''}" if said else "outside"
 
 
 def _print_findings(findings: "Sequence[Finding]") -> None:

@@ -19,7 +19,7 @@ class Seen:
     :param clock: the machine's, in seconds since the epoch.
     :param asked: this host's clock before the machine was asked for its own, and when the answer was there.
     :param said: the lines that each check's script printed, by the check's name.
-    :param engine: what Docker said of itself, or why it said nothing; None: no check wanted to know.
+    :param engine: what Docker said of itself, or why it said nothing; None: it was not asked.
     """
 
     lab: Lab

@@ -10,8 +10,8 @@ class Cluster(Check):
     asks_docker = True
 
     def judge(self, seen: Seen) -> Verdict | None:
-        if not isinstance(seen.engine, EngineInfo):
-            return None  # said already
+        if not seen.node.is_member or not isinstance(seen.engine, EngineInfo):
+            return None  # or said already
         if complaint := ORCHESTRATORS[seen.lab.orchestrator].complaint(seen.node, seen.engine):
             return Verdict("fail", complaint, f"labgen start {seen.lab.name}")
         # Not compared with the plan: who leads is the user's to change.

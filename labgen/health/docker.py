@@ -24,7 +24,7 @@ class Storage(Check):
 
     def judge(self, seen: Seen) -> Verdict | None:
         if not isinstance(seen.engine, EngineInfo):
-            return None  # said already
+            return None  # said already, or not there
         storage = seen.engine.storage
         if complaint := DRIVERS[seen.lab.storage_driver].complaint(storage):
             return Verdict("fail", complaint, seen.command(LOG))

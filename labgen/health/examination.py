@@ -8,6 +8,7 @@ from labgen import engine
 from labgen.engine import EngineInfo
 from labgen.errors import ClusterError, GuestError
 from labgen.health.base import Check, Finding, Seen, Verdict
+from labgen.kinds import KINDS
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.ssh import Connection
@@ -56,15 +57,18 @@ def _look(lab: Lab, node: Node, connection: Connection, checks: Sequence[Check])
         raise GuestError(f"{node.name} cannot be examined", result.tail) from error
     lines = [section.splitlines() for section in sections]
     said = {name: rest for name, *rest in lines}
-    docker = _docker(connection) if any(check.asks_docker for check in checks) else None
+    asks_docker = KINDS[node.kind].has_docker and any(check.asks_docker for check in checks)
+    docker = _docker(connection) if asks_docker else None
     return Seen(lab, node, shown, (began, arrived[0]), said, docker)
 
 
 def _places(lab: Lab, node: Node) -> list[str]:
     """Where the other nodes answer."""
-    orchestrator = ORCHESTRATORS[lab.orchestrator]
-    others = [other for other in lab.nodes if other != node]
-    return [f"{other.address}:{port}" for other in others for port in (SSH_PORT, *orchestrator.ports(other))]
+    return [f"{other.address}:{port}" for other in lab.nodes if other != node for port in _ports(lab, other)]
+
+
+def _ports(lab: Lab, node: Node) -> tuple[int, ...]:
+    return (SSH_PORT, *(ORCHESTRATORS[lab.orchestrator].ports(node) if node.is_member else ()))
 
 
 def _docker(connection: Connection) -> EngineInfo | ClusterError:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from labgen.health.base import Check, Seen, Verdict
+from labgen.kinds import KINDS
 
 DOCKER = "/var/lib/docker"
 FULL, SCARCE = 5, 15  # per cent that are free, less than which fails, or warns
@@ -24,7 +25,7 @@ done </proc/self/mounts
         if read_only:
             fix = f"Look for the reason: {seen.command('sudo dmesg')}"
             return Verdict("fail", f"{' and '.join(read_only)} cannot be written: mounted read-only", fix)
-        if DOCKER not in free:
+        if DOCKER not in free and KINDS[seen.node.kind].has_docker:
             return Verdict("fail", f"nothing is mounted at {DOCKER}", seen.command(f"sudo mount {DOCKER}"))
         fullest = min(free, key=lambda target: free[target])
         evidence = _evidence(free)

@@ -44,21 +44,27 @@ class Status:
 
     def _node(self, node: Node) -> dict[str, Any]:
         facts = self.journal.facts.get(node.name)
-        member = self.members.get(node.name, UNKNOWN)
-        cluster = {"state": member.state, "availability": member.availability or None, "leader": member.leader}
+        cluster = self._cluster(node)
         return {
             "name": node.name,
-            "role": node.role,
+            "kind": node.kind,
+            "role": node.role or None,
             "address": node.address,
             "state": self.states[node.name],
             "connected": node.name not in self.cut_off,
-            "storage_driver": facts.storage_driver if facts else None,
-            "backing_filesystem": facts.backing_filesystem if facts else None,
-            "engine_version": facts.engine_version if facts else None,
+            "storage_driver": (facts and facts.storage_driver) or None,
+            "backing_filesystem": (facts and facts.backing_filesystem) or None,
+            "engine_version": (facts and facts.engine_version) or None,
             "kernel": facts.kernel if facts else None,
             "cluster": cluster,
             "swarm": cluster,  # its name in 0.1.0, kept for one release
         }
+
+    def _cluster(self, node: Node) -> dict[str, Any] | None:
+        if not node.role:
+            return None  # it is outside
+        member = self.members.get(node.name, UNKNOWN)
+        return {"state": member.state, "availability": member.availability or None, "leader": member.leader}
 
 
 def status(name: str) -> Status:

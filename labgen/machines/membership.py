@@ -21,7 +21,7 @@ def members(lab: Lab, reachable: Collection[str]) -> dict[str, Membership]:
     from labgen import ssh  # noqa: PLC0415 - paramiko takes long to load, and a lab that is off needs none
     from labgen.machines.access import target  # noqa: PLC0415
 
-    for node in sorted(lab.nodes, key=lambda node: node.role != "manager"):
+    for node in sorted(lab.members, key=lambda node: node.role != "manager"):
         if node.name in reachable:
             try:
                 with ssh.Connection.open(target(lab, node), ANSWER_LIMIT) as connection:

@@ -102,16 +102,19 @@ def manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Manif
     """:param base: sha256 of the box's image; empty where no disk travels."""
     machine = Machine(type="", cpu="")
     if depth != "recipe":
+        slots = {node.name: dict(hardware(hypervisor.definition(node.domain)).slots) for node in lab.nodes}
         kind, processor = hypervisor.machine_type(lab.nodes[0].domain)
         machine = Machine(
             type=kind,
             cpu=processor,
             accelerator=lab.accelerator,
             processor=hypervisor.host_processor(),
-            slots=dict(hardware(hypervisor.definition(lab.nodes[0].domain)).slots),
+            slots=slots[lab.nodes[0].name],
+            other_slots={name: each for name, each in slots.items() if each != slots[lab.nodes[0].name]},
         )
     found = next((box for box in boxes.built(lab.box.name) if box.version == lab.box.version), None)
     return Manifest(
+        schema_version=2 if machine.other_slots else 1,
         lab=lab.name,
         depth=depth,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -88,7 +88,7 @@ def _place_machine(
     if with_memory:
         _place_memory(node, received.parts[handoff.memory_part(node.name)], hypervisor, progress)
     machine = received.manifest.machine
-    built = Hardware(machine.type, machine.slots) if with_memory else Hardware()
+    built = Hardware(machine.type, machine.slots_of(node.name)) if with_memory else Hardware()
     public_key = ssh.public_key(paths.lab(lab.name) / paths.KEY)
     uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
     vagrant.know_machine(paths.lab(lab.name), node.name, uuid)

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 from labgen import ssh
 from labgen.errors import LabgenError
+from labgen.kinds import KINDS
 from labgen.machines import boot
-from labgen.machines.provision import inspect, provision, start_docker
-from labgen.model import Lab, Node
+from labgen.machines.provision import provision
+from labgen.model import Lab, Node, NodeFacts
 from labgen.plan import HOSTS
 from labgen.progress import Progress
-from labgen.records.journals import NodeFacts
 
 
 @dataclass
 class Preparation:
-    """Enters nodes and prepares them, unless Docker already runs there as it should.
+    """Enters nodes and prepares them, unless they already are as they should be.
 
     :param lived_in: the nodes that a user may have changed: nothing is set up there again.
     :param prepared: the nodes that have been prepared, as far as is known. :param booting: what boots them, if they
@@ -31,15 +31,16 @@ class Preparation:
     provisioned: set[str] = field(default_factory=set)
 
     def ready(self, node: Node) -> ssh.Connection:
+        kind = KINDS[node.kind]
         connection = boot.enter(self.lab, node, self.progress, self.booting)
         found = _inspected(self.lab, node, connection) if node.name in self.prepared else None
         if found is None:
             if node.name in self.lived_in:
-                start_docker(node, connection, self.progress)
+                kind.start(node, connection, self.progress)
             else:
                 provision(self.lab, node, connection, self.progress)
             self.provisioned.add(node.name)
-            found = inspect(self.lab, node, connection)
+            found = kind.inspect(self.lab, node, connection)
         self.facts[node.name] = found
         self.progress.done("ready", node.name, stage="ready")
         return connection
@@ -51,8 +52,8 @@ def tell_addresses(lab: Lab, progress: Progress, connection: ssh.Connection) -> 
 
 
 def _inspected(lab: Lab, node: Node, connection: ssh.Connection) -> NodeFacts | None:
-    """None: Docker does not run on the node as it should."""
+    """None: the node is not as it should be."""
     try:
-        return inspect(lab, node, connection)
+        return KINDS[node.kind].inspect(lab, node, connection)
     except LabgenError:
         return None

@@ -11,11 +11,11 @@ from labgen.machines import boot, freeze, health, parts, warm
 from labgen.machines.access import entered
 from labgen.machines.opened import Opened
 from labgen.machines.preparation import Preparation, tell_addresses
-from labgen.model import Lab
+from labgen.model import Lab, NodeFacts
 from labgen.orchestrators import ORCHESTRATORS, Orchestrator
 from labgen.parallel import on_each
 from labgen.progress import Progress
-from labgen.records.journals import Journal, NodeFacts
+from labgen.records.journals import Journal
 
 
 @dataclass
@@ -51,6 +51,11 @@ class Bringup:
     @property
     def orchestrator(self) -> Orchestrator:
         return ORCHESTRATORS[self.lab.orchestrator]
+
+    @property
+    def members(self) -> dict[str, ssh.Connection]:
+        """Connections to the nodes that are part of the cluster."""
+        return {node.name: self.connections[node.name] for node in self.lab.members}
 
     def was_complete(self) -> bool:
         return self.journal.complete
@@ -168,13 +173,13 @@ def is_readdressed(work: Bringup) -> bool:
 
 def move_cluster(work: Bringup) -> None:
     on_each(work.connections, partial(tell_addresses, work.lab, work.progress))
-    work.orchestrator.move(work.lab, work.connections, work.progress)
+    work.orchestrator.move(work.lab, work.members, work.progress)
 
 
 def form_cluster(work: Bringup) -> None:
     work.progress.step("checking the cluster" if work.was_complete() else "forming the cluster")
     empty = {node.name for node in work.lab.nodes} if work.new_cluster or _holds_nothing(work) else work.new
-    work.changed |= work.orchestrator.form(work.lab, work.connections, work.progress, empty=empty)
+    work.changed |= work.orchestrator.form(work.lab, work.members, work.progress, empty=empty)
 
 
 def has_the_senders_secrets(work: Bringup) -> bool:
@@ -183,7 +188,7 @@ def has_the_senders_secrets(work: Bringup) -> bool:
 
 def renew_secrets(work: Bringup) -> None:
     work.progress.step("renewing the join tokens")
-    work.orchestrator.renew_secrets(work.lab, work.connections)
+    work.orchestrator.renew_secrets(work.lab, work.members)
 
 
 def has_just_arrived(work: Bringup) -> bool:

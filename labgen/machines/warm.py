@@ -24,7 +24,7 @@ from labgen.progress import Progress
 from labgen.records import data_home, templates
 from labgen.records.templates import Template
 
-SCHEMA = 1  # part of each key: a template of another form is never found
+SCHEMA = 2  # part of each key: a template of another form is never found
 LARGEST = 5 * 2**30  # bytes that all templates together may take
 IDENTITY = "identity.sh"
 
@@ -108,11 +108,11 @@ def go_on(lab: Lab, memory: Mapping[str, str], hypervisor: Hypervisor) -> None:
 def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Progress) -> None:
     directory = paths.lab(lab.name)
     public_key = ssh.public_key(directory / paths.KEY)
-    built = Hardware(template.machine, template.slots)
     uuids = {}
     for node in lab.nodes:
         for disk, volume in volumes(node).items():
             hypervisor.pool.upload(templates.disk(template.key, node.name, disk), volume, lambda _: None)
+        built = Hardware(template.machine, template.slots[node.name])
         uuids[node.name] = hypervisor.define(domain_xml(lab, node, directory, public_key, built))
     go_on(lab, {node.name: templates.memory_volume(template.key, node.name) for node in lab.nodes}, hypervisor)
     # Until now a labgen that is killed leaves machines that the next one removes.
@@ -174,7 +174,7 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
             for disk, volume in volumes(node).items():
                 hypervisor.pool.download(volume, templates.disk(key, node.name, disk), lambda _: None)
     base = hypervisor.pool.backing(root_volume(lab.nodes[0]))
-    built = hardware(hypervisor.definition(lab.nodes[0].domain))
+    built = {node.name: hardware(hypervisor.definition(node.domain)) for node in lab.nodes}
     memory = hypervisor.pool.sizes(templates.memory_volumes_of(key))
     disks = [path.stat().st_size for path in paths.template(key).iterdir()]
     return Template(
@@ -183,8 +183,8 @@ def _keep(lab: Lab, key: str, hypervisor: Hypervisor) -> Template:
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         box=(lab.box.name, lab.box.version),
         base=(base, hypervisor.pool.fingerprint(base)),
-        machine=built.machine,
-        slots=built.slots,
+        machine=built[lab.nodes[0].name].machine,
+        slots={name: each.slots for name, each in built.items()},
         size=sum(memory.values()) + sum(disks),
     )
 

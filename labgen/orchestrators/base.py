@@ -42,6 +42,7 @@ class Orchestrator(ABC):
 
     A new one is a sibling module with a subclass and a line in :data:`labgen.orchestrators.ORCHESTRATORS`.
 
+    ``kind`` is what nodes are for unless the profile says something else; see :mod:`labgen.kinds`.
     ``noun`` is what users call its cluster; empty: there is none. ``needs_manager`` says whether a lab without a
     manager can be one. ``pools`` are the networks (CIDR) that it takes in the machines, each with what for: no lab
     can be in them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
@@ -50,6 +51,7 @@ class Orchestrator(ABC):
     """
 
     name: str
+    kind: str
     noun: str = ""
     needs_manager: bool = True
     pools: Mapping[str, str] = {}
@@ -62,9 +64,10 @@ class Orchestrator(ABC):
     def form(
         self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
     ) -> bool:
-        """Called when Docker runs on every node; forms the cluster, or repairs what is there.
+        """Called when every node is ready; forms the cluster, or repairs what is there.
 
-        :param connections: by node name. :param empty: the nodes that have nothing to lose in a cluster: they may
+        :param connections: to the lab's members, by node name.
+        :param empty: the nodes that have nothing to lose in a cluster: they may
             leave the one they are in. The others stay what they are.
         :return: whether anything had to be done.
         :raises ClusterLocked: as it says. :raises ClusterGone: as it says.

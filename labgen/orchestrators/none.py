@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 class NoOrchestrator(Orchestrator):
     name = "none"
+    kind = "docker"
     needs_manager = False
 
     def form(

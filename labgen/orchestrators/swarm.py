@@ -30,6 +30,7 @@ STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "d
 
 class Swarm(Orchestrator):
     name = "swarm"
+    kind = "swarm"
     noun = "Swarm"
     pools: Mapping[str, str] = {swarm_words.OVERLAY_POOL: "Swarm's overlay networks"}
     certificate = swarm_words.CERTIFICATE
@@ -68,7 +69,7 @@ class Swarm(Orchestrator):
                 _join(missing, manager, engines, infos, progress)
             stayed = {name: info.node_id for name, info in infos.items() if name not in missing}
             members = _wait_until_ready(lab, stayed, former, leader, progress)
-            joined = [node for node in lab.nodes if node.name in missing or node.name in empty]
+            joined = [node for node in lab.members if node.name in missing or node.name in empty]
             return _set_roles_and_labels(joined, leader, members) or changed or bool(missing)
 
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
@@ -76,7 +77,7 @@ class Swarm(Orchestrator):
         from labgen import engine  # noqa: PLC0415
 
         first = lab.managers[0]
-        others = [node for node in lab.nodes if node != first]
+        others = [node for node in lab.members if node != first]
         with ExitStack() as stack:
             engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
             progress.step("taking the Swarm over", first.name, stage="take-over")
@@ -164,7 +165,7 @@ def _tell_lost_workers(
 
 def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | None:
     """A manager of the Swarm that is there already; users promote workers, and demote managers."""
-    for node in sorted(lab.nodes, key=lambda node: node.role != "manager"):
+    for node in sorted(lab.members, key=lambda node: node.role != "manager"):
         if infos[node.name].swarm_state == "active" and infos[node.name].is_manager:
             return node
     return None
@@ -179,7 +180,7 @@ def _missing(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: set[str]) -> d
     """The nodes that are not in the Swarm whose entries are listed."""
     return {
         node.name: node
-        for node in lab.nodes
+        for node in lab.members
         if infos[node.name].node_id not in listed or infos[node.name].swarm_state != "active"
     }
 
@@ -229,7 +230,7 @@ def _wait_until_ready(
     progress.step("waiting for all nodes to be ready", stage="wait-until-ready")
     while True:
         listed = _with_leader(lab, leader)
-        members = {node.name: _member(node, stayed, former, listed) for node in lab.nodes}
+        members = {node.name: _member(node, stayed, former, listed) for node in lab.members}
         waiting = {
             name: member.state if member else "not listed"
             for name, member in members.items()

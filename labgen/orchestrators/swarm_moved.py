@@ -33,7 +33,7 @@ systemctl start docker.service
 
 def looks_elsewhere(lab: Lab, info: "EngineInfo") -> bool:
     """Whether an engine looks for its managers where no node of the lab is."""
-    return bool(info.managers) and {node.address for node in lab.nodes}.isdisjoint(info.managers)
+    return bool(info.managers) and {node.address for node in lab.members}.isdisjoint(info.managers)
 
 
 def lost_workers(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[SwarmNode]") -> list[Node]:
@@ -48,7 +48,7 @@ def lost_workers(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[
         lost = entry is not None and (entry.state != "ready" or info.swarm_state == "pending")
         return lost and looks_elsewhere(lab, info)
 
-    return [node for node in lab.nodes if is_lost(infos[node.name])]
+    return [node for node in lab.members if is_lost(infos[node.name])]
 
 
 def managers_of(
@@ -56,7 +56,7 @@ def managers_of(
 ) -> list[Mapping[str, str]]:
     """The Swarm's managers with their addresses in the lab, in the form of the engines' file."""
     ids = {entry.id for entry in listed if entry.role == "manager"}
-    found = [(infos[node.name].node_id, node.address) for node in lab.nodes if infos[node.name].node_id in ids]
+    found = [(infos[node.name].node_id, node.address) for node in lab.members if infos[node.name].node_id in ids]
     return [{"node_id": each, "addr": f"{address}:{MANAGER_PORT}"} for each, address in found]
 
 

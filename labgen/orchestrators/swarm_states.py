@@ -22,7 +22,7 @@ def refuse_unusable(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collecti
 
     :raises ClusterLocked: a manager wants its key. :raises ClusterError: a node is in error, or does not get further.
     """
-    held = [node for node in lab.nodes if node.name not in empty]
+    held = [node for node in lab.members if node.name not in empty]
     if locked := [node for node in held if infos[node.name].swarm_state == "locked"]:
         raise ClusterLocked(
             f"the Swarm of {lab.name!r} is locked on {_names(locked)}",
@@ -50,14 +50,14 @@ def refuse_new(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collection[st
 
     :raises ClusterGone: there was one, which somebody had.
     """
-    if all(node.name in empty for node in lab.nodes):
+    if all(node.name in empty for node in lab.members):
         return
     left = [node for node in lab.managers if infos[node.name].swarm_state == "inactive"]
     first = lab.managers[0]
     raise ClusterGone(
         f"the Swarm of {lab.name!r} has no manager any more",
         "\n".join(
-            [f"{node.name} has left it" for node in left] + [_seen(node, infos[node.name]) for node in lab.nodes]
+            [f"{node.name} has left it" for node in left] + [_seen(node, infos[node.name]) for node in lab.members]
         ),
         f"{UNTOUCHED} What it held (services, configs, secrets) was on its managers only. To form a new one:\n"
         f"'labgen start {lab.name}' on a terminal asks whether to, or make {first.name} its first manager yourself:\n"
@@ -75,7 +75,7 @@ def refuse_strangers(
     """
     strangers = [
         node
-        for node in lab.nodes
+        for node in lab.members
         if node.name not in empty
         and infos[node.name].swarm_state == "active"
         and infos[node.name].node_id not in listed

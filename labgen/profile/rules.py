@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from labgen.kinds import KINDS
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.profile.problems import ANY, Finding, Location
-from labgen.profile.schema import MOST_NODES, Profile
+from labgen.profile.schema import MOST_NODES, Group, Profile
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
 
 
 def broken(profile: Profile) -> Iterator[Finding]:
     """What is wrong with a profile whose fields are all right."""
+    yield from _strange_kinds(profile)
     yield from _no_manager(profile)
     total = sum(group.count for group in profile.nodes.values())
     if total > MOST_NODES:
@@ -24,21 +26,37 @@ def broken(profile: Profile) -> Iterator[Finding]:
 
 def warnings(profile: Profile) -> Iterator[str]:
     """What is allowed, but probably not meant."""
-    managers = sum(group.count for group in profile.nodes.values() if group.role == "manager")
+    managers = sum(group.count for group in profile.nodes.values() if _manages(profile, group))
     labels = bool(profile.labels) or any(group.labels for group in profile.nodes.values())
     yield from ORCHESTRATORS[profile.orchestrator].advice(managers=managers, labels=labels)
 
 
+def _strange_kinds(profile: Profile) -> Iterator[Finding]:
+    own = ORCHESTRATORS[profile.orchestrator].kind
+    for name, group in profile.nodes.items():
+        kind, location = profile.kind_of(group), ("nodes", name, "kind")
+        if KINDS[kind].is_member and kind != own:
+            message = f"{kind!r} needs a cluster that 'orchestrator: {profile.orchestrator}' does not make"
+            yield Finding(location, message, (location, ("orchestrator",)))
+        elif profile.is_outside(group) and group.role == "manager":
+            message = f"nodes of the kind {kind!r} are outside the cluster and have no role there"
+            yield Finding(("nodes", name, "role"), message, (location, ("nodes", name, "role"), ("orchestrator",)))
+
+
 def _no_manager(profile: Profile) -> Iterator[Finding]:
     orchestrator = ORCHESTRATORS[profile.orchestrator]
-    if not orchestrator.needs_manager or any(group.role == "manager" for group in profile.nodes.values()):
+    if not orchestrator.needs_manager or any(_manages(profile, group) for group in profile.nodes.values()):
         return
     first = "manager" if "manager" in profile.nodes else next(iter(profile.nodes))
     message = (
         f"no group has 'role: manager', and a {profile.orchestrator} needs one; "
         f"add it to '{first}', or set 'orchestrator: none'"
     )
-    yield Finding(("nodes",), message, (("nodes", ANY, "role"), ("orchestrator",)))
+    yield Finding(("nodes",), message, (("nodes", ANY, "role"), ("nodes", ANY, "kind"), ("orchestrator",)))
+
+
+def _manages(profile: Profile, group: Group) -> bool:
+    return group.role == "manager" and not profile.is_outside(group)
 
 
 def _same_names(profile: Profile) -> Iterator[Finding]:

@@ -5,10 +5,11 @@ Sizes are written with their unit and kept as :class:`~labgen.profile.size.Size`
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from labgen.kinds import KINDS
 from labgen.model import Role
 from labgen.orchestrators import DEFAULT, ORCHESTRATORS
 from labgen.profile.constraints import Description, OneOf, Pattern, ScriptPath, SizeBetween, Subnet, Whole
@@ -122,6 +123,11 @@ class Group(Section):
     """Nodes that are alike."""
 
     count: Annotated[int, Whole(1, MOST_NODES)] = Field(default=1, description="How many nodes.", examples=[2])
+    kind: Annotated[str | None, OneOf("a kind", lambda: KINDS)] = Field(
+        default=None,
+        description="What the nodes are for. Default: members of the cluster; without one, machines with Docker.",
+        examples=["plain"],
+    )
     role: Annotated[Role, OneOf("a role", lambda: ROLES)] = Field(
         default="worker", description="What the nodes are in the cluster."
     )
@@ -142,13 +148,16 @@ class NodeSpec:
     """One node, with all that its group inherits filled in.
 
     :param name: the group's name and a number from 1, e.g. ``worker2``.
-    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk in GiB.
+    :param role: empty for a machine outside the lab's cluster.
+    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk, if it has one, in
+        GiB.
     :param provision: as written in the profile; see :attr:`labgen.profile.loader.Loaded.scripts`.
     """
 
     name: str
     group: str
-    role: Role
+    kind: str
+    role: Role | Literal[""]
     cpus: int
     memory_mib: int
     disk_gib: int
@@ -195,11 +204,20 @@ class Profile(Section):
             for number in range(1, group.count + 1)
         )
 
+    def kind_of(self, group: Group) -> str:
+        """What the nodes of a group are for."""
+        return group.kind or ORCHESTRATORS[self.orchestrator].kind
+
+    def is_outside(self, group: Group) -> bool:
+        """Whether the lab has a cluster, and the nodes of a group are no part of it."""
+        return bool(ORCHESTRATORS[self.orchestrator].noun) and not KINDS[self.kind_of(group)].is_member
+
     def _spec(self, name: str, group: Group, number: int) -> NodeSpec:
         return NodeSpec(
             name=f"{name}{number}",
             group=name,
-            role=group.role,
+            kind=self.kind_of(group),
+            role="" if self.is_outside(group) else group.role,
             cpus=group.resources.cpus or self.resources.cpus,
             memory_mib=(group.resources.memory or self.resources.memory).mib,
             disk_gib=(group.resources.disk or self.resources.disk).gib,

@@ -12,7 +12,7 @@ from typing import Literal
 
 from labgen import paths, turns
 from labgen.errors import LabgenError, UsageError
-from labgen.model import Lab
+from labgen.model import Lab, NodeFacts
 from labgen.records import data_home
 from labgen.records.record import Content, Kind
 from labgen.suggestions import near
@@ -27,16 +27,6 @@ class BusyError(LabgenError):
 
 class JournalLost(LabgenError):
     """A lab's journal is not there, or cannot be read."""
-
-
-@dataclass(frozen=True)
-class NodeFacts:
-    """What was found in a machine when it was verified."""
-
-    storage_driver: str
-    backing_filesystem: str
-    engine_version: str
-    kernel: str
 
 
 @dataclass(frozen=True)
@@ -113,17 +103,19 @@ def _without_pool(content: Content) -> Content:
     return content
 
 
-def _with_disks(content: Content) -> Content:
-    """In schema 2 every node had one disk beside its root disk, for Docker."""
-    lab = content.get("lab")
-    for node in lab.get("nodes") or () if isinstance(lab, dict) else ():
+def _with_kinds(content: Content) -> Content:
+    """In schema 2 every node was for the cluster, and had one disk beside its root disk, for Docker."""
+    lab: Content = content.get("lab") or {}
+    for node in lab["nodes"]:
         if {"serial", "storage_gib"} <= node.keys():
             disk = {"name": "docker", "serial": node.pop("serial"), "gib": node.pop("storage_gib")}
             node["disks"] = [{**disk, "holds": "Docker's images and volumes"}]
+            node["is_member"] = lab.get("orchestrator") == "swarm"
+            node["kind"] = "swarm" if node["is_member"] else "docker"
     return content
 
 
-_KIND = Kind(Journal, (_without_pool, _with_disks), later=("rebuilding", "request"))
+_KIND = Kind(Journal, (_without_pool, _with_kinds), later=("rebuilding", "request"))
 
 
 def save(journal: Journal) -> None:

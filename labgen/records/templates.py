@@ -15,7 +15,7 @@ from labgen import paths
 from labgen.errors import LabgenError
 from labgen.progress import Progress
 from labgen.records import data_home
-from labgen.records.record import Kind
+from labgen.records.record import Content, Kind
 from labgen.turns import is_held, turn
 
 MEMORY = ".template-"  # in the names of volumes with their memory, after the data home's id
@@ -27,7 +27,7 @@ class Template:
     """:param owner: the data home's id. :param box: name and version.
 
     :param base: the volume that the root disks lie on, and its fingerprint.
-    :param machine: QEMU's machine type. :param slots: of the devices; see :class:`labgen.domain.Hardware`.
+    :param machine: QEMU's machine type. :param slots: of each node's devices; see :class:`labgen.domain.Hardware`.
     :param size: in bytes, of everything.
     """
 
@@ -37,11 +37,16 @@ class Template:
     box: tuple[str, str]
     base: tuple[str, str]
     machine: str
-    slots: Mapping[str, str]
+    slots: Mapping[str, Mapping[str, str]]
     size: int
 
 
-_KIND = Kind(Template)
+def _with_slots_by_node(content: Content) -> Content:
+    """In schema 1 all nodes had the same. Such a template is found by no create any more, but still has its size."""
+    return {**content, "slots": {}}
+
+
+_KIND = Kind(Template, (_with_slots_by_node,))
 
 
 def save(template: Template) -> None:

@@ -15,6 +15,7 @@ import libvirt
 import pytest
 
 from labgen import boxes, engine, ssh, vagrant
+from labgen.domain import volumes
 from labgen.errors import HypervisorError
 from labgen.host import accelerator, addresses
 from labgen.host.accelerator import Accelerator
@@ -73,6 +74,8 @@ class FakeConnection:
             return Result(0, "", "")
         if list(command)[-1] == "docker.service":
             return Result(0, "", "")
+        if list(command) == ["uname", "-r"]:
+            return Result(0, "6.12\n", "")
         if "examine" in command:
             return self._examined(command, options["on_line"])
         return Result(int(self.target.name[-1]), " ".join(command), "")
@@ -169,8 +172,8 @@ class Host:
             about["console"] = str(directory / "logs" / f"{node.name}.console.log")
             domain = self.libvirt.defineXML(DOMAIN.format(**about))
             pool = self.libvirt.storagePoolLookupByName("labgen")
-            for disk in (".img", "-vdb.qcow2"):
-                pool.createXML(VOLUME.format(name=node.domain + disk))
+            for volume in volumes(node).values():
+                pool.createXML(VOLUME.format(name=volume))
             record.parent.mkdir(parents=True)
             record.write_text(domain.UUIDString())
             self.machines.pop(node.name, None)

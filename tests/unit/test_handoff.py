@@ -14,6 +14,7 @@ import pytest
 
 from labgen import bundle, disks, paths, vagrant
 from labgen.bundle import Depth, Machine
+from labgen.domain import volumes
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
 from labgen.hypervisor import Domain, Hypervisor, Pool
 from labgen.lab import checkpoint, prune, status
@@ -42,8 +43,8 @@ def qemu_io(disk: Path, command: str) -> str:
 
 
 @pytest.fixture
-def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Files for the volumes of a lab called "lab" and of what is uploaded."""
+def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """Files for the volumes of a lab called "lab" and of what is uploaded; the parameter is the lab's profile."""
     directory = tmp_path / "pool"
     directory.mkdir()
 
@@ -90,16 +91,14 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Pool, "backing", backing)
     monkeypatch.setattr(Pool, "sizes", sizes)
     monkeypatch.setattr(paths, "POOL_DIRECTORY", str(directory))
-    make()
+    make(reference=getattr(request, "param", "three-node-btrfs"))
     base = directory / "base.img"
     qemu_img("create", "-f", "qcow2", str(base), "8M")
     for node in journals.load("lab").lab.nodes:
         qemu_img("create", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(directory / f"{node.domain}.img"))
-        docker = directory / f"{node.domain}-vdb.qcow2"
-        qemu_img("create", "-f", "qcow2", str(docker), "4M")
-        subprocess.run(
-            ["qemu-io", "-c", f"write -P {len(node.name)} 0 1M", str(docker)], check=True, capture_output=True
-        )
+        for volume in list(volumes(node).values())[1:]:
+            qemu_img("create", "-f", "qcow2", str(directory / volume), "4M")
+            qemu_io(directory / volume, f"write -P {len(node.name)} 0 1M")
     return directory
 
 

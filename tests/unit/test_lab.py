@@ -14,19 +14,18 @@ import pytest
 from labgen import paths
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.host import addresses
+from labgen.kinds import KINDS
 from labgen.lab import prune, status
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
 from labgen.lab.start import start
 from labgen.lab.stop import stop
-from labgen.machines import provision
 from labgen.machines.bringup import Outcome
 from labgen.machines.planning import preview
-from labgen.model import Lab, Node
+from labgen.model import Lab, Node, NodeFacts
 from labgen.profile import Loaded, load
 from labgen.progress import Event, Progress, Silent
 from labgen.records import data_home, journals, registry
-from labgen.records.journals import NodeFacts
 from labgen.subnets import Use
 from tests.unit.host import Host, host
 
@@ -191,7 +190,7 @@ def test_a_machine_that_is_off_is_started(host: Host) -> None:
 
 def test_a_docker_that_had_to_be_set_up_again_is_something_done(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     make()
-    inspect = provision.inspect
+    inspect = KINDS["swarm"].inspect
     broken = {"worker1"}
 
     def look(lab: Lab, node: Node, connection: Any) -> NodeFacts:
@@ -200,7 +199,7 @@ def test_a_docker_that_had_to_be_set_up_again_is_something_done(host: Host, monk
             raise GuestError("Docker does not run")
         return inspect(lab, node, connection)
 
-    monkeypatch.setattr("labgen.machines.preparation.inspect", look)
+    monkeypatch.setattr(KINDS["swarm"], "inspect", look)
     assert make().changed
     assert not make().changed
 
@@ -359,6 +358,7 @@ def test_status_has_the_form_that_scripts_read(host: Host) -> None:
     cluster = {"state": "ready", "availability": "active", "leader": True}
     assert found["nodes"][0] == {
         "name": "manager1",
+        "kind": "swarm",
         "role": "manager",
         "address": "10.77.0.11",
         "state": "running",

@@ -16,7 +16,7 @@ LAYERS = [
     {"refusals", "records", "storage"},
     {"bundle", "disks", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "vagrant_store"},
-    {"orchestrators"},
+    {"kinds", "orchestrators"},
     {"subnets"},
     {"health", "profile"},
     {"clients", "domain", "host", "plan"},

@@ -55,7 +55,7 @@ def test_three_nodes() -> None:
 def test_defaults() -> None:
     lab = profile(MINIMAL)
     assert lab.node_specs() == (
-        NodeSpec("manager1", "manager", "manager", cpus=1, memory_mib=1024, disk_gib=10, storage_gib=10),
+        NodeSpec("manager1", "manager", "swarm", "manager", cpus=1, memory_mib=1024, disk_gib=10, storage_gib=10),
     )
     assert (lab.box, lab.storage.driver, lab.orchestrator) == ("debian13", "overlay2", "swarm")
     assert lab.network.subnet is None
@@ -77,8 +77,10 @@ labels: {rack: a}
 provision: [all.sh]
 """)
     assert lab.node_specs() == (
-        NodeSpec("manager1", "manager", "manager", 2, 512, 10, 10, {"rack": "a"}, ("all.sh",)),
-        NodeSpec("big1", "big", "worker", 4, 1536, 20, 1024, {"rack": "b", "disk": "fast"}, ("all.sh", "own.sh")),
+        NodeSpec("manager1", "manager", "swarm", "manager", 2, 512, 10, 10, {"rack": "a"}, ("all.sh",)),
+        NodeSpec(
+            "big1", "big", "swarm", "worker", 4, 1536, 20, 1024, {"rack": "b", "disk": "fast"}, ("all.sh", "own.sh")
+        ),
     )
 
 

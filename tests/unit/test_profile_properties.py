@@ -38,7 +38,7 @@ def profiles(draw: st.DrawFn) -> dict[str, object]:
         "resources": resources,
         "storage": st.fixed_dictionaries({"driver": st.sampled_from(["btrfs", "overlay2"])}, optional={"size": gib}),
         "orchestrator": st.sampled_from(["swarm", "none"]),
-        "network": st.integers(0, 255).map(lambda byte: {"subnet": f"10.{byte}.7.0/24"}),
+        "network": st.integers(0, 200).map(lambda byte: {"subnet": f"10.{byte}.7.0/24"}),
         "labels": labels,
         "provision": scripts,
     }

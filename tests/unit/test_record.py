@@ -11,8 +11,8 @@ import pytest
 
 from labgen import paths
 from labgen.errors import LabgenError
+from labgen.model import NodeFacts
 from labgen.records import checkpoints, data_home, journals, registry
-from labgen.records.journals import NodeFacts
 from labgen.records.record import Content, Damaged, Kind
 
 WRITTEN = Path(__file__).parent.parent / "records"  # by the version that each directory is called after

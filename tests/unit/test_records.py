@@ -12,9 +12,10 @@ import pytest
 
 from labgen import paths, turns, vagrant
 from labgen.errors import LabgenError, UsageError
+from labgen.model import NodeFacts
 from labgen.records import checkpoints, data_home, journals, registry, templates
 from labgen.records.checkpoints import Checkpoint
-from labgen.records.journals import Journal, NodeFacts, Request
+from labgen.records.journals import Journal, Request
 from labgen.records.registry import Registry
 from labgen.records.templates import Template
 from labgen.ssh import know_hosts

@@ -20,7 +20,7 @@ def test_the_nodes_boxes_are_added_wherever_the_bundle_was_unpacked(tmp_path: Pa
         (bundle / directory).mkdir(parents=True)
     for disk in ("box/box.img", "disks/manager1.root.qcow2", "disks/manager1.docker.qcow2"):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", bundle / disk, "1M"], check=True)
-    (bundle / "nodes").write_text("manager1 manager 10.77.0.11 bundle-lab/manager1 1.2.3\n")
+    (bundle / "nodes").write_text("manager1 manager 10.77.0.11 bundle-lab/manager1 1.2.3 root,docker\n")
     shutil.copy(paths.handoff_script("up"), bundle / "up")
     programs.mkdir()
     # The boxes are added by the real one; nothing is booted.

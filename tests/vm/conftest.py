@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -109,12 +108,6 @@ def only_in_the_namespace() -> None:
     routes = Path("/proc/net/route").read_text().splitlines()[1:]
     if any(route.split()[1] == "00000000" for route in routes):
         pytest.exit("there is a default route: run these tests as: tests/vm/namespace ...", 2)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard() -> None:
-    """A shell's background jobs ignore it, and so would all that they start."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

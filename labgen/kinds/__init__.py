@@ -1,0 +1,12 @@
+"""What a machine of a lab can be for."""
+
+from labgen.kinds.base import Kind
+from labgen.kinds.docker import Docker
+from labgen.kinds.swarm import SwarmNode
+
+KINDS: dict[str, Kind] = {
+    "docker": Docker(),
+    "swarm": SwarmNode(),
+}
+
+__all__ = ["KINDS", "Kind"]
