@@ -101,7 +101,11 @@ def completed(incomplete: str) -> list[tuple[str, str]]:
 
 
 def test_completion() -> None:
-    assert completed("three") == [("three-node-btrfs", "plain"), ("three-node-overlay2", "plain")]
+    assert completed("three") == [
+        ("three-node-btrfs", "plain"),
+        ("three-node-btrfs-client", "plain"),
+        ("three-node-overlay2", "plain"),
+    ]
     assert completed("./la") == [("./la", "file")]
     assert {value for value, _ in completed("")} == set(shipped())
 

@@ -1,0 +1,21 @@
+"""A machine of the lab's box in which nothing is set up, as for whoever sits outside the cluster, or loads it."""
+
+from typing import TYPE_CHECKING
+
+from labgen.errors import GuestError
+from labgen.kinds.base import Kind
+from labgen.model import Lab, Node, NodeFacts
+
+if TYPE_CHECKING:
+    from labgen.ssh import Connection
+
+
+class Plain(Kind):
+    name = "plain"
+
+    def inspect(self, lab: Lab, node: Node, connection: "Connection") -> NodeFacts:
+        """:raises GuestError: the machine does not run a command."""
+        result = connection.run(["uname", "-r"])
+        if result.status:
+            raise GuestError(f"{node.name} does not say which kernel it runs", result.tail)
+        return NodeFacts(storage_driver="", backing_filesystem="", engine_version="", kernel=result.stdout.strip())
