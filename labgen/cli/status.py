@@ -29,7 +29,7 @@ def list_command(form: str) -> None:
       labgen list
       labgen list --format json
     """
-    from labgen.lab.status import listing
+    from labgen.lab.list_ import listing
 
     rows = listing()
     if not rows and form == "table":

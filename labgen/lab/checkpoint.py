@@ -9,7 +9,6 @@ from labgen.files import require_writable
 from labgen.machines import freeze, parts
 from labgen.machines.bringup import bring_up
 from labgen.machines.opened import Opened, opened, seen
-from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.records import checkpoints
 from labgen.records.checkpoints import Checkpoint
@@ -42,7 +41,7 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
         checkpoint = checkpoints.begun(label, tuple(node.name for node in running))
         checkpoints.save(name, checkpoint)
         try:
-            _keep(lab, checkpoint)
+            freeze.keep(lab.plan, checkpoint, lab.hypervisor, lab.progress)
         except BaseException:
             lab.set_clocks(lab.recover())
             raise
@@ -109,20 +108,6 @@ def listing(name: str) -> list[dict[str, object]]:
         for each in checkpoints.every(name)
         if each.phase in {"complete", "restoring"}
     ]
-
-
-def _keep(opened: Opened, checkpoint: Checkpoint) -> None:
-    lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
-    running = {name: lab.node(name) for name in checkpoint.memory}
-    everyone = {node.name: node for node in lab.nodes}
-    for node in running.values():
-        hypervisor.pause(node.domain)
-    progress.step("saving the machines' memory", stage="save-memory")
-    on_each(running, lambda node: hypervisor.save_memory(node.domain, freeze.memory_volume(node, checkpoint.label)))
-    progress.step("keeping the disks", stage="keep-disks")
-    on_each(everyone, lambda node: hypervisor.snapshot_disks(node.domain, checkpoint.label))
-    progress.step("going on", stage="go-on")
-    freeze.go_on_from_memory(lab, checkpoint, hypervisor)
 
 
 def _whole_again(opened: Opened, checkpoint: Checkpoint) -> None:

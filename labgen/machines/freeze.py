@@ -97,6 +97,23 @@ def drop_memory(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
         hypervisor.pool.remove(volume)
 
 
+def keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Progress) -> None:
+    """Keeps memory and disks of one moment, and lets the machines go on; the checkpoint is complete then.
+
+    :raises HypervisorError: libvirt refuses; :func:`recover` undoes what there is of it.
+    """
+    running = {name: lab.node(name) for name in checkpoint.memory}
+    everyone = {node.name: node for node in lab.nodes}
+    for node in running.values():
+        hypervisor.pause(node.domain)
+    progress.step("saving the machines' memory", stage="save-memory")
+    on_each(running, lambda node: hypervisor.save_memory(node.domain, memory_volume(node, checkpoint.label)))
+    progress.step("keeping the disks", stage="keep-disks")
+    on_each(everyone, lambda node: hypervisor.snapshot_disks(node.domain, checkpoint.label))
+    progress.step("going on", stage="go-on")
+    go_on_from_memory(lab, checkpoint, hypervisor)
+
+
 def go_on_from_memory(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     """Restores the memory of all machines that had some, and lets them go on; the checkpoint is complete then.
 

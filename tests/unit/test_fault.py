@@ -16,7 +16,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         token = SECRET
         raise error if token else AssertionError
 
-    monkeypatch.setattr("labgen.lab.status.listing", listing)
+    monkeypatch.setattr("labgen.lab.list_.listing", listing)
 
 
 def test_a_fault_is_a_sentence_and_a_file_for_its_owner(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from labgen.lab import checkpoint, prune, status
 from labgen.lab.destroy import destroy
 from labgen.lab.export import Exported, export
 from labgen.lab.import_ import receive
+from labgen.lab.list_ import listing
 from labgen.lab.start import start
 from labgen.lab.stop import stop
 from labgen.machines import bases, freeze, outgoing, savefile
@@ -120,7 +121,7 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
     assert imported.signed_by is None
     assert imported.journal.lab.network == before.network
     assert host.domains() == set()
-    assert [row["state"] for row in status.listing()] == ["stopped"]
+    assert [row["state"] for row in listing()] == ["stopped"]
     assert set(status.status("lab").states.values()) == {"stopped"}
     assert start("lab", Silent()).changed
     assert status.status("lab").state == "running"

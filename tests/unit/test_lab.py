@@ -18,6 +18,7 @@ from labgen.kinds import KINDS
 from labgen.lab import prune, status
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
+from labgen.lab.list_ import listing
 from labgen.lab.start import start
 from labgen.lab.stop import stop
 from labgen.machines.bringup import Outcome
@@ -379,11 +380,11 @@ def test_status_of_a_cluster_that_does_not_answer_is_unknown(host: Host) -> None
 
 
 def test_list_shows_damaged_labs_too(host: Host) -> None:
-    assert status.listing() == []
+    assert listing() == []
     make("good")
     make("bad")
     (paths.lab("bad") / paths.STATE).write_text("damaged")
-    assert {row["name"]: row["state"] for row in status.listing()} == {"good": "running", "bad": "failed"}
+    assert {row["name"]: row["state"] for row in listing()} == {"good": "running", "bad": "failed"}
 
 
 def test_a_preview_touches_nothing(host: Host, home: Path) -> None:

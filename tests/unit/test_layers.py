@@ -119,7 +119,7 @@ TAKEN_BY_OPENED = {
         "destroy",  # whether there is anything of a lab, by its name
         "doctor",  # the host
         "prune",  # what belongs to no lab
-        "status",  # all labs at once
+        "list_",  # all labs at once
         "uninstall",
     },
 }
@@ -133,3 +133,9 @@ def test_verbs_open_labs_in_one_way(taken: str) -> None:
         if any(ast.unparse(call.func) == taken for call in calls):
             found.add(path.stem)
     assert found == TAKEN_BY_OPENED[taken]
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "lab").glob("*.py")), ids=lambda path: path.name)
+def test_a_verb_is_short(path: Path) -> None:
+    """What it is made of is in machines/."""
+    assert len(path.read_text().splitlines()) <= 120
