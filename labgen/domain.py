@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from labgen import paths
-from labgen.model import EMULATED, Disk, Lab, Node
+from labgen.model import EMULATED, Disk, Lab, Libvirt, Node
 
 CREDENTIAL = "io.systemd.credential.binary:labgen."
 AGENT = "org.qemu.guest_agent.0"  # the channel that QEMU's guest agent listens on
@@ -48,9 +48,12 @@ def hardware(xml: str) -> Hardware:
     return Hardware(kind.get("machine", "pc") if kind is not None else "pc", slots)
 
 
-def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str, built: Hardware = Hardware()) -> str:
-    """:param directory: the lab's. :param public_key: of the lab's own key, one line in OpenSSH's form.
+def domain_xml(
+    lab: Lab, node: Node, libvirt: Libvirt, directory: Path, public_key: str, *, built: Hardware = Hardware()
+) -> str:
+    """:param libvirt: its host's. :param directory: the lab's.
 
+    :param public_key: of the lab's own key, one line in OpenSSH's form.
     :param built: for a machine that is to go on with another's memory.
     """
     domain = Element("domain", type="kvm" if lab.accelerator == "kvm" else "qemu")
@@ -71,8 +74,11 @@ def domain_xml(lab: Lab, node: Node, directory: Path, public_key: str, built: Ha
     devices = SubElement(domain, "devices")
     placed = {
         **{kind: SubElement(devices, "controller", type=kind, index="0") for kind in CONTROLLERS},
-        "vda": _disk(devices, "vda", root_volume(node)),
-        **{device: _disk(devices, device, volume, disk.serial) for device, (disk, volume) in _data(node).items()},
+        "vda": _disk(devices, "vda", libvirt.path(root_volume(node))),
+        **{
+            device: _disk(devices, device, libvirt.path(volume), disk.serial)
+            for device, (disk, volume) in _data(node).items()
+        },
         "interface": _network_card(devices, lab, node),
         "memballoon": SubElement(devices, "memballoon", model="virtio"),
         "rng": _random(devices),
@@ -126,10 +132,10 @@ def _processor(domain: Element, lab: Lab) -> None:
     SubElement(processor, "feature", policy="disable", name="cx16")
 
 
-def _disk(devices: Element, device: str, volume: str, serial: str = "") -> Element:
+def _disk(devices: Element, device: str, path: str, serial: str = "") -> Element:
     disk = SubElement(devices, "disk", type="file", device="disk")
     SubElement(disk, "driver", name="qemu", type="qcow2")
-    SubElement(disk, "source", file=f"{paths.POOL_DIRECTORY}/{volume}")
+    SubElement(disk, "source", file=path)
     SubElement(disk, "target", dev=device, bus="virtio")
     if serial:
         SubElement(disk, "serial").text = serial

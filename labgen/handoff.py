@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from labgen import paths
 from labgen.domain import volumes
+from labgen.host import LOCAL
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.render import NodeBox, network_xml, vagrantfile
@@ -42,13 +43,13 @@ def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
 
 
 def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
-    """By relative path; ``up`` has to be executable.
+    """By relative path; ``up`` has to be executable. The host in it is the receiver's own.
 
     :param lab: as planned for :data:`OWNER`. :param machines: a box for each node whose disks are in the
         bundle, by name; empty if it holds none.
     """
     return {
-        paths.VAGRANTFILE: vagrantfile(lab, portable=True, machines=machines),
+        paths.VAGRANTFILE: vagrantfile(lab, LOCAL.libvirt, portable=True, machines=machines),
         paths.NETWORK_XML: network_xml(lab),
         UP: paths.handoff_script(UP).read_text() + ORCHESTRATORS[lab.orchestrator].handoff(),
         README: _page(lab, machines),
@@ -101,7 +102,7 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
 
     sudo apt install vagrant vagrant-libvirt openssh-client {needs}
 
-and a libvirt that answers: `virsh -c qemu:///system list`.
+and a libvirt that answers: `virsh -c {LOCAL.libvirt.uri} list`.
 
 Enter a machine, {"see the cluster, " if cluster.show else ""}stop, remove:
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 GUEST_USER = "vagrant"  # Vagrant's convention; may use sudo without a password
@@ -9,6 +10,23 @@ EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB k
 
 Role = Literal["manager", "worker"]
 Accelerator = Literal["kvm", "tcg"]
+
+
+@dataclass(frozen=True)
+class Libvirt:
+    """Where a host has its machines and their disks.
+
+    :param uri: by which libvirt is reached. :param pool: the storage pool that all disks lie in.
+    :param directory: the pool's, on the host itself.
+    """
+
+    uri: str
+    pool: str
+    directory: Path
+
+    def path(self, volume: str) -> str:
+        """A volume's, on the host itself."""
+        return str(self.directory / volume)
 
 
 @dataclass(frozen=True)

@@ -249,10 +249,6 @@ def base_lock(sha256: str) -> Path:
     return locks() / f".base-{sha256}.lock"
 
 
-LIBVIRT_URI = "qemu:///system"
-# libvirt's storage pool for all disks. Below /var/lib/libvirt, because QEMU's own user may not enter homes.
-POOL = "labgen"
-POOL_DIRECTORY = "/var/lib/libvirt/labgen"
 VAGRANTS_SLASH = "-VAGRANTSLASH-"  # what Vagrant writes for the one in a box's name
 # In the pool: boxes as Vagrant uploads them, and those that came in a bundle, called after their digest.
 BOX_VOLUMES = f"labgen{VAGRANTS_SLASH}"

@@ -10,19 +10,19 @@ from jinja2 import Environment, StrictUndefined
 
 from labgen import clients, paths
 from labgen.files import write_atomically
-from labgen.model import EMULATED, Lab
+from labgen.model import EMULATED, Lab, Libvirt
 
 XMLNS = "urn:labgen:lab:1"
 
 
-def render(lab: Lab, directory: Path, profile: str, provision: Mapping[str, str]) -> dict[str, str]:
+def render(lab: Lab, libvirt: Libvirt, directory: Path, profile: str, provision: Mapping[str, str]) -> dict[str, str]:
     """All files of a lab's directory, by relative path.
 
-    :param directory: where they will lie; absolute, for the files that have to say so.
+    :param libvirt: its host's. :param directory: where they will lie; absolute, for the files that have to say so.
     :param profile: as resolved, YAML. :param provision: the profile's extra scripts by guest file name.
     """
     files = {
-        paths.VAGRANTFILE: vagrantfile(lab),
+        paths.VAGRANTFILE: vagrantfile(lab, libvirt),
         paths.NETWORK_XML: network_xml(lab),
         paths.INVENTORY: clients.inventory(lab, directory),
         paths.SSH_CONFIG: clients.ssh_config(lab, directory),
@@ -68,8 +68,10 @@ class NodeBox:
     version: str
 
 
-def vagrantfile(lab: Lab, *, portable: bool = False, machines: Mapping[str, NodeBox] | None = None) -> str:
-    """:param portable: for any host: whether KVM works is then decided there, not here.
+def vagrantfile(
+    lab: Lab, libvirt: Libvirt, *, portable: bool = False, machines: Mapping[str, NodeBox] | None = None
+) -> str:
+    """:param libvirt: its host's. :param portable: for any host: whether KVM works is then decided there, not here.
 
     :param machines: by node name; without any, all start from the lab's box and are prepared by the guest scripts.
     """
@@ -79,8 +81,7 @@ def vagrantfile(lab: Lab, *, portable: bool = False, machines: Mapping[str, Node
     )
     environment.filters["ruby"] = ruby_string
     template = environment.from_string(paths.vagrantfile_template().read_text())
-    fixed = {"uri": paths.LIBVIRT_URI, "pool": paths.POOL, "emulated": EMULATED}
-    return template.render(lab=lab, portable=portable, machines=machines or {}, **fixed)
+    return template.render(lab=lab, libvirt=libvirt, portable=portable, machines=machines or {}, emulated=EMULATED)
 
 
 def ruby_string(text: str) -> str:

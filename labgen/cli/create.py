@@ -85,13 +85,14 @@ def render(profile: str, directory: Path, name: str | None, overrides: tuple[str
       labgen render three-node-btrfs ./lab
     """
     loaded = _load(profile, overrides)
+    from labgen.host import LOCAL
     from labgen.machines import planning
     from labgen.profile.naming import lab_name
     from labgen.render import write
 
     lab = _previewed(loaded, lab_name(name) if name else loaded.profile.name).lab
     target = directory.resolve()
-    files = planning.files(loaded, lab, target)
+    files = planning.files(loaded, lab, LOCAL.libvirt, target)
     if taken := [each for each in files if (target / each).exists()]:
         raise LabgenError(f"{target} is not empty", "\n".join(taken), "Choose another directory.")
     write(files, target)

@@ -13,6 +13,7 @@ from typing import Literal
 from labgen import boxes, paths
 from labgen.errors import LabgenError
 from labgen.host import accelerator, remedies
+from labgen.host.base import Host
 from labgen.hypervisor import Hypervisor
 from labgen.profile import Profile
 from labgen.progress import Progress
@@ -96,11 +97,11 @@ def files() -> Finding:
     return Finding("files", "ok", f"{paths.data_home()} and {paths.cache_home()} can be written")
 
 
-def libvirt() -> Finding:
+def libvirt(host: Host) -> Finding:
     """Whether libvirt answers, and soon."""
     started = time.monotonic()
     try:
-        version = _within(SLOW, _ask_libvirt)
+        version = _within(SLOW, lambda: _ask_libvirt(host))
     except TimeoutError:
         return Finding("libvirt", "fail", f"no answer within {SLOW:.0f} s", remedies.restart_libvirt())
     except LabgenError as error:
@@ -109,13 +110,13 @@ def libvirt() -> Finding:
     return Finding("libvirt", "ok", f"{version} answers after {time.monotonic() - started:.1f} s")
 
 
-def pool(hypervisor: Hypervisor) -> Finding:
+def pool(host: Host, hypervisor: Hypervisor) -> Finding:
     """Whether disks can be made."""
     try:
         hypervisor.pool.probe_write()
-        free = _pool_free(hypervisor)
+        free = _pool_free(host, hypervisor)
     except LabgenError as error:
-        fix = f"virsh -c {paths.LIBVIRT_URI} pool-list --all"
+        fix = f"virsh -c {host.libvirt.uri} pool-list --all"
         return Finding("storage pool", "fail", error.details or error.brief, fix)
     return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(free)} free")
 
@@ -133,15 +134,14 @@ def memory(profile: Profile) -> Finding:
     return Finding("memory", "fail", evidence, "Stop other labs (labgen stop), or: --set resources.memory=512MiB")
 
 
-def disk(hypervisor: Hypervisor, profile: Profile) -> Finding:
+def disk(host: Host, hypervisor: Hypervisor, profile: Profile) -> Finding:
     """Whether the machines' disks fit: what they write at first must, all they may ever write should."""
     nodes = profile.node_specs()
     try:
-        free = _pool_free(hypervisor)
+        free = _pool_free(host, hypervisor)
     except LabgenError as error:
-        return Finding(
-            "disk", "fail", error.details or error.brief, f"virsh -c {paths.LIBVIRT_URI} pool-info {paths.POOL}"
-        )
+        fix = f"virsh -c {host.libvirt.uri} pool-info {host.libvirt.pool}"
+        return Finding("disk", "fail", error.details or error.brief, fix)
     needed = len(nodes) * NODE_GIB * GIB
     full = sum(node.disk_gib + node.storage_gib for node in nodes) * GIB
     evidence = f"{profile.name} needs {_gib(needed)} at first and may grow to {_gib(full)}; {_gib(free)} free"
@@ -170,16 +170,16 @@ def box(name: str) -> Finding:
     )
 
 
-def _pool_free(hypervisor: Hypervisor) -> int:
+def _pool_free(host: Host, hypervisor: Hypervisor) -> int:
     """Bytes. libvirt also counts the blocks reserved for root, which QEMU's own user cannot have."""
     free = hypervisor.pool.free_bytes()
     with contextlib.suppress(OSError):
-        free = min(free, shutil.disk_usage(paths.POOL_DIRECTORY).free)
+        free = min(free, shutil.disk_usage(host.libvirt.directory).free)
     return free
 
 
-def _ask_libvirt() -> str:
-    with Hypervisor.connect(SLOW) as hypervisor:
+def _ask_libvirt(host: Host) -> str:
+    with host.connect(SLOW) as hypervisor:
         hypervisor.capabilities()
         return f"libvirt {hypervisor.version()}"
 

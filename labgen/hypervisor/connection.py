@@ -19,8 +19,7 @@ from labgen.hypervisor.cards import Cards
 from labgen.hypervisor.explained import explained
 from labgen.hypervisor.overlays import Overlays, disk_sources
 from labgen.hypervisor.pool import Pool
-from labgen.paths import LIBVIRT_URI as URI
-from labgen.paths import POOL_DIRECTORY
+from labgen.model import Libvirt
 
 CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
 AGENT_LIMIT = 60  # seconds for one answer of a guest agent
@@ -69,17 +68,20 @@ class Hypervisor:
     """An open connection to libvirt; a context manager.
 
     Every method raises HypervisorError when libvirt refuses.
+
+    :ivar libvirt: which host's it is.
     """
 
-    def __init__(self, connection: libvirt.virConnect) -> None:
+    def __init__(self, connection: libvirt.virConnect, where: Libvirt) -> None:
         self._connection = connection
-        self.pool = Pool(connection)
-        self.overlays = Overlays(connection, self.pool)
+        self.libvirt = where
+        self.pool = Pool(connection, where)
+        self.overlays = Overlays(connection, where, self.pool)
         self.cards = Cards(connection)
 
     @classmethod
-    def connect(cls, limit: float = CONNECT_LIMIT) -> Self:
-        """:param limit: seconds.
+    def connect(cls, where: Libvirt, limit: float = CONNECT_LIMIT) -> Self:
+        """:param where: a host's, see :meth:`labgen.host.Host.connect`. :param limit: seconds.
 
         :raises HostError: libvirt does not answer.
         """
@@ -88,7 +90,7 @@ class Hypervisor:
         def attempt() -> None:
             try:
                 heartbeat.prepare()
-                connection = libvirt.open(URI)
+                connection = libvirt.open(where.uri)
                 heartbeat.watch(connection)
                 outcome.append(connection)
             except libvirt.libvirtError as error:
@@ -99,10 +101,10 @@ class Hypervisor:
         opener.start()
         opener.join(limit)
         if outcome and isinstance(outcome[0], libvirt.virConnect):
-            return cls(outcome[0])
+            return cls(outcome[0], where)
         raise HostError(
             "libvirt does not answer",
-            str(outcome[0]) if outcome else f"no connection to {URI} within {limit:.0f} s",
+            str(outcome[0]) if outcome else f"no connection to {where.uri} within {limit:.0f} s",
             "Run 'labgen doctor'; it says what to do.",
         )
 
@@ -260,12 +262,12 @@ class Hypervisor:
         """Saves the memory of a machine that is paused to a file of the pool, and switches it off."""
         with explained(f"saving the memory of {name}"):
             self.pool.ensure()
-            self._connection.lookupByName(name).save(_path(volume))
+            self._connection.lookupByName(name).save(self.libvirt.path(volume))
 
     def keep_memory(self, name: str, volume: str) -> None:
         """Saves the memory of a machine that is paused to a new file of the pool; it stays as it is."""
         xml = ElementTree.Element("domainsnapshot")
-        ElementTree.SubElement(xml, "memory", snapshot="external", file=_path(volume))
+        ElementTree.SubElement(xml, "memory", snapshot="external", file=self.libvirt.path(volume))
         disks = ElementTree.SubElement(xml, "disks")
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE
         with explained(f"saving the memory of {name}"):
@@ -278,7 +280,7 @@ class Hypervisor:
     def restore_memory(self, volume: str) -> None:
         """Starts a machine with the memory that was saved, paused; its disks must be those of that moment."""
         with explained(f"restoring the memory from {volume}"):
-            self._connection.restore(_path(volume))
+            self._connection.restore(self.libvirt.path(volume))
 
     def snapshot_disks(self, name: str, label: str) -> None:
         """Keeps the disks of a machine that is off as they are now."""
@@ -360,10 +362,6 @@ def _has_job(domain: libvirt.virDomain) -> bool:
         return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
     except libvirt.libvirtError:
         return False  # it went off meanwhile
-
-
-def _path(volume: str) -> str:
-    return f"{POOL_DIRECTORY}/{volume}"
 
 
 def _description(domain: libvirt.virDomain) -> str:

@@ -11,7 +11,7 @@ import libvirt
 from labgen.errors import HypervisorError
 from labgen.hypervisor.explained import explained
 from labgen.hypervisor.pool import Pool
-from labgen.paths import POOL_DIRECTORY
+from labgen.model import Libvirt
 
 SUFFIX = ".overlay"  # of the volumes that take what a machine writes meanwhile; their names begin with the domain's
 MERGE_LIMIT = 600  # seconds for one disk
@@ -21,8 +21,9 @@ POLL = 0.1  # seconds
 class Overlays:
     """Every method raises HypervisorError when libvirt refuses."""
 
-    def __init__(self, connection: libvirt.virConnect, pool: Pool) -> None:
+    def __init__(self, connection: libvirt.virConnect, where: Libvirt, pool: Pool) -> None:
         self._connection = connection
+        self._where = where
         self._pool = pool
 
     def begin(self, name: str, memory: str = "") -> None:
@@ -32,7 +33,7 @@ class Overlays:
         """
         xml = ElementTree.Element("domainsnapshot")
         if memory:
-            ElementTree.SubElement(xml, "memory", snapshot="external", file=f"{POOL_DIRECTORY}/{memory}")
+            ElementTree.SubElement(xml, "memory", snapshot="external", file=self._where.path(memory))
         disks = ElementTree.SubElement(xml, "disks")
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
         flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE if memory else libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
@@ -40,7 +41,7 @@ class Overlays:
             domain = self._connection.lookupByName(name)
             for device in disk_sources(domain):
                 disk = ElementTree.SubElement(disks, "disk", name=device, snapshot="external")
-                ElementTree.SubElement(disk, "source", file=f"{POOL_DIRECTORY}/{name}.{device}{SUFFIX}")
+                ElementTree.SubElement(disk, "source", file=self._where.path(f"{name}.{device}{SUFFIX}"))
             domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
 
     def are_there(self, name: str) -> bool:

@@ -12,7 +12,8 @@ import libvirt
 
 from labgen.errors import HypervisorError
 from labgen.hypervisor.explained import explained
-from labgen.paths import POOL, POOL_DIRECTORY, PROBE
+from labgen.model import Libvirt
+from labgen.paths import PROBE
 
 UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
 
@@ -20,26 +21,22 @@ UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
 class Pool:
     """Made and started by whatever first needs it. Every method raises HypervisorError when libvirt refuses."""
 
-    def __init__(self, connection: libvirt.virConnect) -> None:
+    def __init__(self, connection: libvirt.virConnect, where: Libvirt) -> None:
         self._connection = connection
+        self._where, self._name = where, where.pool
 
     def ensure(self) -> None:
         """Defines and starts it, unless it is."""
-        with explained(f"making the storage pool {POOL}"):
+        with explained(f"making the storage pool {self._name}"):
             self._opened()
 
     def is_there(self) -> bool:
         """Whether libvirt knows it; it is not made for that."""
-        with explained(f"looking for the storage pool {POOL}"):
-            return POOL in {pool.name() for pool in self._connection.listAllStoragePools()}
-
-    @staticmethod
-    def directory_is_there() -> bool:
-        """Whether its directory is; asks the file system, not libvirt, which may not run."""
-        return Path(POOL_DIRECTORY).exists()
+        with explained(f"looking for the storage pool {self._name}"):
+            return self._name in {pool.name() for pool in self._connection.listAllStoragePools()}
 
     def free_bytes(self) -> int:
-        with explained(f"looking at the storage pool {POOL}"):
+        with explained(f"looking at the storage pool {self._name}"):
             pool = self._opened()
             _refresh(pool)
             return int(pool.info()[3])
@@ -47,7 +44,7 @@ class Pool:
     def probe_write(self) -> None:
         """Makes a small volume and removes it."""
         xml = f"<volume><name>{PROBE}</name><capacity unit='KiB'>64</capacity></volume>"
-        with explained(f"writing to the storage pool {POOL}"):
+        with explained(f"writing to the storage pool {self._name}"):
             pool = self._opened()
             if PROBE in pool.listVolumes():
                 pool.storageVolLookupByName(PROBE).delete()
@@ -55,14 +52,14 @@ class Pool:
 
     def volumes(self, prefix: str) -> list[str]:
         """The names of the pool's volumes that start so."""
-        with explained(f"listing the volumes of {POOL}"):
+        with explained(f"listing the volumes of {self._name}"):
             pool = self._opened()
             _refresh(pool)
             return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """What the volumes that start so take on disk, by name."""
-        with explained(f"listing the volumes of {POOL}"):
+        with explained(f"listing the volumes of {self._name}"):
             pool = self._opened()
             _refresh(pool)
             return {each.name(): each.info()[2] for each in pool.listAllVolumes() if each.name().startswith(prefix)}
@@ -123,7 +120,7 @@ class Pool:
         ElementTree.SubElement(ElementTree.SubElement(xml, "target"), "format", type="qcow2")
         if backing:
             below = ElementTree.SubElement(xml, "backingStore")
-            ElementTree.SubElement(below, "path").text = f"{POOL_DIRECTORY}/{backing}"
+            ElementTree.SubElement(below, "path").text = self._where.path(backing)
             ElementTree.SubElement(below, "format", type="qcow2")
         with explained(f"making the volume {volume}"):
             self._opened().createXML(ElementTree.tostring(xml, encoding="unicode"))
@@ -168,7 +165,7 @@ class Pool:
 
     def overlays(self) -> dict[str, str]:
         """The names of the volumes that are overlays of others, with those of the others."""
-        with explained(f"listing the volumes of {POOL}"):
+        with explained(f"listing the volumes of {self._name}"):
             xmls = {volume.name(): volume.XMLDesc() for volume in self._opened().listAllVolumes()}
         paths = {name: ElementTree.fromstring(xml).findtext("backingStore/path") for name, xml in xmls.items()}  # noqa: S314 - libvirt's own
         return {name: path.rpartition("/")[2] for name, path in paths.items() if path}
@@ -182,11 +179,11 @@ class Pool:
 
         :raises HypervisorError: there is a volume in it.
         """
-        with explained(f"removing the storage pool {POOL}"):
+        with explained(f"removing the storage pool {self._name}"):
             pool = self._opened()
             _refresh(pool)
             if volumes := pool.listVolumes():
-                raise HypervisorError(f"the storage pool {POOL} is not empty", "\n".join(volumes))
+                raise HypervisorError(f"the storage pool {self._name} is not empty", "\n".join(volumes))
             pool.destroy()
             with contextlib.suppress(libvirt.libvirtError):
                 pool.delete()  # its directory, if that is empty
@@ -201,15 +198,21 @@ class Pool:
 
     def _opened(self) -> libvirt.virStoragePool:
         known = {pool.name(): pool for pool in self._connection.listAllStoragePools()}
-        pool = known.get(POOL)
+        pool = known.get(self._name)
         if pool is None:
-            xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_DIRECTORY}</path></target></pool>"
-            pool = self._connection.storagePoolDefineXML(xml)
+            pool = self._connection.storagePoolDefineXML(_pool_xml(self._where))
             pool.setAutostart(1)
         if not pool.isActive():
             pool.build()  # its directory, if it is not there
             pool.create()
         return pool
+
+
+def _pool_xml(where: Libvirt) -> str:
+    pool = ElementTree.Element("pool", type="dir")
+    ElementTree.SubElement(pool, "name").text = where.pool
+    ElementTree.SubElement(ElementTree.SubElement(pool, "target"), "path").text = str(where.directory)
+    return ElementTree.tostring(pool, encoding="unicode")
 
 
 def _refresh(pool: libvirt.virStoragePool) -> None:

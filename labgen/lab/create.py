@@ -42,11 +42,11 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
 
 def _prepared(loaded: Loaded, claim: Claim, cold: bool) -> Opened:
     """A lab that has its files, and whose box Vagrant knows."""
-    doctor.require_ready(loaded.profile)
+    doctor.require_ready(loaded.profile, claim.host)
     box = boxes.ensure(loaded.profile.box, claim.progress)
     lab = claim.begun(_planned(loaded, claim, box, cold))
     directory = paths.lab(claim.name)
-    write(planning.files(loaded, lab.plan, directory), directory)
+    write(planning.files(loaded, lab.plan, claim.host.libvirt, directory), directory)
     (directory / paths.LOGS).mkdir(exist_ok=True)
     ssh.make_key(directory / paths.KEY, f"labgen {claim.name}")
     lab.save(lab.journal.reached("rendered"))

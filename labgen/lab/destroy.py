@@ -1,7 +1,7 @@
 """``destroy``: the one verb that gives a whole lab up."""
 
 from labgen.errors import UsageError
-from labgen.hypervisor import Hypervisor
+from labgen.host import LOCAL
 from labgen.machines.opened import claimed
 from labgen.machines.removal import remove_lab
 from labgen.progress import Progress
@@ -30,5 +30,5 @@ def is_there(name: str) -> bool:
     if owner is None:
         return False
     prefix = f"{owner}_{name}_"
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         return bool(hypervisor.domains(prefix) or hypervisor.pool.volumes(prefix))

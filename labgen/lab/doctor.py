@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from labgen.errors import HostError
-from labgen.host import checks
+from labgen.host import LOCAL, Host, checks
 from labgen.host.checks import Finding
-from labgen.hypervisor import Hypervisor
 from labgen.machines import trial
 from labgen.profile import Profile
 from labgen.progress import Progress, Silent
@@ -16,17 +15,17 @@ def examine(profile: Profile | None = None, progress: Progress | None = None) ->
 
     :param profile: whether this one's machines would fit, too.
     """
-    return list(_examine(profile, progress or Silent()))
+    return list(_examine(profile, LOCAL, progress or Silent()))
 
 
-def quick(profile: Profile) -> list[Finding]:
+def quick(profile: Profile, host: Host) -> list[Finding]:
     """What would stop ``create`` after minutes, found in less than a second."""
-    return [checks.programs(), checks.memory(profile), *_libvirt(profile)]
+    return [checks.programs(), checks.memory(profile), *_libvirt(profile, host)]
 
 
-def require_ready(profile: Profile) -> None:
+def require_ready(profile: Profile, host: Host) -> None:
     """:raises HostError: a quick check failed; it names every one that did, and what to do."""
-    require(quick(profile))
+    require(quick(profile, host))
 
 
 def require(findings: list[Finding]) -> None:
@@ -41,15 +40,15 @@ def require(findings: list[Finding]) -> None:
     )
 
 
-def _libvirt(profile: Profile) -> Iterator[Finding]:
-    answer = checks.libvirt()
+def _libvirt(profile: Profile, host: Host) -> Iterator[Finding]:
+    answer = checks.libvirt(host)
     yield answer
     if answer.status == "ok":
-        with Hypervisor.connect() as hypervisor:
-            yield checks.disk(hypervisor, profile)
+        with host.connect() as hypervisor:
+            yield checks.disk(host, hypervisor, profile)
 
 
-def _examine(profile: Profile | None, progress: Progress) -> Iterator[Finding]:
+def _examine(profile: Profile | None, host: Host, progress: Progress) -> Iterator[Finding]:
     yield checks.kvm(progress)
     yield checks.programs()
     files = checks.files()
@@ -58,16 +57,16 @@ def _examine(profile: Profile | None, progress: Progress) -> Iterator[Finding]:
         progress.step("asking Vagrant", stage="ask-vagrant")
         yield trial.vagrant()
     progress.step("asking libvirt", stage="ask-libvirt")
-    answer = checks.libvirt()
+    answer = checks.libvirt(host)
     yield answer
     if answer.status == "ok":
-        with Hypervisor.connect() as hypervisor:
-            pool = checks.pool(hypervisor)
+        with host.connect() as hypervisor:
+            pool = checks.pool(host, hypervisor)
             yield pool
             if "fail" not in {files.status, pool.status}:
                 yield from trial.findings(hypervisor, progress)
             if profile:
-                yield checks.disk(hypervisor, profile)
+                yield checks.disk(host, hypervisor, profile)
     if profile:
         yield checks.memory(profile)
     yield checks.box((profile or trial.profile()).box)

@@ -86,7 +86,7 @@ def _checked(file: Path, name: str, verify: Path | None, progress: Progress) -> 
 def _made(claim: Claim, received: Received, profile: Profile) -> Imported:
     hypervisor, depth = claim.hypervisor, received.manifest.depth
     lab, readdressed = _planned(claim, received.manifest, profile)
-    incoming.write_files(lab, profile, received)
+    incoming.write_files(lab, claim.host.libvirt, profile, received)
     unfit = incoming.unfit(lab, received.manifest, hypervisor) if depth == "running" else ""
     with_memory, with_disks = depth == "running" and not unfit, depth != "recipe"
     if with_disks:

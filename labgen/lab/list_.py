@@ -1,6 +1,7 @@
 """``list``: all labs, without entering any machine."""
 
 from labgen.errors import LabgenError
+from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
 from labgen.machines.states import lab_state, node_states
 from labgen.records import journals
@@ -11,7 +12,7 @@ def listing() -> list[dict[str, object]]:
     names = journals.names()
     if not names:
         return []
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         return [_row(name, hypervisor) for name in names]
 
 

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 
 from labgen import paths
-from labgen.hypervisor import Hypervisor
+from labgen.host import LOCAL
 from labgen.machines import bases, warm
 from labgen.machines.opened import Claim, claimed, opened
 from labgen.machines.orphans import Orphans, find, lab_of
@@ -28,7 +28,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
     for name in orphans.exports:
         with contextlib.suppress(journals.BusyError), opened(name, progress):
             shutil.rmtree(paths.outgoing(name), ignore_errors=True)
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         for key in orphans.templates:
             with templates.locked(key, progress):
                 warm.remove(key, hypervisor)

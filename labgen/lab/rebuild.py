@@ -53,7 +53,7 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
                 lab.save(replace(lab.journal, rebuilding=lab.journal.rebuilding | {node.name}))
                 _make_disks(lab.plan, node, base, lab.hypervisor, lab.progress)
         lab.progress.step("defining its machine", node.name, stage="define-machine")
-        uuid = lab.hypervisor.define(domain_xml(lab.plan, node, paths.lab(name), key))
+        uuid = lab.hypervisor.define(domain_xml(lab.plan, node, lab.host.libvirt, paths.lab(name), key))
         vagrant.know_machine(paths.lab(name), node.name, uuid)
         return bring_up(lab)
 

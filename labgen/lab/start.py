@@ -50,11 +50,12 @@ def unlock(name: str, key: str, progress: Progress) -> None:
 def _ready_box(opened: Opened) -> None:
     """The box of a lab that has its files and nothing else yet; this host may have another version of it."""
     lab = opened.plan
-    doctor.require_ready(parse(read_text(paths.lab(lab.name) / paths.PROFILE), lab.profile).profile)
+    profile = parse(read_text(paths.lab(lab.name) / paths.PROFILE), lab.profile).profile
+    doctor.require_ready(profile, opened.host)
     box = boxes.ensure(lab.box.name, opened.progress)
     if box.version != lab.box.version:
         opened.progress.note(f"the lab was made with {lab.box.name} {lab.box.version}; this host has {box.version}")
         lab = replace(lab, box=replace(lab.box, version=box.version))
-        write({paths.VAGRANTFILE: vagrantfile(lab)}, paths.lab(lab.name))
+        write({paths.VAGRANTFILE: vagrantfile(lab, opened.host.libvirt)}, paths.lab(lab.name))
         opened.save(replace(opened.journal, lab=lab))
     add_box(box, opened.progress)

@@ -5,7 +5,7 @@ It works from what is there, not from what was done: cut off, it goes on where i
 
 from labgen import boxes, vagrant_store
 from labgen.errors import LabgenError, UsageError
-from labgen.hypervisor import Hypervisor
+from labgen.host import LOCAL
 from labgen.lab import prune
 from labgen.machines import homes
 from labgen.machines.estate import Everything, built, find, in_libvirt, libvirt_was_used
@@ -49,7 +49,7 @@ def remove(agreed: Everything, progress: Progress) -> None:
 def _dissolve_pool() -> None:
     """Removes what doctor may have left, and the pool, unless others have something in it."""
     left = in_libvirt()
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         for network in left.probes:
             hypervisor.remove_network(network)
         if PROBE in left.volumes:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from labgen import paths, ssh
 from labgen.errors import GuestError, UsageError
-from labgen.hypervisor import Hypervisor
+from labgen.host import LOCAL
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.records import journals
@@ -47,7 +47,7 @@ def why_off(lab: Lab, node: Node) -> GuestError | None:
 
     :raises HostError: libvirt does not answer.
     """
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
         cut_off = hypervisor.cards.cut_off(lab.prefix, lab.network)
     now = states.get(node.domain)

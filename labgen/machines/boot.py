@@ -7,6 +7,7 @@ from typing import Self
 
 from labgen import paths, ssh, vagrant
 from labgen.errors import GuestError, HypervisorError, LabgenError
+from labgen.host import Host
 from labgen.hypervisor import DomainState, Hypervisor
 from labgen.machines import access
 from labgen.model import Lab, Node
@@ -131,14 +132,14 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
                 f"{name} cannot go on where it was suspended",
                 error.details,
                 "To give its memory up and boot it from its disk:\n"
-                f"virsh -c {paths.LIBVIRT_URI} managedsave-remove {domain}; labgen start {lab.name}",
+                f"virsh -c {hypervisor.libvirt.uri} managedsave-remove {domain}; labgen start {lab.name}",
             ) from error
 
     on_each({name: name for name in off}, switch_on)
     return off
 
 
-def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Connection:
+def enter(lab: Lab, node: Node, host: Host, progress: Progress, boot: Boot | None) -> ssh.Connection:
     """Waits until a node lets us in.
 
     :param boot: what is booting it, if it is new.
@@ -157,7 +158,7 @@ def enter(lab: Lab, node: Node, progress: Progress, boot: Boot | None) -> ssh.Co
             raise boot.failure from error
         raise GuestError(
             f"{node.name} did not come up",
-            f"{error.brief}: {error.details}\n{_evidence(lab, node)}",
+            f"{error.brief}: {error.details}\n{_evidence(lab, node, host)}",
             f"Try again: labgen start {lab.name}\nAll of its console: {console_log(lab, node)}",
         ) from error
 
@@ -166,10 +167,10 @@ def console_log(lab: Lab, node: Node) -> Path:
     return paths.lab(lab.name) / paths.LOGS / f"{node.name}.console.log"
 
 
-def _evidence(lab: Lab, node: Node) -> str:
+def _evidence(lab: Lab, node: Node, host: Host) -> str:
     """What the host knows of a machine that does not answer."""
     lines = []
-    with contextlib.suppress(LabgenError), Hypervisor.connect() as hypervisor:
+    with contextlib.suppress(LabgenError), host.connect() as hypervisor:
         domain = next((each for each in hypervisor.domains(node.domain) if each.name == node.domain), None)
         lines.append(f"machine: {domain.state if domain else 'not there'}")
         lease = hypervisor.has_lease(lab.network.name, node.mac)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from labgen import boxes, paths, vagrant_store
 from labgen.errors import HypervisorError
-from labgen.hypervisor import Hypervisor, Pool
+from labgen.host import LOCAL
+from labgen.hypervisor import Hypervisor
 from labgen.machines import homes, orphans
 from labgen.machines.removal import owner_of
-from labgen.paths import BOX_VOLUMES, POOL, PROBE, RECEIVED_BOXES
+from labgen.paths import BOX_VOLUMES, PROBE, RECEIVED_BOXES
 from labgen.records import data_home, registry, templates
 
 
@@ -57,7 +58,7 @@ class Everything:
             "entry in Vagrant's machine index": self.records,
             "volume": self.in_libvirt.volumes,
             "network": self.in_libvirt.probes,
-            "storage pool": [POOL] if dissolved else [],
+            "storage pool": [LOCAL.libvirt.pool] if dissolved else [],
             "directory": map(str, self.directories),
         }
         return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
@@ -82,7 +83,7 @@ def find() -> Everything:
 
 def libvirt_was_used() -> bool:
     """Where no lab was ever tried, libvirt need not even run."""
-    return Pool.directory_is_there() or bool(homes.labs())
+    return LOCAL.libvirt.directory.exists() or bool(homes.labs())
 
 
 def in_libvirt() -> InLibvirt:
@@ -90,7 +91,7 @@ def in_libvirt() -> InLibvirt:
     if not libvirt_was_used():
         return InLibvirt()
     owner = data_home.known_owner() or orphans.NOBODY
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         there = hypervisor.pool.is_there()  # to list the volumes of one that is not would make it
         volumes = hypervisor.pool.volumes("") if there else []
         lies_on = hypervisor.pool.overlays() if there else {}
@@ -125,7 +126,7 @@ def _staying(in_libvirt: InLibvirt, bare: bool) -> Iterator[str]:
     for path in homes.strange():
         yield f"{path} stays: labgen did not make it."
     if in_libvirt.others:
-        yield f"libvirt's storage pool {POOL} stays: there are volumes in it that are not yours:"
+        yield f"libvirt's storage pool {LOCAL.libvirt.pool} stays: there are volumes in it that are not yours:"
         yield from (f"  {name}" for name in in_libvirt.others)
     if not bare and (vagrant_store.boxes() or vagrant_store.records()):
         yield f"{paths.vagrant_home()} stays: it holds more than labgen has added."

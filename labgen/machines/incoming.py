@@ -9,7 +9,7 @@ from labgen import bundle, handoff, paths, ssh
 from labgen.bundle import Manifest, Received
 from labgen.errors import BundleError, LabgenError
 from labgen.hypervisor import Hypervisor
-from labgen.model import Box, Lab
+from labgen.model import Box, Lab, Libvirt
 from labgen.plan import guest_file, plan
 from labgen.profile import Profile, dump, parse
 from labgen.render import render, write
@@ -84,14 +84,14 @@ def box_of(manifest: Manifest) -> Box:
     return Box(manifest.box.name, f"labgen/{manifest.box.name}", manifest.box.version)
 
 
-def write_files(lab: Lab, profile: Profile, received: Received) -> None:
+def write_files(lab: Lab, libvirt: Libvirt, profile: Profile, received: Received) -> None:
     """The lab's directory, rendered anew; the scripts that are the profile's own and the key are the sender's.
 
-    :raises BundleError: one of these cannot be used.
+    :param libvirt: its host's. :raises BundleError: one of these cannot be used.
     """
     directory = paths.lab(lab.name)
     scripts = {name: _script(name, received) for name in sorted(_extra_scripts(profile))}
-    write(render(lab, directory, dump(profile), scripts), directory)
+    write(render(lab, libvirt, directory, dump(profile), scripts), directory)
     (directory / paths.LOGS).mkdir(exist_ok=True)
     secret = received.parts.get(f"secrets/{paths.KEY}")
     if secret:

@@ -1,12 +1,13 @@
 """A lab that is being worked on. The one way in which a verb gets lock, journal, libvirt, clocks and connections."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from labgen import ssh
 from labgen.errors import LabgenError
+from labgen.host import LOCAL, Host
 from labgen.hypervisor import Hypervisor
 from labgen.machines import access, boot, clocks, freeze, recovery
 from labgen.model import Lab, Node
@@ -25,6 +26,7 @@ class Opened:
     """
 
     journal: Journal
+    host: Host
     hypervisor: Hypervisor
     progress: Progress
     woken: Collection[str] = ()
@@ -66,13 +68,14 @@ class Opened:
 class Claim:
     """A lab's name, which nobody else works on: whether there is such a lab or not."""
 
-    def __init__(self, name: str, progress: Progress, connect: Callable[[], Hypervisor]) -> None:
-        self.name, self.progress, self._connect = name, progress, connect
+    def __init__(self, name: str, host: Host, progress: Progress, stack: contextlib.ExitStack) -> None:
+        """:param host: which the lab is on, or will be. :param stack: what closes the connection to its libvirt."""
+        self.name, self.host, self.progress, self._stack = name, host, progress, stack
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
         """:raises HostError: libvirt does not answer."""
-        return self._connect()
+        return self._stack.enter_context(self.host.connect())
 
     @property
     def has_journal(self) -> bool:
@@ -85,7 +88,7 @@ class Claim:
     def begun(self, journal: Journal) -> Opened:
         """The lab as it is in a journal, which is saved. Nothing else is touched."""
         journals.save(journal)
-        return Opened(journal, self.hypervisor, self.progress)
+        return Opened(journal, self.host, self.hypervisor, self.progress)
 
     def opened(self, journal: Journal, *, going_off: bool = False) -> Opened:
         """The lab that is there, with what an earlier labgen was killed in put right.
@@ -93,7 +96,7 @@ class Claim:
         :param going_off: the machines' clocks do not matter any more.
         :raises LabgenError: as libvirt and the machines do.
         """
-        lab = Opened(journal, self.hypervisor, self.progress)
+        lab = Opened(journal, self.host, self.hypervisor, self.progress)
         lab.woken = lab.recover()
         if lab.woken and journal.complete and not going_off:
             boot.connect(lab.plan, lab.hypervisor, self.progress)
@@ -108,7 +111,7 @@ def claimed(name: str, progress: Progress) -> Iterator[Claim]:
     :raises BusyError: somebody else works on it. :raises HostError: the lab may be another data home's.
     """
     with journals.locked(name), contextlib.ExitStack() as stack:
-        yield Claim(name, progress.of(name), lambda: stack.enter_context(Hypervisor.connect()))
+        yield Claim(name, LOCAL, progress.of(name), stack)
 
 
 @contextlib.contextmanager
@@ -135,7 +138,7 @@ def seen(name: str) -> Iterator[tuple[Journal, Hypervisor]]:
     :raises HostError: libvirt does not answer.
     """
     journal = journals.load(name)
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         yield journal, hypervisor
 
 

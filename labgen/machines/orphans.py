@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from labgen import boxes, paths
+from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, homes, trial
 from labgen.paths import BOX_VOLUMES
@@ -48,7 +49,7 @@ class Orphans:
 def find(*, cache: bool = False) -> Orphans:
     """:param cache: also the templates that the next create could use. :raises HostError: libvirt does not answer."""
     living = {name for name in journals.names() if journals.exists(name) or journals.is_locked(name)}
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         owner = data_home.known_owner() or NOBODY
         prefix = f"{owner}_"
         having = [*(each.name for each in hypervisor.domains(prefix)), *hypervisor.pool.volumes(prefix)]

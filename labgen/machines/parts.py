@@ -11,7 +11,7 @@ from labgen import paths, ssh, vagrant
 from labgen.domain import volumes
 from labgen.errors import HypervisorError
 from labgen.hypervisor import Hypervisor
-from labgen.model import Lab, Node
+from labgen.model import Lab, Libvirt, Node
 from labgen.progress import Progress
 from labgen.records.journals import Journal
 
@@ -56,7 +56,7 @@ def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
     verb = "is" if len(broken) == 1 else "are"
     raise HypervisorError(
         f"{', '.join(node.name for node in broken)} of {lab.name!r} {verb} not whole",
-        "\n".join(line for node in broken for line in _losses(node, found[node.name])),
+        "\n".join(line for node in broken for line in _losses(node, found[node.name], hypervisor.libvirt)),
         "Nothing was changed. If you have what is missing, put it back. Otherwise, for each of them:\n"
         + "\n".join(f"labgen rebuild {lab.name} {node.name}" for node in broken),
     )
@@ -91,10 +91,10 @@ def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> Non
         progress.note(f"Vagrant's record of {names} was missing or wrong: written again from libvirt")
 
 
-def _losses(node: Node, parts: Parts) -> list[str]:
+def _losses(node: Node, parts: Parts, libvirt: Libvirt) -> list[str]:
     lines = [] if parts.domain else [f"{node.name}: the machine {node.domain} is not defined in libvirt"]
     lines += [
-        f"{node.name}: its {disk} disk {paths.POOL_DIRECTORY}/{volume} is missing"
+        f"{node.name}: its {disk} disk {libvirt.path(volume)} is missing"
         for disk, volume in volumes(node).items()
         if not parts.disks[disk]
     ]

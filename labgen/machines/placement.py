@@ -58,7 +58,7 @@ def _require_room(received: Received, memory: Mapping[str, int], hypervisor: Hyp
     unpacked = max(memory.values(), default=0)
     staging = next(iter(received.parts.values())).parent
     for place, free, needed in (
-        (paths.POOL_DIRECTORY, hypervisor.pool.free_bytes(), stored + sum(memory.values())),
+        (str(hypervisor.libvirt.directory), hypervisor.pool.free_bytes(), stored + sum(memory.values())),
         (str(staging), shutil.disk_usage(staging).free, unpacked),
     ):
         if free < needed:
@@ -80,7 +80,7 @@ def _place_machine(
     progress: Progress,
 ) -> None:
     parts = {disk: received.parts[handoff.disk_part(node, disk)] for disk in volumes(node)}
-    disks.attach(parts[ROOT], f"{paths.POOL_DIRECTORY}/{base}")
+    disks.attach(parts[ROOT], hypervisor.libvirt.path(base))
     size = sum(part.stat().st_size for part in parts.values())
     amount = Amount("storing its disks", size, progress, node.name, stage="store-disks")
     for disk, volume in volumes(node).items():
@@ -90,7 +90,7 @@ def _place_machine(
     machine = received.manifest.machine
     built = Hardware(machine.type, machine.slots_of(node.name)) if with_memory else Hardware()
     public_key = ssh.public_key(paths.lab(lab.name) / paths.KEY)
-    uuid = hypervisor.define(domain_xml(lab, node, paths.lab(lab.name), public_key, built))
+    uuid = hypervisor.define(domain_xml(lab, node, hypervisor.libvirt, paths.lab(lab.name), public_key, built=built))
     vagrant.know_machine(paths.lab(lab.name), node.name, uuid)
     progress.done("ready to start", node.name, stage="ready-to-start")
 

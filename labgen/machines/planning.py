@@ -6,9 +6,9 @@ from pathlib import Path
 
 from labgen import boxes, paths, subnets, vagrant
 from labgen.errors import LabgenError, UsageError
-from labgen.host import accelerator, addresses
-from labgen.hypervisor import Hypervisor, LibvirtNetwork
-from labgen.model import Accelerator, Box, Lab
+from labgen.host import LOCAL, accelerator, addresses
+from labgen.hypervisor import LibvirtNetwork
+from labgen.model import Accelerator, Box, Lab, Libvirt
 from labgen.plan import guest_file, plan
 from labgen.profile import Loaded, differences, dump, parse, read_script, shipped
 from labgen.progress import Progress
@@ -36,13 +36,15 @@ def preview(loaded: Loaded, name: str) -> Preview:
     refuse_another_profile(loaded, name)
     if journals.exists(name):
         lab = journals.load(name).lab
-        return Preview(lab, files(loaded, lab, paths.lab(name)))
+        return Preview(lab, files(loaded, lab, LOCAL.libvirt, paths.lab(name)))
     networks, unheard = _networks()
     known = registry.load().subnets
     choice = subnets.Choice(known[name]) if name in known else choose_subnet(loaded, known, networks)
     owner, stand_in = _owner()
     lab = decide(loaded, name, choice.subnet, accelerator.probe().kind, _box(loaded), owner=owner)
-    return Preview(lab, files(loaded, lab, paths.lab(name)), tuple(filter(None, (unheard, choice.note, stand_in))))
+    return Preview(
+        lab, files(loaded, lab, LOCAL.libvirt, paths.lab(name)), tuple(filter(None, (unheard, choice.note, stand_in)))
+    )
 
 
 def _owner() -> tuple[str, str]:
@@ -53,10 +55,10 @@ def _owner() -> tuple[str, str]:
     return stand_in, f"names and MACs are made with {stand_in} here; the first create chooses an id in its place"
 
 
-def files(loaded: Loaded, lab: Lab, directory: Path) -> dict[str, str]:
-    """The rendered files of a lab that will lie in ``directory``."""
+def files(loaded: Loaded, lab: Lab, libvirt: Libvirt, directory: Path) -> dict[str, str]:
+    """The rendered files of a lab that will lie in ``directory``. :param libvirt: its host's."""
     scripts = {guest_file(script): read_script(path) for script, path in loaded.scripts.items()}
-    return render(lab, directory, dump(loaded.profile), scripts)
+    return render(lab, libvirt, directory, dump(loaded.profile), scripts)
 
 
 def decide(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxes.Box | Box", *, owner: str) -> Lab:
@@ -75,7 +77,7 @@ def _box(loaded: Loaded) -> Box:
 def _networks() -> tuple[list[LibvirtNetwork], str]:
     """libvirt's networks, and what to say if it does not answer."""
     try:
-        with Hypervisor.connect(ASK_LIMIT) as hypervisor:
+        with LOCAL.connect(ASK_LIMIT) as hypervisor:
             return hypervisor.networks(), ""
     except LabgenError as error:
         return [], f"{error.brief}: the subnet may be in use by one of its networks"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from labgen import ssh
 from labgen.errors import LabgenError
+from labgen.host import Host
 from labgen.kinds import KINDS
 from labgen.machines import boot
 from labgen.machines.provision import provision
@@ -23,6 +24,7 @@ class Preparation:
     """
 
     lab: Lab
+    host: Host
     lived_in: Collection[str]
     prepared: Collection[str]
     booting: boot.Boot | None
@@ -32,7 +34,7 @@ class Preparation:
 
     def ready(self, node: Node) -> ssh.Connection:
         kind = KINDS[node.kind]
-        connection = boot.enter(self.lab, node, self.progress, self.booting)
+        connection = boot.enter(self.lab, node, self.host, self.progress, self.booting)
         found = _inspected(self.lab, node, connection) if node.name in self.prepared else None
         if found is None:
             if node.name in self.lived_in:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from labgen import boxes, paths
 from labgen.errors import LabgenError
 from labgen.files import read_text
+from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
 from labgen.machines import parts
 from labgen.model import Accelerator, Box, Lab
@@ -32,7 +33,7 @@ def journal(name: str, progress: Progress) -> Journal:
     try:
         return journals.load(name)
     except JournalLost as error:
-        with Hypervisor.connect() as hypervisor:
+        with LOCAL.connect() as hypervisor:
             again = _again(name, hypervisor, error)
         path = paths.lab(name) / paths.STATE
         if path.exists():
@@ -66,7 +67,7 @@ def refuse_lost(name: str) -> None:
     :raises JournalLost: there are machines or disks of a lab of that name, whose journal is lost.
     """
     prefix = f"{data_home.owner()}_{name}_"
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         left = [domain.name for domain in hypervisor.domains(prefix)] or hypervisor.pool.volumes(prefix)
     if left:
         raise _taken(name, "\n".join(left))

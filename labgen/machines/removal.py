@@ -71,7 +71,7 @@ def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
             f"{name!r} was made under another id than this data home's, and may be another home's",
             "\n".join(left),
             "Nothing was removed. If they are this home's, remove them yourself (virsh -c "
-            f"{paths.LIBVIRT_URI} undefine, vol-delete) and run the same command again.\n"
+            f"{hypervisor.libvirt.uri} undefine, vol-delete) and run the same command again.\n"
             f"If they are another home's, remove only what was copied from there: {directory}",
         )
     return ours
@@ -105,8 +105,8 @@ def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:
         raise HypervisorError(
             f"{name!r} is not gone: libvirt still has something of it",
             "\n".join(lines),
-            f"Its directory was kept. Remove these yourself (virsh -c {paths.LIBVIRT_URI} undefine, vol-delete or "
-            "net-undefine), then run the same command again.",
+            f"Its directory was kept. Remove these yourself (virsh -c {hypervisor.libvirt.uri} undefine, vol-delete "
+            "or net-undefine), then run the same command again.",
         )
 
 

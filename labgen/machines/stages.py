@@ -148,7 +148,8 @@ def begin_boot(work: Bringup) -> None:
 def prepare_nodes(work: Bringup) -> None:
     names = {node.name for node in work.lab.nodes}
     lived_in = names - work.new if work.was_complete() else set()
-    preparation = Preparation(work.lab, lived_in, names if work.awake else lived_in, work.booting, work.progress)
+    prepared = names if work.awake else lived_in
+    preparation = Preparation(work.lab, work.opened.host, lived_in, prepared, work.booting, work.progress)
     connect = {node.name: partial(preparation.ready, node) for node in work.lab.nodes}
     work.connections = work.stack.enter_context(entered(connect))
     work.facts = preparation.facts

@@ -13,7 +13,7 @@ from labgen import paths, ssh, subnets, vagrant_settings
 from labgen import vagrant as program
 from labgen.domain import domain_xml, volumes
 from labgen.errors import LabgenError
-from labgen.host import accelerator, addresses, remedies
+from labgen.host import LOCAL, accelerator, addresses, remedies
 from labgen.host.checks import Finding
 from labgen.hypervisor import Hypervisor
 from labgen.model import Box, Lab
@@ -51,7 +51,7 @@ def vagrant() -> Finding:
     # Nothing is made under that name: a host on which there never was a lab gets no id for it.
     lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), data_home.owner_of_path())
     with tempfile.TemporaryDirectory(prefix="labgen-doctor-") as directory:
-        write(render(lab, Path(directory), dump(profile()), {}), Path(directory))
+        write(render(lab, LOCAL.libvirt, Path(directory), dump(profile()), {}), Path(directory))
         try:
             program.validate(Path(directory))
         except LabgenError as error:
@@ -141,7 +141,7 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
             key = (directory / f"{paths.KEY}.pub").read_text().strip()
             for volume in volumes(node).values():
                 hypervisor.pool.create(volume, node.disk_gib)
-            hypervisor.define(domain_xml(lab, node, directory, key))
+            hypervisor.define(domain_xml(lab, node, hypervisor.libvirt, directory, key))
             hypervisor.start(node.domain, paused=True)
     except LabgenError as error:
         return Finding("machine", "fail", _evidence(error), remedies.start_machine(_evidence(error), node.domain))

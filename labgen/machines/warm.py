@@ -113,7 +113,8 @@ def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Prog
         for disk, volume in volumes(node).items():
             hypervisor.pool.upload(templates.disk(template.key, node.name, disk), volume, lambda _: None)
         built = Hardware(template.machine, template.slots[node.name])
-        uuids[node.name] = hypervisor.define(domain_xml(lab, node, directory, public_key, built))
+        xml = domain_xml(lab, node, hypervisor.libvirt, directory, public_key, built=built)
+        uuids[node.name] = hypervisor.define(xml)
     go_on(lab, {node.name: templates.memory_volume(template.key, node.name) for node in lab.nodes}, hypervisor)
     # Until now a labgen that is killed leaves machines that the next one removes.
     for name, uuid in uuids.items():

@@ -17,12 +17,13 @@ import pytest
 from labgen import boxes, engine, ssh, vagrant
 from labgen.domain import volumes
 from labgen.errors import HypervisorError
-from labgen.host import accelerator, addresses
+from labgen.host import LOCAL, accelerator, addresses
 from labgen.host.accelerator import Accelerator
+from labgen.host.local import LocalHost
 from labgen.hypervisor import Hypervisor, Overlays, Pool
 from labgen.lab import doctor
 from labgen.machines import agent, clocks, savefile
-from labgen.model import Step
+from labgen.model import Libvirt, Step
 from labgen.orchestrators import swarm
 from labgen.records import journals
 from labgen.ssh import Result, Target
@@ -258,12 +259,9 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
         connection.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
 
     monkeypatch.setattr(Hypervisor, "save_memory", save)
-    monkeypatch.setattr("labgen.hypervisor.connection.URI", URI)
-    directory = tmp_path_factory.mktemp("pool")
-    for module in ("connection", "pool"):
-        monkeypatch.setattr(f"labgen.hypervisor.{module}.POOL_DIRECTORY", directory)
+    monkeypatch.setattr(LocalHost, "libvirt", Libvirt(URI, "labgen", tmp_path_factory.mktemp("pool")))
     monkeypatch.setattr(accelerator, "probe", lambda *_: Accelerator("tcg", "there is no /dev/kvm"))
-    monkeypatch.setattr(doctor, "require_ready", lambda _profile: None)
+    monkeypatch.setattr(doctor, "require_ready", lambda _profile, _host: None)
     monkeypatch.setattr(boxes, "ensure", lambda _name, _progress: box)
     monkeypatch.setattr(boxes, "find", lambda _name: box)
     monkeypatch.setattr(vagrant, "has_box", lambda _name, _version: True)
@@ -321,7 +319,7 @@ def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
         assert name not in fake.held
         fake.held.add(name)
         if memory:
-            Hypervisor(self._connection).keep_memory(name, memory)
+            Hypervisor(self._connection, LOCAL.libvirt).keep_memory(name, memory)
 
     monkeypatch.setattr(Overlays, "begin", begin)
     monkeypatch.setattr(Overlays, "are_there", lambda _self, name: name in fake.held)

@@ -11,8 +11,11 @@ from tests.unit.commands import Ran
 # The driver lives in the process's memory; the pool's directory is nobody's.
 PROGRAM = """
 import sys
-from labgen import paths
-paths.LIBVIRT_URI, paths.POOL_DIRECTORY, sys.argv[0] = "test:///default", "/nonexistent", "labgen"
+from pathlib import Path
+from labgen.host.local import LocalHost
+from labgen.model import Libvirt
+LocalHost.libvirt = Libvirt("test:///default", "labgen", Path("/nonexistent"))
+sys.argv[0] = "labgen"
 from labgen.cli import main
 main()
 """

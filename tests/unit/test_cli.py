@@ -260,7 +260,7 @@ def test_bad_input_makes_nothing(host: Host, run: Run, home: Path, arguments: li
 def test_a_host_that_is_not_ready_is_refused_before_anything_is_made(
     host: Host, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_profile: object) -> None:
+    def refuse(_profile: object, _host: object) -> None:
         raise HostError("this host is not ready", "memory: 64 MiB", "labgen doctor")
 
     monkeypatch.setattr("labgen.lab.doctor.require_ready", refuse)

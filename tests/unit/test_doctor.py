@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,10 @@ from click.testing import CliRunner
 from labgen import boxes, paths, surroundings, turns, vagrant
 from labgen.cli.doctor import doctor
 from labgen.errors import HostError, HypervisorError, LabgenError
-from labgen.host import accelerator, addresses, checks, remedies
+from labgen.host import LOCAL, accelerator, addresses, checks, remedies
 from labgen.host.accelerator import Accelerator
 from labgen.host.checks import Finding
+from labgen.host.local import LocalHost
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
 from labgen.lab import doctor as doctor_module
 from labgen.machines import trial
@@ -37,6 +39,7 @@ class FakeHypervisor:
         self.failing = failing
         self.calls: list[str] = []
         self.pool = self
+        self.libvirt = LOCAL.libvirt
 
     def __enter__(self) -> "FakeHypervisor":
         return self
@@ -82,9 +85,7 @@ def hypervisor(monkeypatch: pytest.MonkeyPatch) -> FakeHypervisor:
 
 
 def connect_to(fake: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> FakeHypervisor:
-    stand_in = SimpleNamespace(connect=lambda limit=0.0: fake)
-    monkeypatch.setattr(checks, "Hypervisor", stand_in)
-    monkeypatch.setattr(doctor_module, "Hypervisor", stand_in)
+    monkeypatch.setattr(LocalHost, "connect", lambda _self, _limit=0.0: fake)
     return fake
 
 
@@ -100,7 +101,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(boxes, "missing_packages", list)
     monkeypatch.setattr(remedies, "_SYSTEMD", tmp_path / "systemd")
     monkeypatch.setattr(remedies, "_DAEMONS", tmp_path / "daemons")
-    monkeypatch.setattr(paths, "POOL_DIRECTORY", str(tmp_path / "pool"))
+    monkeypatch.setattr(LocalHost, "libvirt", replace(LOCAL.libvirt, directory=tmp_path / "pool"))
     monkeypatch.setattr(addresses, "of_host", list)
     monkeypatch.setattr(accelerator, "_KVM", tmp_path / "kvm")
     monkeypatch.setattr(accelerator, "_KVM_ASIDE", tmp_path / "kvm.unusable")
@@ -141,8 +142,13 @@ def test_a_ready_host(hypervisor: FakeHypervisor, profile: Profile) -> None:
 
 
 def test_quick_asks_for_what_create_needs(hypervisor: FakeHypervisor, profile: Profile) -> None:
-    assert [finding.name for finding in doctor_module.quick(profile)] == ["programs", "memory", "libvirt", "disk"]
-    doctor_module.require_ready(profile)
+    assert [finding.name for finding in doctor_module.quick(profile, LOCAL)] == [
+        "programs",
+        "memory",
+        "libvirt",
+        "disk",
+    ]
+    doctor_module.require_ready(profile, LOCAL)
     assert "probe_write" not in hypervisor.calls
 
 
@@ -150,7 +156,7 @@ def test_every_failure_is_named_at_once(host: Path, hypervisor: FakeHypervisor, 
     (host / "qemu-img").unlink()
     hypervisor.free = GIB
     with pytest.raises(HostError) as caught:
-        doctor_module.require_ready(profile)
+        doctor_module.require_ready(profile, LOCAL)
     assert caught.value.exit_code == 20
     assert "programs: missing: qemu-img\n" in caught.value.details
     assert "qemu-utils" in caught.value.details
@@ -208,11 +214,11 @@ def test_vagrant_that_hangs_over_the_vagrantfile(host: Path, monkeypatch: pytest
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, evidence: str) -> Finding:
-    def connect(limit: float = 0) -> None:
+    def connect(_self: LocalHost, _limit: float = 0) -> None:
         raise HostError("libvirt does not answer", evidence)
 
-    monkeypatch.setattr(checks, "Hypervisor", SimpleNamespace(connect=connect))
-    return checks.libvirt()
+    monkeypatch.setattr(LocalHost, "connect", connect)
+    return checks.libvirt(LOCAL)
 
 
 def test_libvirt_that_is_not_there(
@@ -220,7 +226,7 @@ def test_libvirt_that_is_not_there(
 ) -> None:
     finding = refuse(monkeypatch, "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file")
     assert (finding.status, finding.fix) == ("fail", "sudo virtlogd -d; sudo libvirtd -d")
-    assert [each.name for each in doctor_module.quick(profile)] == ["programs", "memory", "libvirt"]
+    assert [each.name for each in doctor_module.quick(profile, LOCAL)] == ["programs", "memory", "libvirt"]
     (host / "systemd").mkdir()
     assert refuse(monkeypatch, "No such file").fix == "sudo systemctl enable --now libvirtd"
     (host / "daemons").touch()
@@ -234,15 +240,15 @@ def test_libvirt_that_refuses_the_user(monkeypatch: pytest.MonkeyPatch, evidence
 
 def test_libvirt_that_hangs(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
     monkeypatch.setattr(checks, "SLOW", 0.01)
-    monkeypatch.setattr(checks, "_ask_libvirt", lambda: time.sleep(0.2) or "")
-    finding = checks.libvirt()
+    monkeypatch.setattr(checks, "_ask_libvirt", lambda _: time.sleep(0.2) or "")
+    finding = checks.libvirt(LOCAL)
     assert finding.status == "fail"
     assert finding.evidence.startswith("no answer within")
     assert "libvirtd -d" in finding.fix
     (host / "daemons").touch()
-    assert checks.libvirt().fix.endswith("daemons start")
+    assert checks.libvirt(LOCAL).fix.endswith("daemons start")
     (host / "systemd").mkdir()
-    assert checks.libvirt().fix == "sudo systemctl restart libvirtd"
+    assert checks.libvirt(LOCAL).fix == "sudo systemctl restart libvirtd"
 
 
 def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
@@ -439,7 +445,7 @@ def test_memory(host: Path, profile: Profile) -> None:
 
 @pytest.mark.parametrize(("free", "status"), [(1000, "ok"), (20, "warn"), (2, "fail")])
 def test_disk(profile: Profile, free: int, status: str) -> None:
-    finding = checks.disk(FakeHypervisor(free * GIB), profile)  # type: ignore[arg-type]
+    finding = checks.disk(LOCAL, FakeHypervisor(free * GIB), profile)  # type: ignore[arg-type]
     assert finding.status == status
     assert bool(finding.fix) == (status != "ok")
 
@@ -447,7 +453,7 @@ def test_disk(profile: Profile, free: int, status: str) -> None:
 def test_blocks_reserved_for_root_are_not_free(host: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     (host / "pool").mkdir()
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GIB))
-    assert checks.disk(FakeHypervisor(100 * GIB), profile).status == "fail"  # type: ignore[arg-type]
+    assert checks.disk(LOCAL, FakeHypervisor(100 * GIB), profile).status == "fail"  # type: ignore[arg-type]
 
 
 def test_no_subnet_left(hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from labgen import bundle, disks, paths, vagrant
 from labgen.bundle import Depth, Machine
 from labgen.domain import volumes
 from labgen.errors import BundleError, HostError, HypervisorError, UsageError
+from labgen.host import LOCAL
+from labgen.host.local import LocalHost
 from labgen.hypervisor import Domain, Hypervisor, Pool
 from labgen.lab import checkpoint, prune, status
 from labgen.lab.destroy import destroy
@@ -91,7 +93,7 @@ def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: p
     monkeypatch.setattr(Pool, "digest", digest)
     monkeypatch.setattr(Pool, "backing", backing)
     monkeypatch.setattr(Pool, "sizes", sizes)
-    monkeypatch.setattr(paths, "POOL_DIRECTORY", str(directory))
+    monkeypatch.setattr(LocalHost, "libvirt", replace(LOCAL.libvirt, directory=directory))
     make(reference=getattr(request, "param", "three-node-btrfs"))
     base = directory / "base.img"
     qemu_img("create", "-f", "qcow2", str(base), "8M")
@@ -332,7 +334,7 @@ def test_an_export_of_memory_that_fails_leaves_a_running_lab(
 
 
 def _domains(lab: str) -> list[Domain]:
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         return hypervisor.domains(f"{data_home.owner()}_{lab}_")
 
 
@@ -637,7 +639,7 @@ def test_the_machines_go_on_when_an_export_fails(
     monkeypatch.setattr(Pool, "download", fail)
     with pytest.raises(KeyboardInterrupt):
         exported(tmp_path)
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         assert {domain.state for domain in hypervisor.domains(f"{data_home.owner()}_lab_")} == {"running"}
     assert [path for path in tmp_path.iterdir() if "lab.labgen" in path.name] == []
 

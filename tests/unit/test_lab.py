@@ -13,7 +13,8 @@ import pytest
 
 from labgen import paths
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
-from labgen.host import addresses
+from labgen.host import LOCAL, addresses
+from labgen.host.local import LocalHost
 from labgen.kinds import KINDS
 from labgen.lab import prune, status
 from labgen.lab.create import create
@@ -410,7 +411,7 @@ def test_a_preview_knows_the_networks_that_create_would_avoid(host: Host) -> Non
 
 
 def test_a_preview_says_what_it_could_not_ask(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labgen.hypervisor.connection.URI", "test:///no-such-file")
+    monkeypatch.setattr(LocalHost, "libvirt", replace(LOCAL.libvirt, uri="test:///no-such-file"))
     planned = preview(load("three-node-btrfs"), "lab")
     assert "libvirt does not answer" in planned.notes[0]
     assert planned.lab.network.subnet == "10.77.0.0/24"

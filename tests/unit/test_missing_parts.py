@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labgen import paths
 from labgen.errors import HypervisorError
-from labgen.hypervisor import Hypervisor
+from labgen.host import LOCAL
 from labgen.lab import status
 from labgen.lab.create import create
 from labgen.lab.rebuild import losses, rebuild
@@ -65,7 +64,7 @@ def test_what_needs_the_whole_lab_refuses_and_names_what_is_missing(
     assert "worker1 of 'lab' is not whole" in refused.stderr
     named = {line.strip() for line in refused.stderr.splitlines() if line.startswith("  worker1: ")}
     assert {each for each in named if "still runs" not in each} == {
-        each.format(domain=lab.node("worker1").domain, pool=paths.POOL_DIRECTORY) for each in LOST[lose]
+        each.format(domain=lab.node("worker1").domain, pool=LOCAL.libvirt.directory) for each in LOST[lose]
     }
     assert WAY in refused.stderr.splitlines()
     assert "Nothing was changed." in refused.stderr
@@ -79,7 +78,7 @@ def test_several_are_named_each_with_its_command(host: Host, run: Run) -> None:
     make()
     lose_domain(host)
     lab = journals.load("lab").lab
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         hypervisor.remove_domain(lab.node("worker2").domain)
     refused = run("checkpoint", "save", "lab", "kept")
     assert refused.status == 40

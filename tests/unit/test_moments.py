@@ -7,6 +7,7 @@ import libvirt
 import pytest
 
 from labgen.errors import HypervisorError, LabgenError, UsageError
+from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
 from labgen.lab import checkpoint, destroy, status
 from labgen.lab.rebuild import losses, rebuild
@@ -121,7 +122,7 @@ def test_after_an_export_the_others_go_on_where_one_cannot(
     asleep_for_ever(asleep, monkeypatch)
     with (
         pytest.raises(HypervisorError, match=lab.node(asleep).domain) as caught,
-        Hypervisor.connect() as hypervisor,
+        LOCAL.connect() as hypervisor,
         freeze.held(lab, lab.nodes, hypervisor, Silent(), with_memory=False),
     ):
         pytest.fail("the machines are not all there")
@@ -137,7 +138,7 @@ def test_after_they_stood_still_the_others_go_on_where_one_cannot(
     asleep_for_ever(asleep, monkeypatch)
     with (
         pytest.raises(HypervisorError, match=lab.node(asleep).domain),
-        Hypervisor.connect() as hypervisor,
+        LOCAL.connect() as hypervisor,
         freeze.standing_still(lab.nodes, hypervisor),
     ):
         pass
@@ -149,7 +150,7 @@ def test_the_next_command_wakes_the_others_where_one_cannot(
     host: Host, monkeypatch: pytest.MonkeyPatch, asleep: str
 ) -> None:
     lab = make().journal.lab
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         for node in lab.nodes:
             hypervisor.pause(node.domain)
             host.held.add(node.domain)
@@ -208,7 +209,7 @@ def test_a_checkpoint_is_saved_listed_restored_and_deleted(host: Host) -> None:
 def test_a_node_that_was_off_is_off_again(host: Host) -> None:
     make()
     lab = journals.load("lab").lab
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         hypervisor.cut_power(lab.node("worker2").domain)
     checkpoint.save("lab", "two", Silent())
     start("lab", Silent())
@@ -310,7 +311,7 @@ def test_what_was_cut_off_is_undone_before_it_is_deleted(host: Host, monkeypatch
     make()
     checkpoint.save("lab", "cut", Silent())
     checkpoints.save("lab", replace(checkpoints.load("lab", "cut"), phase="saving"))
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         for node in journals.load("lab").lab.nodes:
             hypervisor.cut_power(node.domain)
     remembered = calls_of("restore_memory", monkeypatch)
@@ -324,13 +325,13 @@ def test_what_was_cut_off_is_undone_before_it_is_deleted(host: Host, monkeypatch
 def test_machines_that_a_killed_labgen_left_standing_still_go_on(host: Host) -> None:
     make()
     for node in journals.load("lab").lab.nodes:
-        with Hypervisor.connect() as hypervisor:
+        with LOCAL.connect() as hypervisor:
             hypervisor.pause(node.domain)
     heard = Heard()
     assert suspend("lab", heard)
     assert sum("was paused: resumed" in note for note in heard.notes) == 3
     assert all(host.machine(node).clock_is_set for node in NODES)
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         assert not any(
             hypervisor.go_on(domain.name) for domain in hypervisor.domains(journals.load("lab").lab.prefix)
         )
@@ -342,7 +343,7 @@ def test_what_a_killed_labgen_left_is_finished_by_the_next(host: Host, phase: ch
     checkpoint.save("lab", "cut", Silent())
     checkpoints.save("lab", replace(checkpoints.load("lab", "cut"), phase=phase))
     lab = journals.load("lab").lab
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         hypervisor.pause(lab.nodes[0].domain)
         hypervisor.cut_power(lab.nodes[1].domain)
     heard = Heard()

@@ -1,6 +1,7 @@
 """What is asked of libvirt to put an export's overlays into the disks; its test driver commits no blocks."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,10 @@ import libvirt
 import pytest
 
 from labgen.hypervisor import Overlays
+from labgen.model import Libvirt
 
 NAME = "labgen-id_lab_manager1"
+LIBVIRT = Libvirt("test:///default", "labgen", Path("/pool"))
 BELOW = {"vda": f"{NAME}.img", "vdb": f"{NAME}-vdb.qcow2"}
 
 
@@ -80,7 +83,7 @@ class Volumes:
 def end(machine: Machine) -> Volumes:
     volumes = Volumes(machine)
     connection: Any = SimpleNamespace(lookupByName={NAME: machine}.__getitem__)
-    Overlays(connection, volumes).end(NAME)  # type: ignore[arg-type]
+    Overlays(connection, LIBVIRT, volumes).end(NAME)  # type: ignore[arg-type]
     return volumes
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from labgen import paths, render, vagrant
+from labgen.host import LOCAL
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import guest_file, plan
 from labgen.profile import dump, load, parse, read_script, shipped
@@ -24,7 +25,7 @@ def planned(reference: str, name: str = "golden", kind: Accelerator = "tcg") -> 
 
 
 def rendered(reference: str) -> dict[str, str]:
-    return render.render(planned(reference), DIRECTORY, dump(load(reference).profile), {})
+    return render.render(planned(reference), LOCAL.libvirt, DIRECTORY, dump(load(reference).profile), {})
 
 
 def test_golden_directories_are_those_of_the_shipped_profiles() -> None:
@@ -61,8 +62,8 @@ def test_vagrant_accepts_the_vagrantfile(name: str, tmp_path: Path, monkeypatch:
 
 
 def test_kvm_and_emulation_differ_only_in_the_processor() -> None:
-    kvm = render.render(planned("single-node", kind="kvm"), DIRECTORY, "", {})
-    tcg = render.render(planned("single-node", kind="tcg"), DIRECTORY, "", {})
+    kvm = render.render(planned("single-node", kind="kvm"), LOCAL.libvirt, DIRECTORY, "", {})
+    tcg = render.render(planned("single-node", kind="tcg"), LOCAL.libvirt, DIRECTORY, "", {})
     assert {name for name in kvm if kvm[name] != tcg[name]} == {paths.VAGRANTFILE}
     assert "host-passthrough" in kvm[paths.VAGRANTFILE]
     assert "cx16" in tcg[paths.VAGRANTFILE]
@@ -105,7 +106,7 @@ def test_a_description_stays_a_comment(tmp_path: Path) -> None:
     text = 'name: x\ndescription: "end #{`touch owned`} \' =begin"\nnodes: {manager: {role: manager}}\n'
     profile = parse(text, "x").profile
     lab = plan(profile, "x", subnet="10.77.0.0/24", box=BOX, accelerator="tcg", owner="labgen-000000")
-    vagrantfile = render.render(lab, DIRECTORY, "", {})[paths.VAGRANTFILE]
+    vagrantfile = render.render(lab, LOCAL.libvirt, DIRECTORY, "", {})[paths.VAGRANTFILE]
     line = next(line for line in vagrantfile.splitlines() if "touch owned" in line)
     assert line.startswith("# ")
     subprocess.run(["ruby", "-c"], input=vagrantfile, capture_output=True, text=True, check=True)
@@ -119,7 +120,7 @@ def test_extra_scripts_of_the_profile_come_last(tmp_path: Path) -> None:
     loaded = load(str(file))
     lab = plan(loaded.profile, "mine", subnet="10.77.0.0/24", box=BOX, accelerator="tcg", owner="labgen-000000")
     scripts = {guest_file(name): read_script(path) for name, path in loaded.scripts.items()}
-    files = render.render(lab, DIRECTORY, dump(loaded.profile), scripts)
+    files = render.render(lab, LOCAL.libvirt, DIRECTORY, dump(loaded.profile), scripts)
     assert lab.nodes[0].steps[-1].script == "provision/scripts/extra.sh"
     assert files["guest/provision/scripts/extra.sh"] == "#!/bin/bash\ntrue\n"
 

@@ -13,6 +13,7 @@ import pytest
 from labgen import paths, vagrant
 from labgen.domain import volumes
 from labgen.errors import BoxError, ClusterError, HypervisorError, LabgenError, UsageError
+from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
 from labgen.lab import prune, status
 from labgen.lab.create import create
@@ -739,7 +740,7 @@ def test_a_suspend_that_fails_wakes_all_machines(host: Host, monkeypatch: pytest
     monkeypatch.setattr(Hypervisor, "wait_until_idle", fail)
     with pytest.raises(HypervisorError):
         suspend("lab", Silent())
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         assert {domain.state for domain in hypervisor.domains(lab.prefix)} == {"running"}
 
 

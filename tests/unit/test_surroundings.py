@@ -11,6 +11,7 @@ import pytest
 
 from labgen import disks, paths, surroundings, vagrant
 from labgen.errors import HypervisorError
+from labgen.host import LOCAL
 from labgen.render import vagrantfile, write
 from labgen.ssh import make_key
 from tests.unit.labs import planned
@@ -119,7 +120,7 @@ def project(tmp_path: Path) -> Path:
     """A lab's directory, as far as Vagrant reads it."""
     directory = tmp_path / "lab"
     directory.mkdir()
-    write({"Vagrantfile": vagrantfile(planned(reference="single-node"))}, directory)
+    write({"Vagrantfile": vagrantfile(planned(reference="single-node"), LOCAL.libvirt)}, directory)
     (directory / "logs").mkdir()
     make_key(directory / "id_ed25519", "labgen lab")
     for script in planned(reference="single-node").node("manager1").steps:

@@ -13,9 +13,12 @@ from labgen import boxes, paths, turns, vagrant, vagrant_store
 from labgen.boxes.store import FIELDS
 from labgen.cli import console
 from labgen.errors import HypervisorError, LabgenError, UsageError
+from labgen.host import LOCAL
+from labgen.host.local import LocalHost
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import uninstall
 from labgen.machines import homes
+from labgen.model import Libvirt
 from labgen.progress import Silent
 from labgen.records import journals, registry, templates
 from tests.unit.commands import Run, run
@@ -42,7 +45,7 @@ def pools(host: Host) -> set[str]:
 @pytest.fixture
 def lived_in(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host on which labgen has made all that it ever makes."""
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         hypervisor.pool.ensure()
     for volume in ("base.img", BOX, RECEIVED):
         host.add_volume(volume)
@@ -282,8 +285,7 @@ def test_machines_of_which_nothing_else_is_left_are_a_lab(lived_in: Host, home: 
 
 
 def test_without_a_lab_or_a_pool_libvirt_is_not_asked(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labgen.hypervisor.pool.POOL_DIRECTORY", home / "pool")
-    monkeypatch.setattr("labgen.hypervisor.connection.URI", "test:///nowhere.xml")
+    monkeypatch.setattr(LocalHost, "libvirt", Libvirt("test:///nowhere.xml", "labgen", home / "pool"))
     paths.accelerator().parent.mkdir(parents=True)
     paths.accelerator().write_text("{}")
     assert run("prune", "--everything", "--yes").status == 0

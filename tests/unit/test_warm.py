@@ -10,6 +10,7 @@ import pytest
 from labgen import paths, ssh
 from labgen.domain import Hardware, domain_xml, hardware
 from labgen.errors import GuestError, HypervisorError, LabgenError
+from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor, Pool
 from labgen.lab import prune
 from labgen.lab.create import create
@@ -29,7 +30,7 @@ __all__ = ["host"]  # a fixture
 @pytest.fixture
 def base(host: Host) -> None:
     """The box's volume, which Vagrant uploads at the first boot."""
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         hypervisor.pool.ensure()
     host.add_volume("base.img")
 
@@ -200,7 +201,7 @@ def test_a_machine_that_a_killed_warm_create_left_paused_is_made_anew(
         patch.setattr(warm, "_renew", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             make("second", cold=False)
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         for node in journals.load("second").lab.nodes:
             hypervisor.pause(node.domain)
     make("second")  # a cold one: nobody waits for the machines that are gone
@@ -266,19 +267,19 @@ def test_a_machine_is_built_as_the_one_whose_memory_it_takes() -> None:
     lab = planned()
     slots = {"usb": "1.2", "virtio-serial": "2.0", "vda": "3.0", "vdb": "4.0", "interface": "7.0", "rng": "6.0"}
     built = Hardware("pc-i440fx-7.2", slots)
-    assert hardware(domain_xml(lab, lab.nodes[0], Path("/lab"), "key", built)) == built
+    assert hardware(domain_xml(lab, lab.nodes[0], LOCAL.libvirt, Path("/lab"), "key", built=built)) == built
 
 
 def test_a_machine_of_nobodys_memory_sits_as_libvirt_likes() -> None:
     lab = planned()
-    tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], Path("/lab"), "key"))
+    tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], LOCAL.libvirt, Path("/lab"), "key"))
     assert not tree.findall(".//address[@type='pci']")
 
 
 def test_only_an_emulated_machine_is_told_to_boot_as_one() -> None:
     for accelerator, family in {"tcg": EMULATED, "kvm": None}.items():
         lab = replace(planned(), accelerator=accelerator)
-        tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], Path("/lab"), "key"))
+        tree = ElementTree.fromstring(domain_xml(lab, lab.nodes[0], LOCAL.libvirt, Path("/lab"), "key"))
         assert tree.findtext("sysinfo/system/entry[@name='family']") == family
 
 

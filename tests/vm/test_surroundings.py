@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from labgen.errors import HostError
-from labgen.hypervisor import Hypervisor, heartbeat
+from labgen.host import LOCAL
+from labgen.hypervisor import heartbeat
 from tests.vm.conftest import virsh
 
 # 192.0.2.0/24 is for documentation (RFC 5737).
@@ -39,7 +40,7 @@ def test_daemons_started_under_a_strict_umask_write_what_dnsmasq_can_read(tmp_pa
 def test_a_libvirt_that_hangs_ends_the_call_that_waits_for_it(libvirtd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "INTERVAL", 1)
     monkeypatch.setattr(heartbeat, "COUNT", 3)
-    with Hypervisor.connect() as hypervisor:
+    with LOCAL.connect() as hypervisor:
         hypervisor.domains("")
         os.kill(libvirtd, signal.SIGSTOP)
         started = time.monotonic()

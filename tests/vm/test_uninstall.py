@@ -3,12 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labgen.hypervisor import Hypervisor
+from labgen.host import LOCAL
+from labgen.host.local import LocalHost
 from tests.vm.conftest import Ran, labgen, names, virsh, volumes
 
 POOL = Path("/var/lib/libvirt/labgen")
@@ -80,9 +82,8 @@ def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None
 def test_a_pool_goes_with_its_directory(strange: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file that libvirt does not take for a volume keeps the directory."""
     directory = tmp_path / "pool"
-    monkeypatch.setattr("labgen.hypervisor.pool.POOL", "labgen-leaving")
-    monkeypatch.setattr("labgen.hypervisor.pool.POOL_DIRECTORY", str(directory))
-    with Hypervisor.connect() as hypervisor:
+    monkeypatch.setattr(LocalHost, "libvirt", replace(LOCAL.libvirt, pool="labgen-leaving", directory=directory))
+    with LOCAL.connect() as hypervisor:
         hypervisor.pool.ensure()
         if strange:
             os.mkfifo(directory / "mine")
