@@ -1,4 +1,4 @@
-"""What runs the machines: the processor through KVM, or QEMU's own emulation (TCG).
+"""What runs the machines on this host: the processor through KVM, or QEMU's own emulation (TCG).
 
 That /dev/kvm is there proves little: under some virtual machine monitors it opens, answers and even runs a BIOS,
 and no stock kernel boots under it. So a kernel is booted, and the verdict kept until the host is booted anew.
@@ -11,33 +11,21 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from labgen import model, paths
+from labgen import paths
 from labgen.errors import LabgenError
+from labgen.host.base import Accelerator
 from labgen.progress import Progress, Silent
 from labgen.records.record import Kind
 from labgen.surroundings import environment
 
 BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
 GREETING = b"Linux version"
+KVM = Path("/dev/kvm")
 
-_KVM = Path("/dev/kvm")
 _KVM_ASIDE = Path("/dev/kvm.unusable")  # where scripts/host/daemons moves it
 _CPUINFO = Path("/proc/cpuinfo")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HOST_KERNELS = Path("/boot")
-
-
-@dataclass(frozen=True)
-class Accelerator:
-    """The verdict.
-
-    :param reason: a clause without a full stop, e.g. ``there is no /dev/kvm``.
-    :param proven: whether it has been tried, or needs no trial; otherwise it is an assumption.
-    """
-
-    kind: model.Accelerator
-    reason: str
-    proven: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,11 +52,6 @@ def probe(progress: Progress | None = None) -> Accelerator:
     verdict = try_boot(kernel)
     _remember(verdict)
     return verdict
-
-
-def device_exists() -> bool:
-    """Whether /dev/kvm is there, working or not."""
-    return _KVM.exists()
 
 
 def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit: float = BOOT_LIMIT) -> Accelerator:
@@ -100,14 +83,14 @@ def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit:
 
 def _without_trial() -> Accelerator | None:
     """What can be told without booting anything."""
-    if not device_exists():
+    if not KVM.exists():
         aside = f"; it was moved to {_KVM_ASIDE}" if _KVM_ASIDE.exists() else ""
-        return Accelerator("tcg", f"there is no {_KVM}{aside}")
+        return Accelerator("tcg", f"there is no {KVM}{aside}")
     if not re.search(r"^flags\s*:.*\b(vmx|svm)\b", _CPUINFO.read_text(), re.MULTILINE):
-        return Accelerator("tcg", f"{_KVM} is there, but the processor has neither vmx nor svm")
-    if not os.access(_KVM, os.R_OK | os.W_OK):
+        return Accelerator("tcg", f"{KVM} is there, but the processor has neither vmx nor svm")
+    if not os.access(KVM, os.R_OK | os.W_OK):
         # The machines run as QEMU's own user, which may open it. Set-up, as root, has tried it before.
-        return Accelerator("kvm", f"{_KVM} is there; untried, because only root may open it", proven=False)
+        return Accelerator("kvm", f"{KVM} is there; untried, because only root may open it", proven=False)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Whose addresses are whose around this host: what no lab's subnet may overlap."""
+"""Whose addresses are whose around a host: what no lab's subnet may overlap."""
 
 import json
 import subprocess
@@ -8,22 +8,23 @@ from typing import Any
 
 from labgen import surroundings
 from labgen.errors import HostError
+from labgen.host.base import Host
 from labgen.hypervisor import LibvirtNetwork
 from labgen.subnets import LAB_PREFIX, Use
 
 LIMIT = 10  # seconds; ip(8) only asks the kernel
 
 
-def in_use(labs: Mapping[str, str], networks: Iterable[LibvirtNetwork]) -> list[Use]:
+def in_use(labs: Mapping[str, str], networks: Iterable[LibvirtNetwork], host: Host) -> list[Use]:
     """All that is in use, the most telling owner first.
 
-    :param labs: the subnets of this data home's labs, by name. :param networks: libvirt's.
+    :param labs: the subnets of this data home's labs, by name. :param networks: the host's libvirt's.
     :raises HostError: the host's routes cannot be read.
     """
     return [
         *(_use(subnet, f"the lab {name!r}", lab=True) for name, subnet in labs.items()),
         *(_use(each, f"libvirt's network {network.name!r}") for network in networks for each in network.subnets),
-        *of_host(),
+        *host.addresses(),
     ]
 
 

@@ -42,8 +42,6 @@ PROGRAMS = {
     "prlimit": "util-linux",
 }
 
-_MEMINFO = Path("/proc/meminfo")
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -59,13 +57,13 @@ class Finding:
     fix: str = ""
 
 
-def kvm(progress: Progress) -> Finding:
+def kvm(host: Host, progress: Progress) -> Finding:
     """Whether machines run on the processor itself. They run without, too."""
-    verdict = accelerator.probe(progress)
+    verdict = host.accelerator(progress)
     if verdict.kind == "kvm":
         return Finding("kvm", "ok", verdict.reason)
     evidence = f"{verdict.reason}; QEMU's software emulation serves instead, and is much slower"
-    if accelerator.device_exists():
+    if host.has(accelerator.KVM):
         # libvirt sees the device, and looks at QEMU anew, in vain, at every call: defining a machine takes most
         # of a minute.
         return Finding("kvm", "warn", f"{evidence}; the useless device slows libvirt down", remedies.move_kvm_aside())
@@ -121,13 +119,12 @@ def pool(host: Host, hypervisor: Hypervisor) -> Finding:
     return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(free)} free")
 
 
-def memory(profile: Profile) -> Finding:
+def memory(host: Host, profile: Profile) -> Finding:
     """Whether the machines fit into what memory is available now."""
     nodes = profile.node_specs()
-    each = OVERHEAD_MIB[accelerator.probe().kind]
+    each = OVERHEAD_MIB[host.accelerator().kind]
     needed = sum(node.memory_mib for node in nodes) + each * len(nodes)
-    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) // 1024
+    available = host.available_memory()
     evidence = f"{profile.name} needs {needed / 1024:.1f} GiB, {available / 1024:.1f} GiB are available"
     if needed <= available:
         return Finding("memory", "ok", evidence)
@@ -174,7 +171,7 @@ def _pool_free(host: Host, hypervisor: Hypervisor) -> int:
     """Bytes. libvirt also counts the blocks reserved for root, which QEMU's own user cannot have."""
     free = hypervisor.pool.free_bytes()
     with contextlib.suppress(OSError):
-        free = min(free, shutil.disk_usage(host.libvirt.directory).free)
+        free = min(free, host.free_in_pool())
     return free
 
 

@@ -4,8 +4,8 @@ from labgen import surroundings
 
 surroundings.hide("LIBVIRT_")  # before the library is loaded, which reads them then
 
-from labgen.hypervisor.connection import CONNECT_LIMIT, Domain, DomainState, Hypervisor, LibvirtNetwork  # noqa: E402
+from labgen.hypervisor.connection import Domain, DomainState, Hypervisor, LibvirtNetwork  # noqa: E402
 from labgen.hypervisor.overlays import Overlays  # noqa: E402
 from labgen.hypervisor.pool import Pool  # noqa: E402
 
-__all__ = ["CONNECT_LIMIT", "Domain", "DomainState", "Hypervisor", "LibvirtNetwork", "Overlays", "Pool"]
+__all__ = ["Domain", "DomainState", "Hypervisor", "LibvirtNetwork", "Overlays", "Pool"]

@@ -4,7 +4,7 @@ libvirt starts the network again, but connects nothing to it. It does connect a 
 kind of connection, even to the same bridge; so a card is moved from the network to its bridge, and back.
 """
 
-from pathlib import Path
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import libvirt
@@ -12,14 +12,14 @@ import libvirt
 from labgen.hypervisor.explained import explained
 from labgen.model import Network
 
-INTERFACES = Path("/sys/class/net")
-
 
 class Cards:
     """Every method raises HypervisorError when libvirt refuses."""
 
-    def __init__(self, connection: libvirt.virConnect) -> None:
+    def __init__(self, connection: libvirt.virConnect, lacks_bridge: Callable[[str], bool]) -> None:
+        """:param lacks_bridge: what the host says of an interface, see :meth:`labgen.host.Host.lacks_bridge`."""
         self._connection = connection
+        self._lacks_bridge = lacks_bridge
 
     def cut_off(self, prefix: str, network: Network) -> set[str]:
         """The domains whose names start so, and that run with a card in the network that is in no bridge."""
@@ -27,16 +27,25 @@ class Cards:
             return {
                 each.name()
                 for each in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-                if each.name().startswith(prefix) and _without_bridge(each, network)
+                if each.name().startswith(prefix) and self._without_bridge(each, network)
             }
 
     def reconnect(self, name: str, network: Network) -> None:
         """Puts a running machine's cards into their network again, which has to be active; it notices nothing."""
         with explained(f"connecting {name} to the network {network.name}"):
             domain = self._connection.lookupByName(name)
-            for card in _without_bridge(domain, network):
+            for card in self._without_bridge(domain, network):
                 for step in way_back(card, network):
                     domain.updateDeviceFlags(step, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def _without_bridge(self, domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
+        found = ElementTree.fromstring(domain.XMLDesc()).iter("interface")  # noqa: S314 - libvirt's own
+        return [card for card in found if _is_in(card, network) and self._has_lost_its_bridge(card)]
+
+    def _has_lost_its_bridge(self, card: ElementTree.Element) -> bool:
+        target = card.find("target")
+        interface = target.get("dev", "") if target is not None else ""
+        return bool(interface) and self._lacks_bridge(interface)
 
 
 def way_back(card: ElementTree.Element, network: Network) -> list[str]:
@@ -57,17 +66,6 @@ def _moved(card: ElementTree.Element, kind: str, name: str) -> str:
     return ElementTree.tostring(changed, encoding="unicode")
 
 
-def _without_bridge(domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
-    found = ElementTree.fromstring(domain.XMLDesc()).iter("interface")  # noqa: S314 - libvirt's own
-    return [card for card in found if _is_in(card, network) and _has_lost_its_bridge(card)]
-
-
 def _is_in(card: ElementTree.Element, network: Network) -> bool:
     source = card.find("source")
     return source is not None and (source.get("network") == network.name or source.get("bridge") == network.bridge)
-
-
-def _has_lost_its_bridge(card: ElementTree.Element) -> bool:
-    target = card.find("target")
-    tap = INTERFACES / (target.get("dev", "") if target is not None else "")
-    return tap != INTERFACES and tap.exists() and not (tap / "master").exists()

@@ -6,6 +6,7 @@ The volumes are in :mod:`pool`; how disks stand still under machines that go on,
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
 from xml.etree import ElementTree
@@ -21,7 +22,6 @@ from labgen.hypervisor.overlays import Overlays, disk_sources
 from labgen.hypervisor.pool import Pool
 from labgen.model import Libvirt
 
-CONNECT_LIMIT = 20  # seconds; more than a healthy libvirt ever takes
 AGENT_LIMIT = 60  # seconds for one answer of a guest agent
 
 DomainState = Literal["running", "stopped", "suspended", "failed"]
@@ -72,16 +72,18 @@ class Hypervisor:
     :ivar libvirt: which host's it is.
     """
 
-    def __init__(self, connection: libvirt.virConnect, where: Libvirt) -> None:
+    def __init__(self, connection: libvirt.virConnect, where: Libvirt, lacks_bridge: Callable[[str], bool]) -> None:
         self._connection = connection
         self.libvirt = where
         self.pool = Pool(connection, where)
         self.overlays = Overlays(connection, where, self.pool)
-        self.cards = Cards(connection)
+        self.cards = Cards(connection, lacks_bridge)
 
     @classmethod
-    def connect(cls, where: Libvirt, limit: float = CONNECT_LIMIT) -> Self:
-        """:param where: a host's, see :meth:`labgen.host.Host.connect`. :param limit: seconds.
+    def connect(cls, where: Libvirt, lacks_bridge: Callable[[str], bool], limit: float) -> Self:
+        """For :meth:`labgen.host.Host.connect`, which knows the first two.
+
+        :param limit: seconds.
 
         :raises HostError: libvirt does not answer.
         """
@@ -101,7 +103,7 @@ class Hypervisor:
         opener.start()
         opener.join(limit)
         if outcome and isinstance(outcome[0], libvirt.virConnect):
-            return cls(outcome[0], where)
+            return cls(outcome[0], where, lacks_bridge)
         raise HostError(
             "libvirt does not answer",
             str(outcome[0]) if outcome else f"no connection to {where.uri} within {limit:.0f} s",

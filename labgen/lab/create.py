@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from labgen import boxes, paths, ssh
-from labgen.host import accelerator
 from labgen.lab import doctor
 from labgen.machines import planning, recovery
 from labgen.machines.bringup import Outcome, bring_up
@@ -59,11 +58,11 @@ def _planned(loaded: Loaded, claim: Claim, box: boxes.Box, cold: bool) -> Journa
     if claim.has_journal:
         claim.progress.note(f"{claim.name} was not finished; going on with it")
         return replace(claim.journal(), request=request)
-    host = accelerator.probe(claim.progress)
-    if host.kind == "tcg":
-        claim.progress.note(f"{host.reason}: the machines run in software emulation, which is much slower")
+    accelerator = claim.host.accelerator(claim.progress)
+    if accelerator.kind == "tcg":
+        claim.progress.note(f"{accelerator.reason}: the machines run in software emulation, which is much slower")
     subnet = _reserved(loaded, claim)
-    lab = planning.decide(loaded, claim.name, subnet, host.kind, box, owner=data_home.owner())
+    lab = planning.decide(loaded, claim.name, subnet, accelerator.kind, box, owner=data_home.owner())
     return Journal(lab, request=request)
 
 
@@ -73,7 +72,7 @@ def _reserved(loaded: Loaded, claim: Claim) -> str:
         known = registry.load()
         subnet = known.subnets.get(claim.name)
         if subnet is None:
-            choice = planning.choose_subnet(loaded, known.subnets, claim.hypervisor.networks())
+            choice = planning.choose_subnet(loaded, known.subnets, claim.hypervisor.networks(), claim.host)
             if choice.note:
                 claim.progress.note(choice.note)
             subnet = choice.subnet

@@ -20,7 +20,7 @@ def examine(profile: Profile | None = None, progress: Progress | None = None) ->
 
 def quick(profile: Profile, host: Host) -> list[Finding]:
     """What would stop ``create`` after minutes, found in less than a second."""
-    return [checks.programs(), checks.memory(profile), *_libvirt(profile, host)]
+    return [checks.programs(), checks.memory(host, profile), *_libvirt(profile, host)]
 
 
 def require_ready(profile: Profile, host: Host) -> None:
@@ -49,13 +49,13 @@ def _libvirt(profile: Profile, host: Host) -> Iterator[Finding]:
 
 
 def _examine(profile: Profile | None, host: Host, progress: Progress) -> Iterator[Finding]:
-    yield checks.kvm(progress)
+    yield checks.kvm(host, progress)
     yield checks.programs()
     files = checks.files()
     yield files
     if files.status == "ok":
         progress.step("asking Vagrant", stage="ask-vagrant")
-        yield trial.vagrant()
+        yield trial.vagrant(host)
     progress.step("asking libvirt", stage="ask-libvirt")
     answer = checks.libvirt(host)
     yield answer
@@ -64,9 +64,9 @@ def _examine(profile: Profile | None, host: Host, progress: Progress) -> Iterato
             pool = checks.pool(host, hypervisor)
             yield pool
             if "fail" not in {files.status, pool.status}:
-                yield from trial.findings(hypervisor, progress)
+                yield from trial.findings(host, hypervisor, progress)
             if profile:
                 yield checks.disk(host, hypervisor, profile)
     if profile:
-        yield checks.memory(profile)
+        yield checks.memory(host, profile)
     yield checks.box((profile or trial.profile()).box)

@@ -11,7 +11,7 @@ from pathlib import Path
 from labgen import bundle, paths, subnets
 from labgen.bundle import Manifest, Received
 from labgen.errors import UsageError
-from labgen.host import accelerator, addresses
+from labgen.host import addresses
 from labgen.machines import incoming, placement, recovery
 from labgen.machines.opened import Claim, claimed
 from labgen.machines.removal import clear_lab, remove_files, remove_lab
@@ -102,10 +102,10 @@ def _made(claim: Claim, received: Received, profile: Profile) -> Imported:
 def _planned(claim: Claim, manifest: Manifest, profile: Profile) -> tuple[Lab, bool]:
     """The lab with the sender's addresses, if these are free here; else with others, whatever the profile says."""
     name, progress = claim.name, claim.progress
-    host = accelerator.probe(progress)
+    kind = claim.host.accelerator(progress).kind
     with registry.locked():
         known = registry.load()
-        uses = addresses.in_use(known.subnets, claim.hypervisor.networks())
+        uses = addresses.in_use(known.subnets, claim.hypervisor.networks(), claim.host)
         # A stranger's file decides only about addresses that lead nowhere else.
         wanted = IPv4Network(manifest.subnet)
         elsewhere = subnets.conflict(manifest.subnet, uses) or subnets.covering(manifest.subnet, uses)
@@ -116,5 +116,5 @@ def _planned(claim: Claim, manifest: Manifest, profile: Profile) -> tuple[Lab, b
         subnet = choice.subnet
         registry.save(known.with_lab(name, subnet))
     box, owner = incoming.box_of(manifest), data_home.owner()
-    lab = plan(profile, name, subnet=subnet, box=box, accelerator=host.kind, owner=owner)
+    lab = plan(profile, name, subnet=subnet, box=box, accelerator=kind, owner=owner)
     return lab, not free

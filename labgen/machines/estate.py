@@ -83,7 +83,7 @@ def find() -> Everything:
 
 def libvirt_was_used() -> bool:
     """Where no lab was ever tried, libvirt need not even run."""
-    return LOCAL.libvirt.directory.exists() or bool(homes.labs())
+    return LOCAL.has(LOCAL.libvirt.directory) or bool(homes.labs())
 
 
 def in_libvirt() -> InLibvirt:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from labgen import boxes, paths, subnets, vagrant
 from labgen.errors import LabgenError, UsageError
-from labgen.host import LOCAL, accelerator, addresses
+from labgen.host import LOCAL, Host, addresses
 from labgen.hypervisor import LibvirtNetwork
 from labgen.model import Accelerator, Box, Lab, Libvirt
 from labgen.plan import guest_file, plan
@@ -39,9 +39,9 @@ def preview(loaded: Loaded, name: str) -> Preview:
         return Preview(lab, files(loaded, lab, LOCAL.libvirt, paths.lab(name)))
     networks, unheard = _networks()
     known = registry.load().subnets
-    choice = subnets.Choice(known[name]) if name in known else choose_subnet(loaded, known, networks)
+    choice = subnets.Choice(known[name]) if name in known else choose_subnet(loaded, known, networks, LOCAL)
     owner, stand_in = _owner()
-    lab = decide(loaded, name, choice.subnet, accelerator.probe().kind, _box(loaded), owner=owner)
+    lab = decide(loaded, name, choice.subnet, LOCAL.accelerator().kind, _box(loaded), owner=owner)
     return Preview(
         lab, files(loaded, lab, LOCAL.libvirt, paths.lab(name)), tuple(filter(None, (unheard, choice.note, stand_in)))
     )
@@ -92,13 +92,15 @@ def request(loaded: Loaded, *, cold: bool) -> Request | None:
     return Request(known.get(path, str(path)), loaded.overrides, cold)
 
 
-def choose_subnet(loaded: Loaded, labs: Mapping[str, str], networks: Iterable[LibvirtNetwork]) -> subnets.Choice:
+def choose_subnet(
+    loaded: Loaded, labs: Mapping[str, str], networks: Iterable[LibvirtNetwork], host: Host
+) -> subnets.Choice:
     """:param labs: the labs' subnets by their names.
 
     :raises ProfileError: the profile's subnet is in use. :raises HostError: the pool is used up.
     """
     wanted = loaded.profile.network.subnet
-    return subnets.choose(str(wanted) if wanted else None, addresses.in_use(labs, networks), subnets.pool())
+    return subnets.choose(str(wanted) if wanted else None, addresses.in_use(labs, networks, host), subnets.pool())
 
 
 def refuse_another_profile(loaded: Loaded, name: str) -> None:

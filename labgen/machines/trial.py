@@ -13,7 +13,7 @@ from labgen import paths, ssh, subnets, vagrant_settings
 from labgen import vagrant as program
 from labgen.domain import domain_xml, volumes
 from labgen.errors import LabgenError
-from labgen.host import LOCAL, accelerator, addresses, remedies
+from labgen.host import Host, addresses, remedies
 from labgen.host.checks import Finding
 from labgen.hypervisor import Hypervisor
 from labgen.model import Box, Lab
@@ -35,7 +35,7 @@ def profile() -> Profile:
     return parse("name: doctor\nnodes: {manager: {role: manager}}\nresources: {memory: 512MiB}\n", "doctor").profile
 
 
-def vagrant() -> Finding:
+def vagrant(host: Host) -> Finding:
     """Whether Vagrant starts, has its libvirt provider and takes our Vagrantfile. Takes some seconds."""
     try:
         plugins = program.plugins()
@@ -49,9 +49,9 @@ def vagrant() -> Finding:
     if provider is None:
         return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", remedies.install("vagrant-libvirt"))
     # Nothing is made under that name: a host on which there never was a lab gets no id for it.
-    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), data_home.owner_of_path())
+    lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), data_home.owner_of_path(), host)
     with tempfile.TemporaryDirectory(prefix="labgen-doctor-") as directory:
-        write(render(lab, LOCAL.libvirt, Path(directory), dump(profile()), {}), Path(directory))
+        write(render(lab, host.libvirt, Path(directory), dump(profile()), {}), Path(directory))
         try:
             program.validate(Path(directory))
         except LabgenError as error:
@@ -60,33 +60,33 @@ def vagrant() -> Finding:
     return Finding("vagrant", "ok", f"{provider} takes a lab's Vagrantfile{vagrant_settings.aside()}")
 
 
-def findings(hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
+def findings(host: Host, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
     """The subnet that the next lab would get, its network, and a machine in it."""
     lock = paths.lab_lock(NAME)
     try:
         with turn(lock, TURN_LIMIT, "another doctor is at work", "Wait for it, or stop it.", progress):
             # An id that stays: by it prune finds what a doctor that is killed leaves.
-            yield from _tried(data_home.owner(), hypervisor, progress)
+            yield from _tried(data_home.owner(), host, hypervisor, progress)
     except (LabgenError, OSError) as error:
         yield _refused("machine", error)
 
 
-def _tried(owner: str, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
+def _tried(owner: str, host: Host, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
     _sweep(hypervisor, owner)
     for left in paths.data_home().glob(paths.trial("*").name):
         shutil.rmtree(left)
     try:
         with registry.locked():  # until libvirt knows the network: then no create chooses its subnet
-            choice, available = _chosen(hypervisor)
-            lab = _planned(choice.subnet, owner)
-            found = _network(lab, hypervisor.define_network)
+            choice, available = _chosen(host, hypervisor)
+            lab = _planned(choice.subnet, owner, host)
+            found = _network(lab, host, hypervisor.define_network)
     except LabgenError as error:
         yield _refused("subnet", error)
         return
     machine: list[Finding] = []
     try:
         if found.status == "ok":
-            found = _network(lab, hypervisor.ensure_network)
+            found = _network(lab, host, hypervisor.ensure_network)
         if found.status == "ok":
             progress.step("starting a machine for a moment", stage="try-machine")
             machine = [_machine(lab, hypervisor)]
@@ -104,22 +104,22 @@ def _refused(name: str, error: LabgenError | OSError) -> Finding:
     return Finding(name, "fail", evidence, said.resolution)
 
 
-def _chosen(hypervisor: Hypervisor) -> tuple[subnets.Choice, str]:
+def _chosen(host: Host, hypervisor: Hypervisor) -> tuple[subnets.Choice, str]:
     available = subnets.pool()
-    uses = addresses.in_use(registry.load().subnets, hypervisor.networks())
+    uses = addresses.in_use(registry.load().subnets, hypervisor.networks(), host)
     return subnets.choose(None, uses, available), str(available)
 
 
-def _planned(subnet: str, owner: str) -> Lab:
+def _planned(subnet: str, owner: str, host: Host) -> Lab:
     smallest = profile()
     box = Box(smallest.box, f"labgen/{smallest.box}", "0")
-    kind = accelerator.probe().kind
+    kind = host.accelerator().kind
     return plan(smallest, NAME, subnet=subnet, box=box, accelerator=kind, owner=owner)
 
 
-def _network(lab: Lab, make: Callable[[str, str], None]) -> Finding:
+def _network(lab: Lab, host: Host, make: Callable[[str, str], None]) -> Finding:
     """Whether networks can be made: a bridge, the rules for NAT, a DHCP server."""
-    if not _TUN.exists():
+    if not host.has(_TUN):
         return Finding("network", "fail", f"there is no {_TUN}: machines get no interfaces", "sudo modprobe tun")
     try:
         make(lab.network.name, network_xml(lab))

@@ -18,7 +18,7 @@ from labgen import boxes, engine, ssh, vagrant
 from labgen.domain import volumes
 from labgen.errors import HypervisorError
 from labgen.host import LOCAL, accelerator, addresses
-from labgen.host.accelerator import Accelerator
+from labgen.host.base import Accelerator
 from labgen.host.local import LocalHost
 from labgen.hypervisor import Hypervisor, Overlays, Pool
 from labgen.lab import doctor
@@ -319,7 +319,7 @@ def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
         assert name not in fake.held
         fake.held.add(name)
         if memory:
-            Hypervisor(self._connection, LOCAL.libvirt).keep_memory(name, memory)
+            Hypervisor(self._connection, LOCAL.libvirt, LOCAL.lacks_bridge).keep_memory(name, memory)
 
     monkeypatch.setattr(Overlays, "begin", begin)
     monkeypatch.setattr(Overlays, "are_there", lambda _self, name: name in fake.held)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labgen.host import accelerator
+from labgen.host.base import Accelerator
 from labgen.progress import Silent
 
 GOOD = "echo '[    0.000000] Linux version 6.12'"
@@ -41,7 +42,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     host = Host(tmp_path)
-    monkeypatch.setattr(accelerator, "_KVM", host.kvm)
+    monkeypatch.setattr(accelerator, "KVM", host.kvm)
     monkeypatch.setattr(accelerator, "_KVM_ASIDE", tmp_path / "kvm.unusable")
     monkeypatch.setattr(accelerator, "_CPUINFO", host.cpuinfo)
     monkeypatch.setattr(accelerator, "_BOOT_ID", host.boot_id)
@@ -68,7 +69,7 @@ def test_a_device_without_processor_support_is_not_tried(host: Host) -> None:
 
 
 def test_a_kernel_boots(host: Host) -> None:
-    assert accelerator.probe(Silent()) == accelerator.Accelerator("kvm", "a kernel boots under it")
+    assert accelerator.probe(Silent()) == Accelerator("kvm", "a kernel boots under it")
     assert "-machine accel=kvm -cpu host" in host.runs.read_text()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labgen.errors import HostError
-from labgen.host import addresses
+from labgen.host import LOCAL, addresses
 from labgen.hypervisor import LibvirtNetwork
 from labgen.subnets import Use, conflict, covering
 
@@ -70,7 +70,7 @@ def test_a_lab_is_named_before_the_bridge_that_is_its_network(monkeypatch: pytes
     own = Use(IPv4Network("10.77.0.0/24"), "this host's own network on lg1")
     monkeypatch.setattr(addresses, "of_host", lambda: [own])
     network = LibvirtNetwork("other", "virbr0", True, ("10.77.3.1/255.255.255.0",))
-    uses = addresses.in_use({"first": "10.77.0.0/24"}, [network])
+    uses = addresses.in_use({"first": "10.77.0.0/24"}, [network], LOCAL)
     assert [str(each) for each in uses] == [
         "10.77.0.0/24 (the lab 'first')",
         "10.77.3.0/24 (libvirt's network 'other')",

@@ -35,7 +35,7 @@ def interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The host's network interfaces, of which a machine's has a bridge where there is ``master``."""
     directory = tmp_path / "interfaces"
     directory.mkdir()
-    monkeypatch.setattr("labgen.hypervisor.cards.INTERFACES", directory)
+    monkeypatch.setattr("labgen.host.local._INTERFACES", directory)
     return directory
 
 

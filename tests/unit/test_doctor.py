@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from labgen import boxes, paths, surroundings, turns, vagrant
 from labgen.cli.doctor import doctor
 from labgen.errors import HostError, HypervisorError, LabgenError
-from labgen.host import LOCAL, accelerator, addresses, checks, remedies
-from labgen.host.accelerator import Accelerator
+from labgen.host import LOCAL, accelerator, addresses, checks, local, remedies
+from labgen.host.base import Accelerator
 from labgen.host.checks import Finding
 from labgen.host.local import LocalHost
 from labgen.hypervisor import Hypervisor, LibvirtNetwork
@@ -95,7 +95,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(surroundings, "SYSTEM_PROGRAMS", "")
-    monkeypatch.setattr(checks, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(local, "_MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(trial, "_TUN", tmp_path / "meminfo")
     monkeypatch.setattr(trial.ssh, "make_key", lambda path, _comment: path.with_suffix(".pub").write_text("key"))
     monkeypatch.setattr(boxes, "missing_packages", list)
@@ -103,7 +103,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(remedies, "_DAEMONS", tmp_path / "daemons")
     monkeypatch.setattr(LocalHost, "libvirt", replace(LOCAL.libvirt, directory=tmp_path / "pool"))
     monkeypatch.setattr(addresses, "of_host", list)
-    monkeypatch.setattr(accelerator, "_KVM", tmp_path / "kvm")
+    monkeypatch.setattr(accelerator, "KVM", tmp_path / "kvm")
     monkeypatch.setattr(accelerator, "_KVM_ASIDE", tmp_path / "kvm.unusable")
     (tmp_path / "meminfo").write_text("MemTotal: 9999999 kB\nMemAvailable:   8388608 kB\n")
     for name in checks.PROGRAMS:
@@ -165,7 +165,7 @@ def test_every_failure_is_named_at_once(host: Path, hypervisor: FakeHypervisor, 
 
 def test_kvm_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerator, "probe", lambda _=None: Accelerator("kvm", "a kernel boots under it"))
-    assert checks.kvm(Silent()) == Finding("kvm", "ok", "a kernel boots under it")
+    assert checks.kvm(LOCAL, Silent()) == Finding("kvm", "ok", "a kernel boots under it")
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ def test_kvm_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_vagrant_that_does_not_do(host: Path, does: str, evidence: str) -> None:
     program(host, "vagrant", does)
-    finding = trial.vagrant()
+    finding = trial.vagrant(LOCAL)
     assert finding.status == "fail"
     assert evidence in finding.evidence
 
 
 def test_vagrant_missing(host: Path) -> None:
     (host / "vagrant").unlink()
-    assert trial.vagrant().evidence == "Vagrant is missing"
+    assert trial.vagrant(LOCAL).evidence == "Vagrant is missing"
 
 
 def test_vagrant_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,14 +201,14 @@ def test_vagrant_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         raise subprocess.TimeoutExpired("vagrant", 60)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert "within 60 s" in trial.vagrant().evidence
+    assert "within 60 s" in trial.vagrant(LOCAL).evidence
 
 
 def test_vagrant_that_hangs_over_the_vagrantfile(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(host, "vagrant", "[ $1 = validate ] && exec /bin/sleep 60; echo 'vagrant-libvirt (0.11.2, system)'")
     validate = vagrant.validate
     monkeypatch.setattr(vagrant, "validate", lambda directory: validate(directory, 0.4))
-    finding = trial.vagrant()
+    finding = trial.vagrant(LOCAL)
     assert finding.status == "fail"
     assert "checking the Vagrantfile: Vagrant does not answer within" in finding.evidence
 
@@ -254,11 +254,11 @@ def test_libvirt_that_hangs(monkeypatch: pytest.MonkeyPatch, host: Path) -> None
 def test_a_useless_device(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
     (host / "kvm").touch()
     monkeypatch.setattr(accelerator, "probe", lambda _=None: Accelerator("tcg", "no guest boots"))
-    finding = checks.kvm(Silent())
+    finding = checks.kvm(LOCAL, Silent())
     assert (finding.status, finding.evidence.split(";")[0]) == ("warn", "no guest boots")
     assert "mv /dev/kvm /dev/kvm.unusable" in finding.fix
     (host / "daemons").touch()
-    assert checks.kvm(Silent()).fix.endswith("daemons start")
+    assert checks.kvm(LOCAL, Silent()).fix.endswith("daemons start")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_what_libvirt_refuses(monkeypatch: pytest.MonkeyPatch, failing: str, nam
 
 
 def test_a_host_without_a_lab_gets_no_id_for_a_look_at_the_vagrantfile(host: Path) -> None:
-    assert trial.vagrant().status == "ok"
+    assert trial.vagrant(LOCAL).status == "ok"
     assert not paths.identity().exists()
 
 
@@ -438,7 +438,7 @@ def test_no_tun(host: Path, hypervisor: FakeHypervisor, monkeypatch: pytest.Monk
 
 def test_memory(host: Path, profile: Profile) -> None:
     (host / "meminfo").write_text("MemAvailable: 2097152 kB\n")
-    finding = checks.memory(profile)
+    finding = checks.memory(LOCAL, profile)
     assert finding.status == "fail"
     assert "2.0 GiB are available" in finding.evidence
 

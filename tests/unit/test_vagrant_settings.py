@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from labgen import paths
+from labgen.host import LOCAL
 from labgen.machines import trial
 from labgen.vagrant_settings import Settings, read
 
@@ -72,10 +73,10 @@ def test_doctor_says_what_would_take_effect(monkeypatch: pytest.MonkeyPatch, tmp
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     own = paths.vagrant_home() / "Vagrantfile"
-    assert trial.vagrant().evidence == "vagrant-libvirt (0.11.2, system) takes a lab's Vagrantfile"
+    assert trial.vagrant(LOCAL).evidence == "vagrant-libvirt (0.11.2, system) takes a lab's Vagrantfile"
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text(OWN)
-    found = trial.vagrant()
+    found = trial.vagrant(LOCAL)
     assert found.status == "ok"
     _, aside, effect, overruled = found.evidence.split("; ")
     assert aside == f"labgen ignores {own}, plain vagrant in a lab's directory does not"
@@ -86,4 +87,4 @@ def test_doctor_says_what_would_take_effect(monkeypatch: pytest.MonkeyPatch, tmp
     assert overruled == "overridden by the lab: libvirt.memory, libvirt.qemu_use_session, vm.box_check_update"
     own.unlink()
     own.mkdir()
-    assert trial.vagrant().evidence.endswith(f"{own} cannot be read: Is a directory")
+    assert trial.vagrant(LOCAL).evidence.endswith(f"{own} cannot be read: Is a directory")
