@@ -26,7 +26,7 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
         planning.refuse_another_profile(loaded, name)
         new = not claim.has_journal
         if new:
-            recovery.refuse_lost(name)
+            recovery.refuse_lost(name, claim.host)
         try:
             with failure_noted(name):
                 if not new and claim.journal().complete:

@@ -59,7 +59,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
         was_there = paths.lab(called).exists()
         try:
             received, profile = _checked(file, called, verify, claim.progress)
-            recovery.refuse_lost(called)
+            recovery.refuse_lost(called, claim.host)
         except BaseException:
             shutil.rmtree(paths.incoming(called), ignore_errors=True)
             if not was_there:  # else it has what somebody may need to get a lost lab back

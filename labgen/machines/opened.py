@@ -124,7 +124,7 @@ def opened(name: str, progress: Progress, *, finished: bool = False, going_off: 
     :raises LabgenError: as libvirt and the machines do.
     """
     with claimed(name, progress) as claim:
-        journal = recovery.journal(name, claim.progress)
+        journal = recovery.journal(name, claim.host, claim.progress)
         if finished:
             journals.require_finished(journal)
         yield claim.opened(journal, going_off=going_off)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from labgen import boxes, paths
 from labgen.errors import LabgenError
 from labgen.files import read_text
-from labgen.host import LOCAL
+from labgen.host import Host
 from labgen.hypervisor import Hypervisor
 from labgen.machines import parts
 from labgen.model import Accelerator, Box, Lab
@@ -24,7 +24,7 @@ DAMAGED = ".damaged"  # what a journal that cannot be read is kept as, beside th
 BOX_VERSION = re.compile(r"_vagrant_box_image_([0-9.]+?)(_box(_\d+)?)?\.img$")  # in the name of a box's volume
 
 
-def journal(name: str, progress: Progress) -> Journal:
+def journal(name: str, host: Host, progress: Progress) -> Journal:
     """A lab's journal; one that is lost is written again. For a caller that holds the lab's lock.
 
     :raises UsageError: there is no such lab.
@@ -33,7 +33,7 @@ def journal(name: str, progress: Progress) -> Journal:
     try:
         return journals.load(name)
     except JournalLost as error:
-        with LOCAL.connect() as hypervisor:
+        with host.connect() as hypervisor:
             again = _again(name, hypervisor, error)
         path = paths.lab(name) / paths.STATE
         if path.exists():
@@ -61,13 +61,13 @@ def refuse_lost_files(name: str) -> None:
         raise _taken(name, str(paths.lab(name)))
 
 
-def refuse_lost(name: str) -> None:
+def refuse_lost(name: str, host: Host) -> None:
     """Called before a lab's machines are made.
 
     :raises JournalLost: there are machines or disks of a lab of that name, whose journal is lost.
     """
     prefix = f"{data_home.owner()}_{name}_"
-    with LOCAL.connect() as hypervisor:
+    with host.connect() as hypervisor:
         left = [domain.name for domain in hypervisor.domains(prefix)] or hypervisor.pool.volumes(prefix)
     if left:
         raise _taken(name, "\n".join(left))
