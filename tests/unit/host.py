@@ -127,6 +127,7 @@ class Host:
     """
 
     libvirt: Any
+    pool: str = "labgen"
     cloud: Cloud = field(default_factory=Cloud)
     machines: dict[str, Machine] = field(default_factory=dict)
     ups: int = 0
@@ -155,7 +156,7 @@ class Host:
         return {network.name() for network in self.libvirt.listAllNetworks()} - {"default"}
 
     def volumes(self) -> set[str]:
-        pools = [pool for pool in self.libvirt.listAllStoragePools() if pool.name() == "labgen"]
+        pools = [pool for pool in self.libvirt.listAllStoragePools() if pool.name() == self.pool]
         return {name for pool in pools for name in pool.listVolumes()}
 
     def up(self, directory: Path, log: Path, cancelled: threading.Event) -> None:
@@ -172,7 +173,7 @@ class Host:
             about |= {"network": lab.network.name, "tap": f"tap-{node.name}"}
             about["console"] = str(directory / "logs" / f"{node.name}.console.log")
             domain = self.libvirt.defineXML(DOMAIN.format(**about))
-            pool = self.libvirt.storagePoolLookupByName("labgen")
+            pool = self.libvirt.storagePoolLookupByName(self.pool)
             for volume in volumes(node).values():
                 pool.createXML(VOLUME.format(name=volume))
             record.parent.mkdir(parents=True)
@@ -181,7 +182,7 @@ class Host:
             domain.create()
 
     def add_volume(self, name: str) -> None:
-        self.libvirt.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=name))
+        self.libvirt.storagePoolLookupByName(self.pool).createXML(VOLUME.format(name=name))
 
     def wake(self, volume: str) -> None:
         """In place of QEMU taking the memory of a template: the machine that its definition names is there."""
@@ -256,7 +257,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
     def save(self: Hypervisor, name: str, volume: str) -> None:
         save_memory(self, name, volume)
         # The test driver does not look at its pool's directory, in which there is a new file now.
-        connection.storagePoolLookupByName("labgen").createXML(VOLUME.format(name=volume))
+        fake.add_volume(volume)
 
     monkeypatch.setattr(Hypervisor, "save_memory", save)
     monkeypatch.setattr(LocalHost, "libvirt", Libvirt(URI, "labgen", tmp_path_factory.mktemp("pool")))
@@ -341,7 +342,7 @@ def _clear(connection: Any) -> None:
                 network.destroy()
             network.undefine()
     for pool in connection.listAllStoragePools():
-        if pool.name() == "labgen":
+        if pool.name() != "default-pool":
             for volume in pool.listAllVolumes():
                 volume.delete()
 
