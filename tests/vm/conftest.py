@@ -112,12 +112,17 @@ def only_in_the_namespace() -> None:
 
 @pytest.fixture(scope="session")
 def lab(only_in_the_namespace: None) -> Iterator[str]:
-    """The lab most tests share: three nodes, Docker on btrfs, a Swarm."""
-    name = "shared"
-    labgen("prune", "--cache", "--yes")  # what an earlier run has kept
+    """The lab most tests share: three nodes, Docker on btrfs, a Swarm.
+
+    With LABGEN_TEST_KEEP it stays, and the next run in the same namespace takes it as it is; see CONTRIBUTING.md.
+    """
+    name, kept = "shared", bool(os.environ.get("LABGEN_TEST_KEEP"))
+    if not kept:
+        labgen("prune", "--cache", "--yes")  # what an earlier run has kept
     labgen("create", "three-node-btrfs", "--name", name)
     yield name
-    labgen("destroy", name, "--yes")
+    if not kept:
+        labgen("destroy", name, "--yes")
 
 
 @pytest.fixture(scope="session")
