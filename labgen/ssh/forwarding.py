@@ -10,6 +10,9 @@ from pathlib import Path
 
 import paramiko
 
+# What paramiko says where the connection, or one side of a stream, has been closed meanwhile.
+CLOSED = (paramiko.SSHException, OSError, EOFError)
+
 
 @contextlib.contextmanager
 def local_socket(open_stream: Callable[[], paramiko.Channel]) -> Iterator[Path]:
@@ -59,19 +62,20 @@ def _relay(local: socket.socket, open_stream: Callable[[], paramiko.Channel]) ->
     with local:
         try:
             channel = open_stream()
-        except (paramiko.SSHException, OSError, EOFError):
+        except CLOSED:
             return  # whoever connected sees the connection closed
         back = threading.Thread(target=_copy, args=(channel, local), daemon=True)
         back.start()
         _copy(local, channel)
         back.join()
-        channel.close()
+        with contextlib.suppress(*CLOSED):
+            channel.close()
 
 
 def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-    """Until the source ends. Either side may be closed meanwhile; paramiko then says EOFError."""
-    with contextlib.suppress(OSError, EOFError):
+    """Until the source ends. Either side may be closed meanwhile."""
+    with contextlib.suppress(*CLOSED):
         while chunk := source.recv(65536):
             sink.sendall(chunk)
-    with contextlib.suppress(OSError, EOFError):
+    with contextlib.suppress(*CLOSED):
         sink.shutdown(socket.SHUT_WR)

@@ -111,6 +111,27 @@ def test_a_socket_is_forwarded_whatever_tmpdir_is_called(
     assert list((tmp_path / name).iterdir()) == []
 
 
+class Gone(Echo):
+    """One whose connection ends before it is closed."""
+
+    def close(self) -> None:
+        self._near.close()
+        raise EOFError
+
+
+def test_a_stream_whose_connection_has_ended_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    before = set(threading.enumerate())
+    with local_socket(Gone) as path, socket.socket(socket.AF_UNIX) as client:  # type: ignore[arg-type]
+        client.connect(str(path))
+        client.sendall(b"hello")
+        assert client.recv(100) == b"hello"
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert said == []
+
+
 def test_no_directory_for_temporary_files_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
