@@ -97,6 +97,11 @@ def root_volume(node: Node) -> str:
     return f"{node.domain}.img"
 
 
+def devices(node: Node) -> set[str]:
+    """The devices of a node's machine that can have a PCI slot, as :class:`Hardware` calls them."""
+    return {*CONTROLLERS, "vda", *_data(node), "interface", "memballoon", "rng"}
+
+
 def volumes(node: Node) -> dict[str, str]:
     """A node's volumes in the pool by the names of the disks, the root disk first."""
     return {ROOT: root_volume(node)} | {disk.name: volume for disk, volume in _data(node).values()}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labgen import bundle, handoff, paths, ssh
 from labgen.bundle import Manifest, Received
+from labgen.domain import devices
 from labgen.errors import BundleError, LabgenError
 from labgen.hypervisor import Hypervisor
 from labgen.model import Box, Lab, Libvirt
@@ -135,4 +136,6 @@ def unfit(lab: Lab, manifest: Manifest, hypervisor: Hypervisor) -> str:
         return f"the processor there was {machine.processor!r}, and here it is {hypervisor.host_processor()!r}"
     if machine.type not in hypervisor.machine_types():
         return f"QEMU here ({hypervisor.qemu_version()}) has no machine type {machine.type!r}"
+    if others := [node.name for node in lab.nodes if not machine.slots_of(node.name).keys() <= devices(node)]:
+        return f"{', '.join(others)} had other devices there than the profile gives"
     return ""

@@ -285,10 +285,11 @@ def test_memory_is_taken_once_even_by_a_start_that_was_killed(host: Host, pool: 
     [
         ({"accelerator": "kvm"}, "with KVM, and here they run in software emulation"),
         ({"type": "pc-i440fx-99.0"}, "no machine type 'pc-i440fx-99.0'"),
+        ({"slots": {"vdc": "9.0"}}, "manager1, worker1, worker2 had other devices there than the profile gives"),
     ],
 )
 def test_a_host_that_cannot_take_the_memory_takes_the_disks(
-    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, str], reason: str
+    host: Host, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, Any], reason: str
 ) -> None:
     monkeypatch.setattr(outgoing, "Machine", lambda **facts: Machine(**{**facts, **there}))
     exported(tmp_path, "running")
