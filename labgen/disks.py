@@ -80,14 +80,16 @@ def refuse_strange(path: Path, largest: int) -> int:
         "snapshots": info.get("snapshots"),
         "bitmaps": specific.get("bitmaps"),
         "damage": specific.get("corrupt"),
-        "another format": info.get("format") != "qcow2",
+        "a different format": info.get("format") != "qcow2",
     }
     if found := [what for what, there in strange.items() if there]:
-        raise BundleError(f"the disk {path.name} has {', '.join(found)}", "A bundle's disks stand for themselves.")
+        raise BundleError(
+            f"the disk {path.name} has {', '.join(found)}", "The disks in a bundle must be self-contained."
+        )
     size = int(info["virtual-size"])
     if size > largest:
         raise BundleError(
-            f"the disk {path.name} is larger than its profile says",
+            f"the disk {path.name} is larger than its profile allows",
             f"{size / 2**30:.1f} GiB instead of at most {largest / 2**30:.1f} GiB",
         )
     return size
@@ -101,11 +103,11 @@ def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         block = file.read(HEADER.size)
     if len(block) < HEADER.size or not block.startswith(MAGIC):
-        raise BundleError(f"the disk {path.name} is no qcow2 image")
+        raise BundleError(f"the disk {path.name} is not a qcow2 image")
     _, version, backing, _, _, _, encryption, _, _, _, _, snapshots, _, features, *_ = HEADER.unpack(block)
     if version != 3 or backing or encryption or snapshots or features & ~ALLOWED_FEATURES:
         raise BundleError(
-            f"the disk {path.name} is not what 'labgen export' writes",
+            f"the disk {path.name} is not one that 'labgen export' writes",
             f"version {version}, backing file at {backing}, encryption {encryption}, {snapshots} snapshots, "
             f"features {features:#x}",
         )

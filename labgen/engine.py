@@ -75,7 +75,7 @@ class Engine:
         self._client = client
 
     def info(self) -> EngineInfo:
-        with self._explained("asking Docker about itself"):
+        with self._explained("asking Docker for its state"):
             info = self._client.info()
         status = dict(info.get("DriverStatus") or [])
         driver = info["Driver"]
@@ -154,7 +154,7 @@ class Engine:
             node.update(spec)
 
     def remove_node(self, node_id: str) -> None:
-        with self._explained("removing a node that is gone"):
+        with self._explained("removing the entry of a former node"):
             self._client.api.remove_node(node_id, force=True)
 
     @contextlib.contextmanager

@@ -32,7 +32,9 @@ def read_text(path: Path) -> str:
         return path.read_text()
     except UnicodeDecodeError as error:
         raise HostError(
-            "a file of the lab is damaged", f"{path}: {error}", "Put it back, or remove the lab: labgen destroy NAME"
+            "one of the lab's files is damaged",
+            f"{path}: {error}",
+            "Restore it, or remove the lab: labgen destroy NAME",
         ) from error
 
 

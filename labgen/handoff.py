@@ -75,9 +75,9 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
     addresses = "\n".join(f"| {node.name} | {node.role or node.kind} | {node.address} |" for node in lab.nodes)
     show = f"    vagrant ssh {lab.nodes[0].name} -c '{cluster.show}'\n" if cluster.show else ""
     if machines:
-        boot = "boots them with what was on their disks when the bundle was made"
+        boot = "boots them with the disks they had when the bundle was written"
         needs = "qemu-utils"
-        removal = "`vagrant destroy` also removes the boxes that `./up` makes of the disks here.\n\n"
+        removal = "`vagrant destroy` also removes the boxes that `./up` makes from the disks here.\n\n"
     else:
         boot = f"boots new ones from the box {lab.box.vagrant_name} {lab.box.version}, which this host must have"
         needs = removal = ""

@@ -31,7 +31,7 @@ class Libvirt:
 
 @dataclass(frozen=True)
 class Box:
-    """The image all nodes start from.
+    """The box that all nodes start from.
 
     :param name: as profiles say it, e.g. ``debian13``.
     :param vagrant_name: as Vagrant knows it, e.g. ``labgen/debian13``.

@@ -66,7 +66,8 @@ def _own(directory: Callable[[], str], variable: str) -> Path:
         raise HostError(
             "there is no home directory for labs and boxes",
             str(error),
-            f"Set HOME (or {variable}) to an absolute path, or LABGEN_HOME to a directory for all that labgen keeps.",
+            f"Set HOME (or {variable}) to an absolute path, "
+            "or LABGEN_HOME to a directory for everything that labgen stores.",
         ) from error
     return _resolved(found, variable)
 

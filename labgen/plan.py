@@ -12,7 +12,7 @@ FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
 # What users read while a guest script runs.
 DOING = {
-    HOSTS: "naming the other nodes",
+    HOSTS: "adding the names of the other nodes",
     **{script: words for kind in KINDS.values() for script, words in kind.doing.items()},
     **{script: words for driver in DRIVERS.values() for script, words in driver.doing.items()},
 }

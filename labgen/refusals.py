@@ -15,7 +15,7 @@ from labgen import paths
 from labgen.errors import HostError, LabgenError
 
 ROOT = 0
-_ELSEWHERE = "or set LABGEN_HOME to another directory for all that labgen keeps."
+_ELSEWHERE = "or set LABGEN_HOME to another directory for everything that labgen stores."
 
 
 def explained(error: OSError) -> LabgenError:
@@ -40,7 +40,7 @@ def explained(error: OSError) -> LabgenError:
 
 def _as_it_is(error: OSError) -> LabgenError:
     if error.filename is None and error.errno == errno.ENOENT and _is_nowhere():
-        return LabgenError("the current directory is gone", resolution="Change to another one: cd")
+        return LabgenError("the current directory no longer exists", resolution="Change to another one: cd")
     return LabgenError(error.strerror or str(error), str(error.filename or ""))
 
 
@@ -69,11 +69,11 @@ def _denied(path: Path, said: str) -> HostError:
         return HostError(brief, said, f"Allow it: chmod {recursively}u+rwX {shlex.quote(str(place))}")
     whole = _whole(place, owner)
     if owner != ROOT or not _may_be_given(whole):
-        return HostError(brief, said, _or_elsewhere(f"Ask {_name(owner)} for the right to write there"))
+        return HostError(brief, said, _or_elsewhere(f"Ask {_name(owner)} for write permission"))
     return HostError(
         brief,
         said,
-        f"If that comes of an earlier 'sudo labgen': sudo chown -R {me} {shlex.quote(str(whole))}",
+        f"If an earlier 'sudo labgen' caused this: sudo chown -R {me} {shlex.quote(str(whole))}",
     )
 
 
@@ -105,7 +105,7 @@ def _nearest(path: Path) -> tuple[Path, int]:
     for each in (path, *path.parents):
         with contextlib.suppress(OSError):
             return each, each.stat().st_uid
-    raise AssertionError("everybody may see /")
+    raise AssertionError("everyone may read /")
 
 
 def _whole(path: Path, owner: int) -> Path:

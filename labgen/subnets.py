@@ -79,7 +79,7 @@ def choose(wanted: str | None, uses: Sequence[Use], available: IPv4Network) -> C
             raise ProfileError(
                 f"network.subnet: {wanted} overlaps {other.network}, which is in use",
                 f"{other.network} belongs to {other.who}",
-                "Leave network.subnet out and labgen finds a free one.",
+                "Leave network.subnet out, and labgen chooses a free one.",
             )
         return _noted(wanted, uses)
     free = (str(network) for network in _free(available, uses))
@@ -134,9 +134,9 @@ def _used_up(available: IPv4Network, uses: Sequence[Use]) -> HostError:
         ways.append(f"use another network: export LABGEN_SUBNET_POOL={other}")
     if any(use.lab for use in blocking):
         ways.append("destroy a lab that you no longer need: labgen list")
-    advice = "; or ".join(ways) or "set LABGEN_SUBNET_POOL to a network that nothing on this host uses"
+    advice = "; or ".join(ways) or "set LABGEN_SUBNET_POOL to a network that is not used on this host"
     return HostError(
-        f"no free /24 is left in {available}: all of it is in use",
+        f"no free /24 is left in {available}",
         "\n".join(lines),
         f"{advice[0].upper()}{advice[1:]}",
     )

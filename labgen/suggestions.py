@@ -15,4 +15,4 @@ def near(name: str, known: Collection[str], kind: str) -> str:
         return f"There are no {kind}."
     if close := difflib.get_close_matches(name, known, n=3, cutoff=NEAR):
         return f"Did you mean {' or '.join(close)}?"
-    return f"There are these {kind}: {', '.join(sorted(known))}"
+    return f"Available {kind}: {', '.join(sorted(known))}"

@@ -236,7 +236,7 @@ def _explained(doing: str, log: Path, start: int = 0) -> Iterator[None]:
         yield
     except subprocess.CalledProcessError as error:
         said = log.read_bytes()[start:].decode(errors="replace")
-        raise HypervisorError(f"{doing} failed", reason(said), f"All that Vagrant said: {log}") from error
+        raise HypervisorError(f"{doing} failed", reason(said), f"Vagrant's full output: {log}") from error
     except subprocess.TimeoutExpired as error:
         raise HypervisorError(f"{doing}: Vagrant does not answer within {error.timeout:.0f} s") from error
     except (RuntimeError, FileNotFoundError) as error:

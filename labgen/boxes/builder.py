@@ -66,14 +66,14 @@ def build(name: str, progress: Progress, trimmed: bool = True) -> Box:
 def _only_build(progress: Progress) -> AbstractContextManager[None]:
     """One build at a time on a host; the kernel releases the lock when its holder dies."""
     paths.boxes().mkdir(parents=True, exist_ok=True)
-    resolution = "Wait until it is built, or end that build."
+    resolution = "Wait until it is built, or stop that build."
     return turn(paths.build_lock(), BUILD_LIMIT, "another box is being built", resolution, progress)
 
 
 def _build(wanted: Recipe, progress: Progress) -> Box:
     _check_host()
     remove_leftovers()
-    progress.step(f"building box {wanted.name} (once, takes some minutes)", stage="build-box")
+    progress.step(f"building box {wanted.name} (once; takes a few minutes)", stage="build-box")
     try:
         scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=paths.boxes()))
         try:
@@ -85,7 +85,7 @@ def _build(wanted: Recipe, progress: Progress) -> Box:
         raise
     except OSError as error:
         raise BoxError(
-            f"Box '{wanted.name}' cannot be written", str(error), f"Look for space: df -h {paths.boxes()}"
+            f"Box '{wanted.name}' cannot be written", str(error), f"Check the free space: df -h {paths.boxes()}"
         ) from error
 
 
@@ -106,7 +106,7 @@ def _check_host() -> None:
     free = shutil.disk_usage(paths.boxes()).free / 2**30
     if free < SCRATCH_GIB:
         raise BoxError(
-            "There is too little disk space to build a box",
+            "Not enough disk space to build a box",
             f"{paths.boxes()} has {free:.1f} GiB free; a build needs {SCRATCH_GIB} GiB.",
             "Free some space, for example with: labgen box remove NAME",
         )
@@ -136,7 +136,7 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
         raise BoxError(
             f"Building box '{wanted.name}' failed",
             mmdebstrap.evidence(log.read_text(errors="replace"), wanted),
-            f"All that mmdebstrap said: {log}\nIf a download failed, try again: labgen box build {wanted.name}",
+            f"Full output of mmdebstrap: {log}\nIf a download failed, try again: labgen box build {wanted.name}",
         )
 
 

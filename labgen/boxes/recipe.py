@@ -143,13 +143,13 @@ class _File:
     def word(self, field: str) -> str:
         if isinstance(found := self.content.get(field), str):
             return found
-        raise self._wrong(f"'{field}' must be a word in quotes")
+        raise self._wrong(f"'{field}' must be a quoted string")
 
     def words(self, field: str) -> tuple[str, ...]:
         found = self.content.get(field)
         if isinstance(found, list) and all(isinstance(each, str) for each in found):
             return tuple(found)
-        raise self._wrong(f"'{field}' must be a list of words in quotes")
+        raise self._wrong(f"'{field}' must be a list of quoted strings")
 
     def _wrong(self, why: str) -> BoxError:
-        return BoxError(f"the recipe {self.path} is wrong", why, "See docs/boxes.md, Recipes")
+        return BoxError(f"the recipe {self.path} is not valid", why, "See docs/boxes.md, Recipes")

@@ -58,17 +58,17 @@ class Reader:
             self._require_end()
             return None
         if len(block) < BLOCK:
-            raise BundleError("the bundle is cut off", f"it has {self._length} bytes, and ends without an end mark")
+            raise BundleError("the bundle is truncated", f"it has {self._length} bytes and no end-of-archive marker")
         try:
             member = tarfile.TarInfo.frombuf(block, "ascii", "strict")
         except (tarfile.TarError, ValueError, OverflowError, IndexError) as error:
-            raise BundleError("this is no bundle: it is not a tar file", str(error)[:200]) from error
+            raise BundleError("not a bundle: it is not a tar file", str(error)[:200]) from error
         if block[156:157] != tarfile.REGTYPE or member.linkname:
-            raise BundleError(f"the bundle holds something that is no plain file: {_shown(member.name)}")
+            raise BundleError(f"the bundle contains something that is not a regular file: {_shown(member.name)}")
         if member.size < 0 or member.size > self._length - self._file.tell():
             raise BundleError(
-                f"the bundle is cut off, or says a wrong size: {_shown(member.name)}",
-                f"{member.size} bytes are announced, {self._length - self._file.tell()} are left",
+                f"the bundle is truncated, or gives a wrong size: {_shown(member.name)}",
+                f"{member.size} bytes according to its header, {self._length - self._file.tell()} are left",
             )
         return member
 
@@ -79,12 +79,12 @@ class Reader:
         while left:
             piece = self._file.read(min(PIECE, left))
             if not piece:
-                raise BundleError("the bundle is cut off")
+                raise BundleError("the bundle is truncated")
             left -= len(piece)
             digest.update(piece)
             take(piece)
         if self._file.read(-size % BLOCK) != padding(size):
-            raise BundleError("the bundle holds bytes between its parts")
+            raise BundleError("the bundle contains extra data between its parts")
         return digest.hexdigest()
 
     def bytes(self, what: str, size: int, largest: int) -> bytes:
@@ -101,7 +101,7 @@ class Reader:
     def _require_end(self) -> None:
         while piece := self._file.read(PIECE):
             if piece.strip(b"\0"):
-                raise BundleError("the bundle holds bytes after its end")
+                raise BundleError("the bundle contains extra data after its end")
 
 
 def void(_: object) -> None:

@@ -43,7 +43,7 @@ class Part(_Part):
     @model_validator(mode="after")
     def _lies_inside(self) -> Self:
         if not PART.fullmatch(self.name) or str(PurePosixPath(self.name)) != self.name:
-            raise ValueError(f"{self.name!r} is no part's name")
+            raise ValueError(f"{self.name!r} is not a valid part name")
         return self
 
 
@@ -96,10 +96,10 @@ class Manifest(_Part):
     def _fits_together(self) -> Self:
         names = [part.name.casefold() for part in self.parts]
         if len(set(names)) != len(names):
-            raise ValueError("a part is named twice")
+            raise ValueError("a part is listed twice")
         IPv4Network(self.subnet)  # raises ValueError if it is none
         if self.depth != "recipe" and not self.box.sha256:
-            raise ValueError("the disks' box is not named")
+            raise ValueError("the box of the disks is not given")
         return self
 
     def to_bytes(self) -> bytes:
@@ -118,9 +118,9 @@ def parse(data: bytes) -> Manifest:
     schema = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
         raise BundleError(
-            "the bundle was made by a newer labgen",
+            "the bundle was written by a newer labgen",
             f"its manifest has schema {schema}; this labgen reads up to {SCHEMA}",
-            "Update labgen, or ask the sender for an older form.",
+            "Update labgen, or ask the sender for a bundle written by an older one.",
         )
     try:
         return Manifest.model_validate_json(json.dumps(content))
@@ -131,12 +131,12 @@ def parse(data: bytes) -> Manifest:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key is given twice")
     return content
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _in_words(error: Exception) -> str:

@@ -66,11 +66,11 @@ def _opened(file: Path) -> BinaryIO:
 def _head(reader: archive.Reader) -> tuple[Manifest, bytes]:
     member = reader.next()
     if member is None or not member.name.endswith(f"/{MANIFEST}"):
-        raise BundleError("this is no bundle: it does not begin with a manifest")
+        raise BundleError("not a bundle: it does not begin with a manifest")
     text = reader.bytes("manifest", member.size, manifest.LARGEST)
     found = manifest.parse(text)
     if member.name != f"{found.lab}/{MANIFEST}":
-        raise BundleError("the bundle's directory is not called as its lab")
+        raise BundleError("the bundle's directory is not named after its lab")
     return found, text
 
 
@@ -85,24 +85,28 @@ def _read(reader: archive.Reader, staging: Path, progress: Progress, allowed: Pa
     signed_by = signature.verify(text, signed, allowed)
     total = sum(part.size for part in found.parts)
     if shutil.disk_usage(staging).free < total + RESERVE:
-        raise BundleError("there is too little disk space for the bundle", f"it needs {total / 2**30:.1f} GiB")
+        raise BundleError("not enough disk space for the bundle", f"it needs {total / 2**30:.1f} GiB")
     amount = Amount("unpacking and checking the bundle", total, progress, stage="unpack-bundle")
     parts: dict[str, Path] = {}
     while member:
         part = expected.pop(member.name, None)
         if part is None:
-            again = "twice" if any(member.name == f"{found.lab}/{name}" for name in parts) else "without saying so"
-            raise BundleError(f"the bundle holds a part {again}: {ascii(member.name)[:120]}")
+            again = (
+                "twice"
+                if any(member.name == f"{found.lab}/{name}" for name in parts)
+                else "that its manifest does not list"
+            )
+            raise BundleError(f"the bundle contains a part {again}: {ascii(member.name)[:120]}")
         parts[part.name] = _unpack(reader, member.size, part, staging, amount)
         member = reader.next()
     if expected:
-        raise BundleError("the bundle lacks parts", ", ".join(sorted(expected))[:300])
+        raise BundleError("the bundle is missing parts", ", ".join(sorted(expected))[:300])
     return Received(found, parts, signed_by)
 
 
 def _unpack(reader: archive.Reader, size: int, part: Part, staging: Path, amount: Amount) -> Path:
     if size != part.size:
-        raise BundleError(f"the bundle's part {part.name} has another size than its manifest says")
+        raise BundleError(f"the bundle's part {part.name} differs in size from its entry in the manifest")
     target = staging / part.name
     target.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -114,5 +118,5 @@ def _unpack(reader: archive.Reader, size: int, part: Part, staging: Path, amount
 
         digest = reader.copy(size, take)
     if digest != part.sha256:
-        raise BundleError(f"the bundle's part {part.name} is damaged or was changed: its sha256 is another")
+        raise BundleError(f"the bundle's part {part.name} is damaged or was changed: its sha256 does not match")
     return target

@@ -25,7 +25,7 @@ def sign(manifest: bytes, key: Path) -> bytes:
         file.write_bytes(manifest)
         result = _keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), str(file))
         if result.status:
-            raise BundleError(f"{key} cannot sign the bundle", result.stderr, "It must be a key of OpenSSH.")
+            raise BundleError(f"{key} cannot sign the bundle", result.stderr, "It must be an OpenSSH private key.")
         return file.with_suffix(".json.sig").read_bytes()
 
 
@@ -38,25 +38,23 @@ def verify(manifest: bytes, signature: bytes | None, allowed: Path | None) -> st
     """
     if signature is None:
         if allowed:
-            raise BundleError(
-                "nobody signed the bundle", resolution="Without --verify it can be imported all the same."
-            )
+            raise BundleError("the bundle is not signed", resolution="It can still be imported without --verify.")
         return None
     with tempfile.TemporaryDirectory(prefix="labgen-verify-") as scratch:
         file = Path(scratch) / "signature"
         file.write_bytes(signature)
         checked = _keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(file), stdin=manifest)
         if checked.status:
-            raise BundleError("the bundle's signature does not belong to it", checked.stderr)
+            raise BundleError("the bundle's signature does not match it", checked.stderr)
         fingerprint = checked.stdout.strip().rpartition(" key ")[2]
         if allowed is None:
-            return f"{fingerprint}, which nobody has checked (--verify does)"
+            return f"{fingerprint}, not verified (see --verify)"
         found = _keygen("-Y", "find-principals", "-s", str(file), "-f", str(allowed))
         for principal in found.stdout.splitlines() if found.status == 0 else []:
             options = ("-n", NAMESPACE, "-I", principal, "-f", str(allowed), "-s", str(file))
             if _keygen("-Y", "verify", *options, stdin=manifest).status == 0:
                 return f"{principal} ({fingerprint})"
-        raise BundleError(f"none of those in {allowed} signed the bundle", f"signed by {fingerprint}")
+        raise BundleError(f"the bundle is not signed by anyone listed in {allowed}", f"signed by {fingerprint}")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ def write(
                     source.unlink()
             out.write(archive.END * 2)
     except OSError as error:
-        raise BundleError(f"{file} cannot be written", str(error), f"Look for space: df -h {file.parent}") from error
+        raise BundleError(
+            f"{file} cannot be written", str(error), f"Check the free space: df -h {file.parent}"
+        ) from error
 
 
 def unfit_names(lab: str, names: Collection[str]) -> list[str]:

@@ -58,7 +58,7 @@ def build(name: str, form: str) -> None:
 @box.command()
 @click.argument("name", shell_complete=complete.boxes)
 @click.argument("version", required=False, shell_complete=complete.box_versions)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def remove(name: str, version: str | None, yes: bool) -> None:
     """Remove a box, all its versions or one, also from Vagrant's store.
 
@@ -80,7 +80,7 @@ def remove(name: str, version: str | None, yes: bool) -> None:
     boxes.remove(chosen)
     vagrant.remove_box(chosen[0].vagrant_name)
     for gone in chosen:
-        click.echo(f"{gone.name} {gone.version} is gone")
+        click.echo(f"removed {gone.name} {gone.version}")
 
 
 def _megabytes(size: object) -> str | None:

@@ -40,13 +40,13 @@ def save(lab: str, label: str | None) -> None:
 
     with console.progress() as shown:
         saved = recipe.save(lab, label or checkpoints.default_label(), shown)
-    click.echo(f"{lab}: checkpoint {saved.label}")
+    click.echo(f"saved checkpoint {saved.label} of {lab}")
 
 
 @checkpoint.command()
 @lab_argument
 @label_argument
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def restore(lab: str, label: str, yes: bool) -> None:
     """Make the lab what it was. What happened in it since is lost.
 
@@ -61,10 +61,10 @@ def restore(lab: str, label: str, yes: bool) -> None:
     if not yes:
         journals.load(lab)
         checkpoints.load(lab, label)
-        console.confirm(f"Lose what happened in {lab} since {label}?")
+        console.confirm(f"Discard everything that happened in {lab} since {label}?")
     with console.progress() as shown:
         recipe.restore(lab, label, shown)
-    click.echo(f"{lab} is what it was at {label}")
+    click.echo(f"{lab} is restored to {label}")
 
 
 @checkpoint.command("list")
@@ -97,4 +97,4 @@ def delete(lab: str, label: str) -> None:
 
     with console.progress() as shown:
         recipe.delete(lab, label, shown)
-    click.echo(f"{lab}: checkpoint {label} is gone")
+    click.echo(f"deleted checkpoint {label} of {lab}")

@@ -18,7 +18,7 @@ format_option = click.option(
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="How to print the result.",
+    help="Output format.",
 )
 
 
@@ -63,7 +63,9 @@ def confirm(question: str) -> None:
     :raises UsageError: there is no terminal to ask at. :raises click.exceptions.Exit: the answer was no.
     """
     if not is_interactive():
-        raise UsageError("cannot ask: there is no terminal", question, "Run the same command again with --yes.")
+        raise UsageError(
+            "cannot ask for confirmation: not on a terminal", question, "Run the same command again with --yes."
+        )
     if not click.confirm(question, err=True):
         click.echo("Nothing was changed.", err=True)
         raise click.exceptions.Exit(Interrupted.exit_code)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from labgen.profile import Loaded
 
 profile_argument = click.argument("profile", metavar="PROFILE|FILE", shell_complete=complete_profiles)
-name_option = click.option("--name", metavar="NAME", help="What to call the lab; by default as the profile.")
+name_option = click.option("--name", metavar="NAME", help="Name of the lab (default: the profile's name).")
 set_option = click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a field of the profile; repeatable."
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a field of the profile; can be repeated."
 )
 
 
@@ -29,15 +29,15 @@ set_option = click.option(
 @name_option
 @set_option
 @click.option(
-    "--cold", is_flag=True, help="Boot the machines, whatever an earlier create has left, and leave nothing."
+    "--cold", is_flag=True, help="Boot the machines even if there is a template to start from, and save none."
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and the files; touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and the generated files; change nothing.")
 @click.option(
     "--on-failure",
     type=click.Choice(["keep", "rollback"]),
     default="keep",
     show_default=True,
-    help="What to do with a lab that could not be finished.",
+    help="What to do with the lab if the create fails.",
 )
 def create(  # noqa: PLR0917 - click names them
     profile: str, name: str | None, overrides: tuple[str, ...], cold: bool, dry_run: bool, on_failure: str
@@ -65,7 +65,7 @@ def create(  # noqa: PLR0917 - click names them
     with _way_on(lab_called, on_failure), console.progress() as shown:
         outcome = recipe.create(loaded, lab_called, shown, rollback=on_failure == "rollback", cold=cold)
     if not outcome.changed:
-        click.echo(f"{lab_called} is running as it should: nothing to do")
+        click.echo(f"{lab_called} is up to date; nothing to do")
         return
     _print_lab(outcome.journal.lab)
 
@@ -134,7 +134,7 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
         elif _is_kept(name):
             _say_how_to_resume(name)
         elif on_failure == "rollback" and not journals.exists(name):
-            console.note("What was made has been removed.")
+            console.note("Everything it had created has been removed.")
         if isinstance(error, LabgenError):
             raise click.exceptions.Exit(error.exit_code) from failure
         raise
@@ -152,7 +152,7 @@ def _is_kept(name: str) -> bool:
 def _say_how_to_resume(name: str) -> None:
     from labgen.records import journals
 
-    console.note(f"The lab {name} was kept. Resume it with: {journals.load(name).again}")
+    console.note(f"The lab {name} was kept. To resume the failed create: {journals.load(name).again}")
     console.note(f"Or remove it: labgen destroy {name}")
 
 

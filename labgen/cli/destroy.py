@@ -7,13 +7,13 @@ from labgen.errors import LabgenError, UsageError
 from labgen.refusals import explained
 from labgen.suggestions import near
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.command()
 @click.argument("lab", nargs=-1, shell_complete=complete.labs)
 @click.option("--all", "everything", is_flag=True, help="Destroy all labs of this user.")
-@click.option("--if-exists", is_flag=True, help="Labs that are not there are no error.")
+@click.option("--if-exists", is_flag=True, help="Ignore labs that do not exist.")
 @yes_option
 def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) -> None:
     """Remove labs: machines, disks, network, keys and records.
@@ -31,7 +31,7 @@ def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) 
     from labgen.machines import homes
 
     if bool(lab) == everything:
-        raise click.UsageError("name the labs to destroy, or say --all")
+        raise click.UsageError("specify the labs to destroy, or --all")
     names = homes.labs() if everything else _present(list(dict.fromkeys(lab)), if_exists)
     if not names:
         if everything:
@@ -55,12 +55,12 @@ def _present(names: list[str], if_exists: bool) -> list[str]:
     missing = [name for name in names if not is_there(name)]
     if missing and not if_exists:
         raise UsageError(
-            f"there is no lab called {' or '.join(repr(name) for name in missing)}; nothing was destroyed",
+            f"there is no lab named {' or '.join(repr(name) for name in missing)}; nothing was destroyed",
             "\n".join(dict.fromkeys(near(name, journals.names(), "labs") for name in missing)),
-            "'labgen list' shows all labs; with --if-exists, missing ones are passed over.",
+            "'labgen list' shows all labs; --if-exists skips those that do not exist.",
         )
     for name in missing:
-        console.note(f"there is no lab called {name!r}")
+        console.note(f"there is no lab named {name!r}")
     return [name for name in names if name not in missing]
 
 
@@ -76,13 +76,15 @@ def _destroyed(name: str) -> int:
         console.fail(failure)
         console.note(f"{name} was not destroyed.")
         return failure.exit_code
-    click.echo(f"{name} is gone")
+    click.echo(f"{name} is destroyed")
     return 0
 
 
 @click.command()
-@click.option("--cache", is_flag=True, help="Also the templates that make the next create of a profile short.")
-@click.option("--everything", is_flag=True, help="All labs, boxes and records of this user: what uninstalling takes.")
+@click.option("--cache", is_flag=True, help="Also remove the templates that make the next create of a profile fast.")
+@click.option(
+    "--everything", is_flag=True, help="Remove everything labgen keeps for this user: labs, boxes and records."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @yes_option
 @console.format_option
@@ -114,16 +116,16 @@ def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) ->
         console.emit(rows, form, ["kind", "name"])
     for name in orphans.lost:
         console.note(
-            f"{name} has machines or disks, and no journal; it stays. 'labgen start {name}' writes one again, "
+            f"{name} has machines or disks but no journal; it is kept. 'labgen start {name}' writes one again, "
             f"if the profile is there; 'labgen destroy {name}' removes it all."
         )
     if not rows:
-        click.echo("nothing is left over", err=True)
+        click.echo("nothing to remove", err=True)
     if not rows or dry_run:
         return
     if not yes:
         console.confirm("Remove all of it?")
     with console.progress() as shown:
-        shown.step("removing what is left over", stage="prune")
+        shown.step("removing leftovers", stage="prune")
         recipe.remove(orphans, shown)
     click.echo("removed", err=True)

@@ -17,7 +17,9 @@ LONGEST = len("checkpoint restore")  # of the commands that change labs
 
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
-@click.option("-f", "--follow", is_flag=True, help="Wait for more, until Ctrl-C or until the lab is destroyed.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Keep printing new events until Ctrl-C or until the lab is destroyed."
+)
 @console.format_option
 def events(lab: str, follow: bool, form: str) -> None:
     """Show what labgen has done with a lab, and when.
@@ -62,5 +64,5 @@ def _what(entry: "Entry", amounts: Amounts) -> str:
     if entry.exit_code is not None:
         return f"ended with exit code {entry.exit_code}"
     if entry.state == "began" and not entry.stage:
-        return f"began, labgen {entry.version}"
+        return f"started, labgen {entry.version}"
     return amounts.words(entry)

@@ -27,7 +27,7 @@ class OwnOptionsFirst(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            hint = "Options of COMMAND come after it: labgen exec LAB -- COMMAND. A terminal: labgen ssh LAB NODE."
+            hint = "Put '--' before COMMAND: labgen exec LAB -- COMMAND. For a terminal: labgen ssh LAB NODE."
             raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
 
     def _after_options(self, args: list[str], index: int) -> int:
@@ -42,7 +42,7 @@ class OwnOptionsFirst(click.Command):
 @click.command("exec", cls=OwnOptionsFirst, context_settings={"allow_interspersed_args": False})
 @click.argument("lab", shell_complete=complete.labs)
 @click.option("--node", "nodes", multiple=True, metavar="N", shell_complete=complete.nodes, help="Repeatable.")
-@click.option("--all", "everywhere", is_flag=True, help="On all nodes; the default without --node.")
+@click.option("--all", "everywhere", is_flag=True, help="Run on all nodes (the default).")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def exec_command(
@@ -66,7 +66,7 @@ def exec_command(
     from labgen.records import journals
 
     if nodes and everywhere:
-        raise click.UsageError("--node and --all exclude each other")
+        raise click.UsageError("--node and --all cannot be combined")
     known = [node.name for node in journals.load(lab).lab.nodes]
     if command[0] in known and "--" in command[1:2]:
         raise click.UsageError(f"{command[0]!r} is a node: labgen exec {lab} --node {command[0]} -- COMMAND")

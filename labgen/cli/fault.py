@@ -30,13 +30,13 @@ def _of_our_own(error: Exception) -> LabgenError:
     place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "nowhere"
     said = "".join(traceback.format_exception_only(error)).strip()
     evidence = f"labgen {version_of_ours()}, Python {platform.python_version()}; {place}:\n{said}"
-    report = "Please report it to the maintainers of labgen, with what you did before"
+    report = "Please report it to the maintainers of labgen, with the steps that led to it"
     # The frames name files and lines, and hold no values; what a machine or a user has said is in none of them.
     trace = "".join(traceback.format_exception(error))
     with contextlib.suppress(OSError, LabgenError):
         write_atomically(paths.fault(), f"{evidence}\n\n{trace}", 0o600)
-        return LabgenError("this is a fault in labgen", evidence, f"{report} and this file: {paths.fault()}")
-    return LabgenError("this is a fault in labgen", evidence, f"{report} and the lines above.")
+        return LabgenError("this is a bug in labgen", evidence, f"{report} and this file: {paths.fault()}")
+    return LabgenError("this is a bug in labgen", evidence, f"{report} and the lines above.")
 
 
 def version_of_ours() -> str:

@@ -27,35 +27,35 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 # Words that mean several things here, or one that is called differently: what to run instead.
 INSTEAD: Mapping[str, Mapping[str, str]] = {
     "labgen": {
-        "up": "'labgen create PROFILE' makes a lab, 'labgen start LAB' starts one that is stopped.",
-        "run": "'labgen create PROFILE' makes a lab, 'labgen exec LAB -- COMMAND' runs a command in one.",
-        "init": "'labgen create PROFILE' makes a lab; 'labgen profile show PROFILE' prints a profile to begin with.",
+        "up": "'labgen create PROFILE' creates a lab, 'labgen start LAB' starts one that is stopped.",
+        "run": "'labgen create PROFILE' creates a lab, 'labgen exec LAB -- COMMAND' runs a command in one.",
+        "init": "'labgen create PROFILE' creates a lab; 'labgen profile show PROFILE' prints one to start from.",
         "down": "'labgen stop LAB' shuts a lab's machines down, 'labgen destroy LAB' removes the lab.",
         "kill": "'labgen stop LAB' shuts a lab's machines down, 'labgen destroy LAB' removes the lab.",
         "restart": "'labgen stop LAB', then 'labgen start LAB'.",
         "reboot": "'labgen stop LAB', then 'labgen start LAB'.",
         "reload": "'labgen stop LAB', then 'labgen start LAB'.",
-        "pause": "'labgen suspend LAB' saves the machines' memory to disk, 'labgen resume LAB' goes on from there.",
+        "pause": "'labgen suspend LAB' saves the machines' memory to disk, 'labgen resume LAB' resumes them.",
         "ps": "'labgen list' shows all labs, 'labgen status LAB' one lab's machines.",
         "show": "'labgen status LAB' shows a lab, 'labgen profile show PROFILE' a profile.",
         "inspect": "'labgen status LAB --format json'",
         "info": "'labgen status LAB' shows a lab, 'labgen doctor' checks this host.",
-        "logs": "A lab's logs lie in ~/.local/share/labgen/labs/LAB/logs, or in LABGEN_HOME/data/labs/LAB/logs; "
-        "'labgen events LAB' shows what was done, 'labgen ssh LAB manager1 docker service logs NAME' a service's.",
-        "shell": "'labgen ssh LAB [NODE]' enters a machine.",
-        "attach": "'labgen ssh LAB [NODE]' enters a machine.",
-        "cp": "'labgen ssh-config LAB' prints what scp and rsync need.",
-        "scp": "'labgen ssh-config LAB' prints what scp and rsync need.",
-        "save": "'labgen checkpoint save LAB' keeps a lab as it is, 'labgen export LAB' writes it into a file.",
+        "logs": "A lab's logs are in ~/.local/share/labgen/labs/LAB/logs, or in LABGEN_HOME/data/labs/LAB/logs; "
+        "'labgen events LAB' shows its history, 'labgen ssh LAB manager1 docker service logs NAME' a service's.",
+        "shell": "'labgen ssh LAB [NODE]' logs in to a machine.",
+        "attach": "'labgen ssh LAB [NODE]' logs in to a machine.",
+        "cp": "'labgen ssh-config LAB' prints the SSH configuration for scp and rsync.",
+        "scp": "'labgen ssh-config LAB' prints the SSH configuration for scp and rsync.",
+        "save": "'labgen checkpoint save LAB' saves the state of a lab, 'labgen export LAB' writes it to a file.",
         "restore": "'labgen checkpoint restore LAB LABEL'",
         "load": "'labgen import FILE'",
         "validate": "'labgen profile validate FILE'",
         "build": "'labgen box build NAME'",
         "profiles": "'labgen profile list'",
         "images": "'labgen box list'",
-        "clean": "'labgen prune' removes what belongs to no lab.",
-        "uninstall": "'labgen prune --everything' removes all that labgen has made; 'make uninstall' in the checkout "
-        "then also what it has installed there.",
+        "clean": "'labgen prune' removes leftovers that belong to no lab.",
+        "uninstall": "'labgen prune --everything' removes everything that labgen has created; 'make uninstall' "
+        "in the checkout also removes what was installed there.",
     },
 }
 

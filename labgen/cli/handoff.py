@@ -11,18 +11,18 @@ from labgen.cli import complete, console
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default LAB.labgen."
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write (default: LAB.labgen)."
 )
 @click.option(
     "--depth",
     type=click.Choice(["recipe", "disks", "running"]),
     default="disks",
     show_default=True,
-    help="recipe: what makes the lab, some kilobytes. disks: also what the machines have on their disks. "
-    "running: also what they have in memory.",
+    help="recipe: profile and scripts only, a few kilobytes. disks: also the machines' disks. "
+    "running: also their memory.",
 )
-@click.option("--exclude-box", is_flag=True, help="Leave the box's image out; for people who have that box.")
-@click.option("--with-secrets", is_flag=True, help="The lab's private key travels along; the join tokens stay.")
+@click.option("--exclude-box", is_flag=True, help="Leave out the box's image, for recipients who have that box.")
+@click.option("--with-secrets", is_flag=True, help="Include the lab's private key, but not the join tokens.")
 @click.option("--sign", type=click.Path(path_type=Path, exists=True), metavar="KEY", help="Sign with an OpenSSH key.")
 def export(  # noqa: PLR0917 - click names them
     lab: str,
@@ -51,18 +51,18 @@ def export(  # noqa: PLR0917 - click names them
     with console.progress() as shown:
         exported = recipe(lab, file, depth, shown, with_box=not exclude_box, with_secrets=with_secrets, sign=sign)
     if exported.paused is not None:
-        console.note(f"The machines stood still for {exported.paused:.1f} s.")
+        console.note(f"The machines were paused for {exported.paused:.1f} s.")
     click.echo(f"{file}: {_size(exported.size)}")
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--name", metavar="NAME", help="What to call the lab; by default as it was called.")
+@click.option("--name", metavar="NAME", help="Name of the lab (default: its name in the bundle).")
 @click.option(
     "--verify",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="ALLOWED_SIGNERS",
-    help="Refuse a file that none of these people signed (OpenSSH's format, see ssh-keygen(1)).",
+    help="Refuse a bundle that none of these signers signed (a file in the format of ssh-keygen(1)).",
 )
 def import_command(file: Path, name: str | None, verify: Path | None) -> None:
     """Make a lab of a file that "labgen export" wrote.
@@ -81,18 +81,18 @@ def import_command(file: Path, name: str | None, verify: Path | None) -> None:
     with console.progress() as shown:
         imported = receive(file, name, verify, shown)
     lab = imported.journal.lab
-    console.note(f"Signed by {imported.signed_by}." if imported.signed_by else "Nobody signed this file.")
+    console.note(f"Signed by {imported.signed_by}." if imported.signed_by else "This bundle is not signed.")
     if imported.with_key:
-        console.note("Its private key came along: whoever has the file can enter its machines.")
+        console.note("It includes the lab's private key: anyone who has the bundle can log in to the machines.")
     if imported.readdressed:
-        console.note(f"Its addresses are taken here: the lab gets {lab.network.subnet}.")
+        console.note(f"Its addresses are in use here; the lab gets {lab.network.subnet}.")
         if imported.journal.complete and (outcome := ORCHESTRATORS[lab.orchestrator].when_moved):
-            console.note(f"At its first start {outcome}.")
+            console.note(f"At its first start, {outcome}.")
     if imported.without_memory:
-        console.note(f"Its machines cannot go on with their memory here: {imported.without_memory}.")
+        console.note(f"Its machines cannot be resumed from memory here: {imported.without_memory}.")
         console.note("They will boot from their disks.")
     nodes = console.counted(len(lab.nodes), "node")
-    click.echo(f"{lab.name} is here: {nodes}, box {lab.box.name} {lab.box.version}")
+    click.echo(f"imported {lab.name}: {nodes}, box {lab.box.name} {lab.box.version}")
     click.echo(f"Boot it: labgen start {lab.name}")
 
 

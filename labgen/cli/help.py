@@ -21,7 +21,7 @@ def help_command(context: click.Context, words: tuple[str, ...]) -> None:
     for word in words:
         group = explained.command
         if not isinstance(group, click.Group):
-            raise click.UsageError(f"{explained.command_path!r} has no commands of its own", context)
+            raise click.UsageError(f"{explained.command_path!r} has no subcommands", context)
         name, command, _ = group.resolve_command(explained, [word])
         assert command is not None  # noqa: S101 - else the group has raised
         explained = click.Context(command, info_name=name, parent=explained)

@@ -26,7 +26,7 @@ def stop(lab: str) -> None:
 
     with console.progress() as shown:
         changed = recipe(lab, shown)
-    click.echo(f"{lab} is stopped" if changed else f"{lab} was stopped already")
+    click.echo(f"{lab} is stopped" if changed else f"{lab} is already stopped")
 
 
 @click.command()
@@ -58,7 +58,7 @@ def suspend(lab: str) -> None:
 
     with console.progress() as shown:
         changed = recipe(lab, shown)
-    click.echo(f"{lab} is suspended" if changed else f"{lab} was off already")
+    click.echo(f"{lab} is suspended" if changed else f"{lab} is already off")
 
 
 @click.command()
@@ -77,7 +77,7 @@ def resume(lab: str) -> None:
 
 def _start(lab: str) -> None:
     outcome = _started(lab)
-    click.echo(f"{lab} is running" if outcome.changed else f"{lab} is running as it should: nothing to do")
+    click.echo(f"{lab} is running" if outcome.changed else f"{lab} is up to date; nothing to do")
 
 
 def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
@@ -92,7 +92,7 @@ def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
         if not console.is_interactive():
             raise
         console.fail(error)
-        key = click.prompt("Key (Ctrl-C leaves it locked)", hide_input=True, err=True)
+        key = click.prompt("Unlock key (Ctrl-C leaves it locked)", hide_input=True, err=True)
         with console.progress() as shown:
             recipe.unlock(lab, key, shown)
         return replace(_started(lab), changed=True)
@@ -100,5 +100,5 @@ def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
         if not console.is_interactive():
             raise
         console.fail(error)
-        console.confirm("Form a new one, without what the old one held?")
+        console.confirm("Form a new one, without the old one's contents?")
         return _started(lab, new_cluster=True)

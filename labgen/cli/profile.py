@@ -52,7 +52,7 @@ def list_profiles(form: str) -> None:
 
 @profile.command()
 @click.argument("reference", metavar="NAME|FILE", shell_complete=complete_profiles)
-@click.option("--set", "overrides", metavar="FIELD=VALUE", multiple=True, help="Change one field; repeatable.")
+@click.option("--set", "overrides", metavar="FIELD=VALUE", multiple=True, help="Change one field; can be repeated.")
 def show(reference: str, overrides: tuple[str, ...]) -> None:
     """Print a profile with everything it leaves to defaults, as YAML.
 
@@ -134,4 +134,6 @@ def _together(errors: list[ProfileError], checked: int) -> ProfileError:
     if len(errors) == 1:
         return errors[0]
     details = "\n".join(f"{error.brief}\n{error.details}".strip("\n") for error in errors)
-    return ProfileError(f"{len(errors)} of {checked} profiles are wrong", details, "Correct them, then check again.")
+    return ProfileError(
+        f"{len(errors)} of {checked} profiles are not valid", details, "Correct them, then run this command again."
+    )

@@ -8,7 +8,7 @@ from labgen.cli import complete, console
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
 @click.argument("node", shell_complete=complete.nodes)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def rebuild(lab: str, node: str, yes: bool) -> None:
     """Make one node of a lab anew; what is on it is lost.
 
@@ -23,9 +23,9 @@ def rebuild(lab: str, node: str, yes: bool) -> None:
     from labgen.lab import rebuild as recipe
 
     if lost := recipe.losses(lab, node):
-        console.note(f"A rebuild of {node} removes:\n" + "\n".join(f"  {each}" for each in lost))
+        console.note(f"Rebuilding {node} removes:\n" + "\n".join(f"  {each}" for each in lost))
         if not yes:
-            console.confirm(f"Make {node} of {lab} anew?")
+            console.confirm(f"Rebuild {node} of {lab}?")
     with console.progress() as shown:
         recipe.rebuild(lab, node, lost, shown)
-    click.echo(f"{node} of {lab} was made anew" if lost else f"{node} of {lab} has its machine again, with its disks")
+    click.echo(f"{node} of {lab} is rebuilt" if lost else f"{node} of {lab} is defined again, with its disks")

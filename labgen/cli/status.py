@@ -33,14 +33,14 @@ def list_command(form: str) -> None:
 
     rows = listing()
     if not rows and form == "table":
-        click.echo("no labs yet; make one with: labgen create three-node-btrfs", err=True)
+        click.echo("no labs yet; create one with: labgen create three-node-btrfs", err=True)
         return
     emit(rows, form, ["name", "profile", "state", "nodes", "subnet"])
 
 
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
-@click.option("--check", is_flag=True, help="Also examine every machine: clock, disks, memory, services, network ...")
+@click.option("--check", is_flag=True, help="Also check every machine: clock, disks, memory, services, network ...")
 @format_option
 @click.pass_context
 def status(context: click.Context, lab: str, check: bool, form: str) -> None:

@@ -15,7 +15,7 @@ def remove_everything(*, dry_run: bool, yes: bool, form: str) -> None:
     for sentence in found.stays:
         console.note(sentence)
     if not rows:
-        click.echo("nothing of labgen's is here", err=True)
+        click.echo("nothing to uninstall", err=True)
     if not rows or dry_run:
         return
     if not yes:
@@ -23,10 +23,10 @@ def remove_everything(*, dry_run: bool, yes: bool, form: str) -> None:
     with console.progress() as shown:
         uninstall.remove(found, shown)
     click.echo("removed", err=True)
-    console.note("What set-up has changed on this host stays: 'make uninstall' in the checkout names it.")
+    console.note("Changes that set-up has made to this host are kept; 'make uninstall' in the checkout lists them.")
 
 
 def _question(labs: list[str]) -> str:
     if not labs:
         return "Remove all of it?"
-    return f"Destroy {', '.join(labs)} with everything in them, and remove all the rest of it?"
+    return f"Destroy {', '.join(labs)} with everything in them, and remove the rest?"

@@ -21,7 +21,7 @@ ip -4 -o address show
         macs = {fields[1]: fields[0] for line in lines if len(fields := line.split()) == 2}
         addresses = {fields[3].partition("/")[0]: fields[1] for line in lines if len(fields := line.split()) > 3}
         if name != node.name:
-            return Verdict("fail", f"the machine calls itself {name!r}", seen.command("sudo hostname " + node.name))
+            return Verdict("fail", f"its host name is {name!r}", seen.command("sudo hostname " + node.name))
         if node.mac not in macs:
             return Verdict("fail", f"no network card with {node.mac}", f"labgen stop {seen.lab.name}, then start")
         if addresses.get(node.address) != macs[node.mac]:

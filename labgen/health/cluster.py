@@ -15,4 +15,4 @@ class Cluster(Check):
         if complaint := ORCHESTRATORS[seen.lab.orchestrator].complaint(seen.node, seen.engine):
             return Verdict("fail", complaint, f"labgen start {seen.lab.name}")
         # Not compared with the plan: who leads is the user's to change.
-        return Verdict("ok", f"takes part as a {'manager' if seen.engine.is_manager else 'worker'}")
+        return Verdict("ok", f"is an active {'manager' if seen.engine.is_manager else 'worker'}")

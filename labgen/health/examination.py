@@ -83,5 +83,5 @@ def _verdict(check: Check, seen: Seen) -> Verdict | None:
     try:
         return check.judge(seen)
     except (ValueError, LookupError):
-        evidence = f"the machine's answer makes no sense: {' '.join(seen.said.get(check.name, ())) or 'nothing'}"
+        evidence = f"unexpected output: {' '.join(seen.said.get(check.name, ())) or 'nothing'}"
         return Verdict("fail", evidence, f"labgen ssh {seen.lab.name} {seen.node.name}")

@@ -17,6 +17,6 @@ class Memory(Check):
         if available < SCARCE:
             return Verdict("fail" if available < EXHAUSTED else "warn", evidence, fix)
         if killed := int(told.get("oom_kill", 0)):
-            evidence = f"{killed} processes killed for want of memory since the boot"
+            evidence = f"{killed} processes killed since the boot because memory ran out"
             return Verdict("warn", evidence, seen.command("sudo journalctl -k -g 'Killed process'"))
         return Verdict("ok", evidence)

@@ -45,7 +45,9 @@ class Reachability(Check):
         told = [
             f"{names[place.partition(':')[0]]} port {place.partition(':')[2]}: {why}" for place, why in failed.items()
         ]
-        return Verdict("fail", "; ".join(told), f"labgen status {seen.lab.name} --check, once those nodes are well")
+        return Verdict(
+            "fail", "; ".join(told), f"labgen status {seen.lab.name} --check, once those nodes are healthy"
+        )
 
 
 def _answer(line: str) -> tuple[str, str]:

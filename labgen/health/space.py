@@ -23,8 +23,8 @@ done </proc/self/mounts
         free = dict(_free(line) for line in said[1:] if not line.startswith("read-only"))
         read_only = [line.split()[1] for line in said if line.startswith("read-only")]
         if read_only:
-            fix = f"Look for the reason: {seen.command('sudo dmesg')}"
-            return Verdict("fail", f"{' and '.join(read_only)} cannot be written: mounted read-only", fix)
+            fix = f"Find the cause: {seen.command('sudo dmesg')}"
+            return Verdict("fail", f"{' and '.join(read_only)} mounted read-only", fix)
         if DOCKER not in free and KINDS[seen.node.kind].has_docker:
             return Verdict("fail", f"nothing is mounted at {DOCKER}", seen.command(f"sudo mount {DOCKER}"))
         fullest = min(free, key=lambda target: free[target])

@@ -10,7 +10,7 @@ class Units(Check):
     def judge(self, seen: Seen) -> Verdict:
         failed = [line.split()[0] for line in seen.said[self.name] if line.strip()]
         if not failed:
-            return Verdict("ok", "none has failed")
+            return Verdict("ok", "none failed")
         return Verdict(
             "fail", f"failed: {', '.join(failed)}", seen.command(f"sudo systemctl status {' '.join(failed)}")
         )

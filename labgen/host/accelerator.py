@@ -47,7 +47,7 @@ def probe(progress: Progress | None = None) -> Accelerator:
         return known
     kernel = _kernel()
     if kernel is None:
-        return Accelerator("kvm", "/dev/kvm is there; untried, for want of a kernel to boot", proven=False)
+        return Accelerator("kvm", "/dev/kvm exists; not tested: there is no kernel to boot", proven=False)
     (progress or Silent()).step(f"trying KVM with {kernel}", stage="try-kvm")
     verdict = try_boot(kernel)
     _remember(verdict)
@@ -73,12 +73,12 @@ def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit:
     except subprocess.TimeoutExpired as error:
         said, complaint = error.stdout or b"", b""
     except FileNotFoundError:
-        return Accelerator("kvm", "/dev/kvm is there; untried, because QEMU is missing", proven=False)
+        return Accelerator("kvm", "/dev/kvm exists; not tested: QEMU is missing", proven=False)
     if GREETING in said:
         return Accelerator("kvm", "a kernel boots under it")
     lines = complaint.decode(errors="replace").strip().splitlines()
-    evidence = lines[-1] if lines else f"the kernel {kernel.name} said nothing within {limit:.0f} s"
-    return Accelerator("tcg", f"/dev/kvm is there, but no guest boots under it: {evidence}")
+    evidence = lines[-1] if lines else f"the kernel {kernel.name} printed nothing within {limit:.0f} s"
+    return Accelerator("tcg", f"/dev/kvm exists, but no guest boots under it: {evidence}")
 
 
 def _without_trial() -> Accelerator | None:
@@ -87,10 +87,10 @@ def _without_trial() -> Accelerator | None:
         aside = f"; it was moved to {_KVM_ASIDE}" if _KVM_ASIDE.exists() else ""
         return Accelerator("tcg", f"there is no {KVM}{aside}")
     if not re.search(r"^flags\s*:.*\b(vmx|svm)\b", _CPUINFO.read_text(), re.MULTILINE):
-        return Accelerator("tcg", f"{KVM} is there, but the processor has neither vmx nor svm")
+        return Accelerator("tcg", f"{KVM} exists, but the processor has neither vmx nor svm")
     if not os.access(KVM, os.R_OK | os.W_OK):
         # The machines run as QEMU's own user, which may open it. Set-up, as root, has tried it before.
-        return Accelerator("kvm", f"{KVM} is there; untried, because only root may open it", proven=False)
+        return Accelerator("kvm", f"{KVM} exists; not tested: only root may open it", proven=False)
     return None
 
 

@@ -62,11 +62,13 @@ def kvm(host: Host, progress: Progress) -> Finding:
     verdict = host.accelerator(progress)
     if verdict.kind == "kvm":
         return Finding("kvm", "ok", verdict.reason)
-    evidence = f"{verdict.reason}; QEMU's software emulation serves instead, and is much slower"
+    evidence = f"{verdict.reason}; QEMU's software emulation is used, which is much slower"
     if host.has(accelerator.KVM):
         # libvirt sees the device, and looks at QEMU anew, in vain, at every call: defining a machine takes most
         # of a minute.
-        return Finding("kvm", "warn", f"{evidence}; the useless device slows libvirt down", remedies.move_kvm_aside())
+        return Finding(
+            "kvm", "warn", f"{evidence}; the unusable device slows libvirt down", remedies.move_kvm_aside()
+        )
     fix = "Enable virtualization in the firmware, or nested virtualization in the hypervisor this host runs on."
     return Finding("kvm", "warn", evidence, fix)
 
@@ -91,8 +93,8 @@ def files() -> Finding:
                 pass
         except OSError as error:
             fix = f"Make it writable for you, or choose another place: export LABGEN_HOME=DIRECTORY ({place})"
-            return Finding("files", "fail", f"nothing can be written in {directory}: {error.strerror}", fix)
-    return Finding("files", "ok", f"{paths.data_home()} and {paths.cache_home()} can be written")
+            return Finding("files", "fail", f"{directory} is not writable: {error.strerror}", fix)
+    return Finding("files", "ok", f"{paths.data_home()} and {paths.cache_home()} are writable")
 
 
 def libvirt(host: Host) -> Finding:
@@ -116,7 +118,7 @@ def pool(host: Host, hypervisor: Hypervisor) -> Finding:
     except LabgenError as error:
         fix = f"virsh -c {host.libvirt.uri} pool-list --all"
         return Finding("storage pool", "fail", error.details or error.brief, fix)
-    return Finding("storage pool", "ok", f"a volume was made and removed; {_gib(free)} free")
+    return Finding("storage pool", "ok", f"a volume was created and removed; {_gib(free)} free")
 
 
 def memory(host: Host, profile: Profile) -> Finding:
@@ -142,7 +144,7 @@ def disk(host: Host, hypervisor: Hypervisor, profile: Profile) -> Finding:
     needed = len(nodes) * NODE_GIB * GIB
     full = sum(node.disk_gib + node.storage_gib for node in nodes) * GIB
     evidence = f"{profile.name} needs {_gib(needed)} at first and may grow to {_gib(full)}; {_gib(free)} free"
-    fix = "Remove what is not needed: labgen prune, labgen box list"
+    fix = "Remove what you do not need: labgen prune, labgen box list"
     if free < needed:
         return Finding("disk", "fail", evidence, fix)
     return Finding("disk", "ok" if free >= full else "warn", evidence, "" if free >= full else fix)
@@ -158,10 +160,10 @@ def box(name: str) -> Finding:
     if found:
         return Finding(subject, "ok", f"{found.version} is built")
     if packages := boxes.missing_packages():
-        evidence = "not built yet, and what builds it is missing: " + ", ".join(packages)
+        evidence = "not built yet, and programs to build it are missing: " + ", ".join(packages)
         return Finding(subject, "fail", evidence, remedies.install(*packages))
     free = shutil.disk_usage(_existing(paths.boxes())).free
-    evidence = f"not built yet, which takes minutes and the internet; {_gib(free)} free in {paths.boxes()}"
+    evidence = f"not built yet, which takes minutes and needs the internet; {_gib(free)} free in {paths.boxes()}"
     return Finding(
         subject, "warn" if free > boxes.SCRATCH_GIB * GIB else "fail", evidence, f"labgen box build {name}"
     )

@@ -39,7 +39,7 @@ def start_machine(refusal: str, domain: str) -> str:
     """:param refusal: what libvirt or QEMU said when a machine did not start."""
     closed = re.search(r"'?(/[^' :]+)'?.*ermission denied", refusal)
     if closed:
-        return f"Let QEMU's user enter every directory on the way: namei -l {shlex.quote(closed[1])}"
+        return f"Give QEMU's user access to every directory on the path: namei -l {shlex.quote(closed[1])}"
     if "annot allocate memory" in refusal:
         return "Free some memory: labgen stop, for labs that you do not use now"
     return f"sudo tail /var/log/libvirt/qemu/{domain}.log"

@@ -23,7 +23,7 @@ class Cards:
 
     def cut_off(self, prefix: str, network: Network) -> set[str]:
         """The domains whose names start so, and that run with a card in the network that is in no bridge."""
-        with explained("looking at the network cards"):
+        with explained("checking the network cards"):
             return {
                 each.name()
                 for each in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)

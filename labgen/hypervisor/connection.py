@@ -107,7 +107,7 @@ class Hypervisor:
         raise HostError(
             "libvirt does not answer",
             str(outcome[0]) if outcome else f"no connection to {where.uri} within {limit:.0f} s",
-            "Run 'labgen doctor'; it says what to do.",
+            "Run 'labgen doctor'; it shows what to do.",
         )
 
     def __enter__(self) -> Self:
@@ -193,7 +193,7 @@ class Hypervisor:
 
     def go_on(self, name: str) -> bool:
         """Lets a machine go on that is paused, with its memory in place. :return: whether it was."""
-        with explained(f"letting {name} go on"):
+        with explained(f"resuming {name}"):
             domain = self._connection.lookupByName(name)
             if domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
                 return False
@@ -288,7 +288,7 @@ class Hypervisor:
         """Keeps the disks of a machine that is off as they are now."""
         xml = ElementTree.Element("domainsnapshot")
         ElementTree.SubElement(xml, "name").text = label
-        with explained(f"keeping the disks of {name}"):
+        with explained(f"taking a snapshot of the disks of {name}"):
             self._connection.lookupByName(name).snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"))
 
     def kept_disks(self, name: str) -> list[str]:
@@ -304,7 +304,7 @@ class Hypervisor:
 
     def forget_disks(self, name: str, label: str) -> None:
         """Drops what :meth:`snapshot_disks` kept, if there is any."""
-        with explained(f"dropping a snapshot of {name}"):
+        with explained(f"deleting a snapshot of {name}"):
             for snapshot in self._connection.lookupByName(name).listAllSnapshots():
                 if snapshot.getName() == label:
                     snapshot.delete()

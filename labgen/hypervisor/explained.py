@@ -19,8 +19,8 @@ def explained(doing: str) -> Iterator[None]:
     except libvirt.libvirtError as error:
         if error.get_error_domain() == libvirt.VIR_FROM_RPC:
             raise HostError(
-                "libvirt stopped answering",
+                "libvirt has stopped answering",
                 f"{doing}: {error}",
-                "'labgen doctor' says how to restart it; then run the same command again.",
+                "'labgen doctor' shows how to restart it; then run the same command again.",
             ) from error
         raise HypervisorError(f"{doing} failed", str(error)) from error

@@ -37,7 +37,7 @@ class Overlays:
         disks = ElementTree.SubElement(xml, "disks")
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
         flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE if memory else libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
-        with explained(f"holding the disks of {name}"):
+        with explained(f"moving the writes of {name} to an overlay"):
             domain = self._connection.lookupByName(name)
             for device in disk_sources(domain):
                 disk = ElementTree.SubElement(disks, "disk", name=device, snapshot="external")
@@ -46,7 +46,7 @@ class Overlays:
 
     def are_there(self, name: str) -> bool:
         """Whether a machine writes to overlays, or has left some."""
-        with explained(f"looking at the disks of {name}"):
+        with explained(f"checking the disks of {name}"):
             sources = disk_sources(self._connection.lookupByName(name)).values()
         return any(source.endswith(SUFFIX) for source in sources) or bool(self._left_over(name))
 
@@ -56,7 +56,7 @@ class Overlays:
         QEMU does it, so a machine that went off meanwhile is started for it, without running. One whose memory
         somebody saved meanwhile stays paused, with that memory.
         """
-        with explained(f"merging what {name} wrote into its disks"):
+        with explained(f"merging the overlay of {name}"):
             domain = self._connection.lookupByName(name)
             held = [device for device, source in disk_sources(domain).items() if source.endswith(SUFFIX)]
             is_off, is_saved = not domain.isActive(), domain.hasManagedSaveImage()

@@ -27,16 +27,16 @@ class Pool:
 
     def ensure(self) -> None:
         """Defines and starts it, unless it is."""
-        with explained(f"making the storage pool {self._name}"):
+        with explained(f"creating the storage pool {self._name}"):
             self._opened()
 
     def is_there(self) -> bool:
         """Whether libvirt knows it; it is not made for that."""
-        with explained(f"looking for the storage pool {self._name}"):
+        with explained(f"checking for the storage pool {self._name}"):
             return self._name in {pool.name() for pool in self._connection.listAllStoragePools()}
 
     def free_bytes(self) -> int:
-        with explained(f"looking at the storage pool {self._name}"):
+        with explained(f"checking the storage pool {self._name}"):
             pool = self._opened()
             _refresh(pool)
             return int(pool.info()[3])
@@ -122,7 +122,7 @@ class Pool:
             below = ElementTree.SubElement(xml, "backingStore")
             ElementTree.SubElement(below, "path").text = self._where.path(backing)
             ElementTree.SubElement(below, "format", type="qcow2")
-        with explained(f"making the volume {volume}"):
+        with explained(f"creating the volume {volume}"):
             self._opened().createXML(ElementTree.tostring(xml, encoding="unicode"))
 
     def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
@@ -148,14 +148,14 @@ class Pool:
 
     def backing(self, name: str) -> str:
         """The name of the volume that one is an overlay of; empty if it stands for itself."""
-        with explained(f"looking at the volume {name}"):
+        with explained(f"checking the volume {name}"):
             xml = self._opened().storageVolLookupByName(name).XMLDesc()
         path = ElementTree.fromstring(xml).findtext("backingStore/path") or ""  # noqa: S314 - libvirt's own
         return path.rpartition("/")[2]
 
     def fingerprint(self, volume: str) -> str:
         """Another one once the volume's bytes have changed: its size and the time of its last change."""
-        with explained(f"looking at the volume {volume}"):
+        with explained(f"checking the volume {volume}"):
             tree = ElementTree.fromstring(self._opened().storageVolLookupByName(volume).XMLDesc())  # noqa: S314 - libvirt's own
         return f"{tree.findtext('physical')} {tree.findtext('target/timestamps/mtime')}"
 

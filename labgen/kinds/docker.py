@@ -38,7 +38,7 @@ class Docker(Kind):
             raise GuestError(
                 f"Docker does not start on {node.name}",
                 f"{result.tail}\n{log.stdout}",
-                "Nothing was changed there. Look at /etc/docker/daemon.json and /etc/fstab in the machine.",
+                "Nothing was changed there. Check /etc/docker/daemon.json and /etc/fstab in the machine.",
             )
 
     def inspect(self, lab: Lab, node: Node, connection: "Connection") -> NodeFacts:
@@ -51,6 +51,6 @@ class Docker(Kind):
             raise GuestError(
                 f"{node.name}: {complaint}",
                 f"docker info: {info.storage}",
-                f"Look at its log: labgen exec {lab.name} --node {node.name} -- sudo journalctl -u docker -n 50",
+                f"Check its log: labgen exec {lab.name} --node {node.name} -- sudo journalctl -u docker -n 50",
             )
         return NodeFacts(info.storage.driver, info.storage.backing_filesystem, info.version, info.kernel)

@@ -17,5 +17,5 @@ class Plain(Kind):
         """:raises GuestError: the machine does not run a command."""
         result = connection.run(["uname", "-r"])
         if result.status:
-            raise GuestError(f"{node.name} does not say which kernel it runs", result.tail)
+            raise GuestError(f"{node.name} does not report its kernel", result.tail)
         return NodeFacts(storage_driver="", backing_filesystem="", engine_version="", kernel=result.stdout.strip())

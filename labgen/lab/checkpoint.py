@@ -25,14 +25,15 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
     """
     if not LABEL.fullmatch(label):
         raise UsageError(
-            f"{label!r} is no label", resolution="Up to 40 lower-case letters, digits and hyphens, as: before-upgrade"
+            f"{label!r} is not a valid label",
+            resolution="Use up to 40 lower-case letters, digits and hyphens, for example before-upgrade.",
         )
     with opened(name, progress, finished=True) as lab:
         if "suspended" in lab.states().values():
             raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
         if any(each.label == label for each in checkpoints.every(name)):
             raise UsageError(
-                f"{name!r} has a checkpoint called {label!r} already",
+                f"{name!r} already has a checkpoint named {label!r}",
                 resolution=f"Choose another label, or: labgen checkpoint delete {name} {label}",
             )
         require_writable(paths.lab(name))
@@ -59,7 +60,7 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
         if lacking := freeze.lacks(lab.plan, checkpoint, lab.hypervisor):
             raise UsageError(
                 f"the checkpoint {label!r} cannot be restored",
-                f"made anew since then, or gone: {', '.join(lacking)}",
+                f"rebuilt since then, or missing: {', '.join(lacking)}",
                 f"labgen checkpoint delete {name} {label}",
             )
         checkpoints.save(name, replace(checkpoint, phase="restoring"))
@@ -74,7 +75,7 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
             ) from error
         except HypervisorError as error:
             raise HypervisorError(
-                error.brief, error.details, f"The restore is not finished; 'labgen start {name}' goes on with it."
+                error.brief, error.details, f"The restore is not finished; 'labgen start {name}' resumes it."
             ) from error
         _whole_again(lab, checkpoint)
     return checkpoint

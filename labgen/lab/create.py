@@ -34,7 +34,7 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
                 return bring_up(_prepared(loaded, claim, cold), cold=cold)
         except BaseException:
             if rollback and new:
-                claim.progress.step("removing what was made", stage="roll-back")
+                claim.progress.step("removing what was created", stage="roll-back")
                 remove_lab(claim)
             raise
 
@@ -56,7 +56,7 @@ def _prepared(loaded: Loaded, claim: Claim, cold: bool) -> Opened:
 def _planned(loaded: Loaded, claim: Claim, box: boxes.Box, cold: bool) -> Journal:
     request = planning.request(loaded, cold=cold)
     if claim.has_journal:
-        claim.progress.note(f"{claim.name} was not finished; going on with it")
+        claim.progress.note(f"the create of {claim.name} was not finished; resuming it")
         return replace(claim.journal(), request=request)
     accelerator = claim.host.accelerator(claim.progress)
     if accelerator.kind == "tcg":

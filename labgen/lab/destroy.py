@@ -16,7 +16,7 @@ def destroy(name: str, progress: Progress) -> None:
     :raises HypervisorError: something of it is still there.
     """
     if not is_there(name):
-        raise UsageError(f"there is no lab called {name!r}", near(name, journals.names(), "labs"))
+        raise UsageError(f"there is no lab named {name!r}", near(name, journals.names(), "labs"))
     with claimed(name, progress) as claim:
         claim.progress.step(f"destroying {name}", stage="destroy")
         remove_lab(claim)

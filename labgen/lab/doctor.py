@@ -36,7 +36,7 @@ def require(findings: list[Finding]) -> None:
     raise HostError(
         "this host is not ready",
         "\n".join(f"{finding.name}: {finding.evidence}\n    {finding.fix}" for finding in failed),
-        "Then look again with: labgen doctor",
+        "Then check again: labgen doctor",
     )
 
 

@@ -71,16 +71,16 @@ def _refuse_bad_place(file: Path) -> None:
         raise UsageError(f"{file} exists already", resolution="Choose another name, or remove it.")
     directory = file.resolve().parent
     if not directory.is_dir():
-        raise UsageError(f"there is no directory {directory}", resolution="Make it, or choose another one.")
+        raise UsageError(f"there is no directory {directory}", resolution="Create it, or choose another one.")
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise UsageError(f"{directory} cannot be written", resolution="Choose another directory with -o.")
+        raise UsageError(f"{directory} is not writable", resolution="Choose another directory with -o.")
 
 
 def _refuse_bad_names(lab: Lab) -> None:
     """A bundle's names are stricter than a profile's."""
     if unfit := bundle.unfit_names(lab.name, outgoing.script_parts(lab)):
         raise UsageError(
-            "a bundle cannot hold the lab's scripts under their names",
+            "the lab's scripts have names that a bundle cannot store",
             "\n".join(unfit),
             "Each part of a path: at most 100 characters, and no dot in front; no two that differ in case alone.",
         )

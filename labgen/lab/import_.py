@@ -51,7 +51,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
     with claimed(called, progress) as claim:
         if claim.has_journal:
             raise UsageError(
-                f"there is a lab called {called!r} already", resolution="Choose another name: labgen import --name"
+                f"a lab named {called!r} already exists", resolution="Choose another name: labgen import --name"
             )
         if paths.incoming(called).exists():
             clear_lab(claim)  # what an import that was cut off left

@@ -44,7 +44,7 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
         node = find_node(lab.plan, node_name)
         if (lost := _losses(lab.journal, node, lab.hypervisor)) != list(agreed):
             raise UsageError(
-                f"{node.name} has changed since you were asked", "\n".join(lost), "Run the same command again."
+                f"{node.name} has changed since the question", "\n".join(lost), "Run the same command again."
             )
         # All that may fail comes before the first loss.
         key = ssh.public_key(paths.lab(name) / paths.KEY)
@@ -69,8 +69,8 @@ def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
         running = {name for name, each in found_parts.items() if each.running}
         lost += losses_of_cluster(journal, node, members(journal.lab, running))
     if there.domain and (labels := hypervisor.kept_disks(node.domain)):
-        lost.append(f"the way back to {', '.join(labels)}: these checkpoints cannot be restored any more")
-    return lost or ["nothing: none of its disks is there"]
+        lost.append(f"the checkpoints {', '.join(labels)}: they can no longer be restored")
+    return lost or ["nothing: none of its disks exists"]
 
 
 @contextmanager
@@ -87,10 +87,10 @@ def _origin(lab: Lab, node: Node, hypervisor: Hypervisor, progress: Progress) ->
 
 
 def _make_disks(lab: Lab, node: Node, base: str, hypervisor: Hypervisor, progress: Progress) -> None:
-    progress.step("removing what is left of it", node.name, stage="remove-machine")
+    progress.step("removing the rest of it", node.name, stage="remove-machine")
     vagrant.forget_machine(paths.lab(lab.name), node.name)
     boot.remove(hypervisor, node.domain)
-    progress.step("making its disks", node.name, stage="make-disks")
+    progress.step("creating its disks", node.name, stage="make-disks")
     for disk, gib in sizes(node).items():
         hypervisor.pool.create(volumes(node)[disk], gib, base if disk == ROOT else "")
 
@@ -100,5 +100,5 @@ def _image(lab: Lab, progress: Progress) -> Path:
         if box.version == lab.box.version:
             return box.image
     box = boxes.ensure(lab.box.name, progress)
-    progress.note(f"the lab was made with {lab.box.name} {lab.box.version}; this host has {box.version}")
+    progress.note(f"the lab was created with {lab.box.name} {lab.box.version}; this host has {box.version}")
     return box.image

@@ -27,7 +27,9 @@ def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcom
         if lab.journal.complete:
             return bring_up(lab, new_cluster=new_cluster)
         if lab.journal.stage == "planned":
-            raise UsageError(f"{name!r} was never made", lab.journal.failure, f"Resume it with: {lab.journal.again}")
+            raise UsageError(
+                f"{name!r} was never created", lab.journal.failure, f"Resume it with: {lab.journal.again}"
+            )
         with failure_noted(name):
             _ready_box(lab)
             return bring_up(lab, cold=bool(lab.journal.request and lab.journal.request.cold))
@@ -54,7 +56,9 @@ def _ready_box(opened: Opened) -> None:
     doctor.require_ready(profile, opened.host)
     box = boxes.ensure(lab.box.name, opened.progress)
     if box.version != lab.box.version:
-        opened.progress.note(f"the lab was made with {lab.box.name} {lab.box.version}; this host has {box.version}")
+        opened.progress.note(
+            f"the lab was created with {lab.box.name} {lab.box.version}; this host has {box.version}"
+        )
         lab = replace(lab, box=replace(lab.box, version=box.version))
         write({paths.VAGRANTFILE: vagrantfile(lab, opened.host.libvirt)}, paths.lab(lab.name))
         opened.save(replace(opened.journal, lab=lab))

@@ -21,14 +21,14 @@ def remove(agreed: Everything, progress: Progress) -> None:
     """Removes everything, and looks whether it is gone.
 
     :param agreed: what :func:`find` had found when the user said yes.
-    :raises BusyError: another labgen is at work. :raises UsageError: there are labs that nobody agreed to lose.
+    :raises BusyError: another labgen is running. :raises UsageError: there are labs that nobody agreed to lose.
     :raises LabgenError: as libvirt does, or something is still there.
     """
     homes.refuse_busy()
     labs = find().labs
     if more := sorted(set(labs) - set(agreed.labs)):
         raise UsageError(
-            "there are labs that you were not asked about", "\n".join(more), "Run the same command again."
+            "there are labs that were not in the question", "\n".join(more), "Run the same command again."
         )
     for name in labs:
         with claimed(name, progress) as claim:
@@ -43,7 +43,7 @@ def remove(agreed: Everything, progress: Progress) -> None:
     homes.remove()
     if left := find().rows():
         lines = "\n".join(f"{row['kind']} {row['name']}" for row in left)
-        raise LabgenError("not all of it is gone", lines, "Run the same command again.")
+        raise LabgenError("not everything could be removed", lines, "Run the same command again.")
 
 
 def _dissolve_pool() -> None:

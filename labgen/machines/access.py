@@ -25,7 +25,7 @@ def find_node(lab: Lab, name: str) -> Node:
         return lab.node(name)
     except KeyError as error:
         hint = near(name, [node.name for node in lab.nodes], "nodes")
-        raise UsageError(f"the lab {lab.name!r} has no node called {name!r}", hint) from error
+        raise UsageError(f"the lab {lab.name!r} has no node named {name!r}", hint) from error
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def entered(connect: Mapping[str, Callable[[], ssh.Connection]]) -> Iterator[dic
 
 
 def cut_off_evidence(lab: Lab) -> str:
-    return f"its network interface is attached to no bridge, as after 'virsh net-destroy {lab.network.name}'"
+    return f"its network interface is not attached to a bridge, as after 'virsh net-destroy {lab.network.name}'"
 
 
 def why_off(lab: Lab, node: Node) -> GuestError | None:
@@ -60,9 +60,9 @@ def why_off(lab: Lab, node: Node) -> GuestError | None:
         return None
     if now is None:
         way = f"labgen rebuild {lab.name} {node.name}" if journals.load(lab.name).complete else start
-        return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt knows no {node.domain}", way)
+        return GuestError(f"{node.name} of {lab.name!r} has no machine", f"libvirt has no domain {node.domain}", way)
     if now == "suspended" and journals.is_locked(lab.name):
-        why = "another labgen is working on the lab"
+        why = "another labgen process is working on the lab"
         return GuestError(f"{node.name} of {lab.name!r} is paused", why, "Try again when that has ended.")
     what = f"{node.name} of {lab.name!r}" if "running" in states.values() else f"the lab {lab.name!r}"
     return GuestError(f"{what} is {now}", resolution=start)

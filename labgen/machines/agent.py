@@ -34,7 +34,7 @@ def run(
     try:
         return _run(hypervisor, domain, script, arguments, variables or {})
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise GuestError(f"{domain}: what its guest agent answers makes no sense", str(error)) from error
+        raise GuestError(f"{domain}: unexpected answer from its guest agent", str(error)) from error
 
 
 def _run(

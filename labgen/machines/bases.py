@@ -22,7 +22,7 @@ def locked(sha256: str, progress: Progress) -> AbstractContextManager[None]:
     :raises LabgenError: another import holds it for long.
     """
     why = "another lab with the same box is being imported"
-    return turn(paths.base_lock(sha256), TURN_LIMIT, why, "Wait for that import, or end it.", progress)
+    return turn(paths.base_lock(sha256), TURN_LIMIT, why, "Wait for that import, or stop it.", progress)
 
 
 def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) -> str:
@@ -33,7 +33,7 @@ def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) 
     volume = f"{RECEIVED_BOXES}{sha256}.img"
     if volume in hypervisor.pool.volumes(volume):
         size = hypervisor.pool.sizes(volume)[volume]
-        amount = Amount("checking the box that is here", size, progress, stage="check-box")
+        amount = Amount("checking this host's copy of the box", size, progress, stage="check-box")
         if hypervisor.pool.digest(volume, amount.more) == sha256:
             return volume
         hypervisor.pool.remove(volume)  # an import that was killed has left it half-written
@@ -55,14 +55,15 @@ def image(manifest: Manifest, part: Path | None) -> Path:
     sha256 = manifest.box.sha256
     if part:
         if disks.digest(part) != sha256:
-            raise BundleError("the bundle's box is not the one that its disks belong to")
+            raise BundleError("the bundle's box is not the one its disks are based on")
         disks.refuse_strange(part, LARGEST)
         return part
     for box in boxes.built(manifest.box.name):
         if box.version == manifest.box.version and disks.digest(box.image) == sha256:
             return box.image
     raise BundleError(
-        f"the bundle was made without its box, {manifest.box.name} {manifest.box.version}, and this host has no such",
+        f"the bundle was made without its box, {manifest.box.name} {manifest.box.version}, "
+        "and this host does not have it",
         f"sha256 of the image: {sha256}",
         "Ask the sender for the box's directory, or for a bundle with the box in it.",
     )

@@ -122,16 +122,16 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
 
     def switch_on(name: str) -> None:
         domain, was = lab.node(name).domain, off[name]
-        progress.step("resuming" if was == "suspended" else "switching on", name, stage="switch-on")
+        progress.step("resuming" if was == "suspended" else "powering on", name, stage="switch-on")
         try:
             hypervisor.start(domain)
         except HypervisorError as error:
             if was != "suspended":
                 raise
             raise HypervisorError(
-                f"{name} cannot go on where it was suspended",
+                f"{name} cannot be resumed from its saved memory",
                 error.details,
-                "To give its memory up and boot it from its disk:\n"
+                "To discard its memory and boot it from its disks:\n"
                 f"virsh -c {hypervisor.libvirt.uri} managedsave-remove {domain}; labgen start {lab.name}",
             ) from error
 
@@ -159,7 +159,7 @@ def enter(lab: Lab, node: Node, host: Host, progress: Progress, boot: Boot | Non
         raise GuestError(
             f"{node.name} did not come up",
             f"{error.brief}: {error.details}\n{_evidence(lab, node, host)}",
-            f"Try again: labgen start {lab.name}\nAll of its console: {console_log(lab, node)}",
+            f"Try again: labgen start {lab.name}\nIts full console log: {console_log(lab, node)}",
         ) from error
 
 
@@ -172,9 +172,11 @@ def _evidence(lab: Lab, node: Node, host: Host) -> str:
     lines = []
     with contextlib.suppress(LabgenError), host.connect() as hypervisor:
         domain = next((each for each in hypervisor.domains(node.domain) if each.name == node.domain), None)
-        lines.append(f"machine: {domain.state if domain else 'not there'}")
+        lines.append(f"machine: {domain.state if domain else 'does not exist'}")
         lease = hypervisor.has_lease(lab.network.name, node.mac)
-        lines.append(f"address: {'asked for' if lease else 'never asked for: it did not reach its network set-up'}")
+        lines.append(
+            f"address: {'requested' if lease else 'never requested: it did not get as far as its network set-up'}"
+        )
     lines.append(f"port 22: {'open' if ssh.port_open(access.target(lab, node)) else 'closed'}")
     with contextlib.suppress(OSError):
         console = console_log(lab, node).read_text(errors="replace").splitlines()

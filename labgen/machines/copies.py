@@ -27,16 +27,16 @@ def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, wi
         size += memory
         if hypervisor.pool.free_bytes() < memory:
             raise BundleError(
-                "libvirt's pool has too little space for the machines' memory", f"{memory / 2**30:.1f} GiB"
+                "not enough space in libvirt's pool for the machines' memory", f"{memory / 2**30:.1f} GiB"
             )
     together = work.stat().st_dev == target.stat().st_dev
     for directory, needed in ((work, 3 * size if together else 2 * size), (target, size)):
         free = shutil.disk_usage(directory).free
         if free < needed:
             raise BundleError(
-                "there is too little disk space to export the lab",
-                f"{directory} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB.",
-                "Free some, or write the bundle to another disk.",
+                "not enough disk space to export the lab",
+                f"{directory} has {free / 2**30:.1f} GiB free; up to {needed / 2**30:.1f} GiB.",
+                "Free some space, or write the bundle to another disk.",
             )
 
 
@@ -74,7 +74,7 @@ def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
     """The box's volume that the root disks lie on."""
     bases = {hypervisor.pool.backing(root_volume(node)) for node in lab.nodes}
     if len(bases) != 1:
-        raise BundleError(f"the root disks of {lab.name!r} do not lie on one box", "\n".join(sorted(bases)))
+        raise BundleError(f"the root disks of {lab.name!r} are not based on one box", "\n".join(sorted(bases)))
     return bases.pop()
 
 

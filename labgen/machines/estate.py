@@ -124,12 +124,12 @@ def _of_labs_of_0_1_0(owner: str, hypervisor: Hypervisor) -> Iterator[str]:
 
 def _staying(in_libvirt: InLibvirt, bare: bool) -> Iterator[str]:
     for path in homes.strange():
-        yield f"{path} stays: labgen did not make it."
+        yield f"{path} is kept: labgen did not create it."
     if in_libvirt.others:
-        yield f"libvirt's storage pool {LOCAL.libvirt.pool} stays: there are volumes in it that are not yours:"
+        yield f"libvirt's storage pool {LOCAL.libvirt.pool} is kept: it has volumes that are not yours:"
         yield from (f"  {name}" for name in in_libvirt.others)
     if not bare and (vagrant_store.boxes() or vagrant_store.records()):
-        yield f"{paths.vagrant_home()} stays: it holds more than labgen has added."
+        yield f"{paths.vagrant_home()} is kept: it contains more than labgen has added."
 
 
 def built() -> list[boxes.Box]:

@@ -55,7 +55,7 @@ def held(
     def hold(node: Node) -> None:
         hypervisor.overlays.begin(node.domain, memory_volume(node, OUTGOING) if with_memory else "")
 
-    progress.step("holding the machines still", stage="hold-machines")
+    progress.step("pausing the machines", stage="hold-machines")
     try:
         with standing_still(nodes, hypervisor) as since:
             on_each({node.name: node for node in nodes}, hold)
@@ -108,9 +108,9 @@ def keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Pro
         hypervisor.pause(node.domain)
     progress.step("saving the machines' memory", stage="save-memory")
     on_each(running, lambda node: hypervisor.save_memory(node.domain, memory_volume(node, checkpoint.label)))
-    progress.step("keeping the disks", stage="keep-disks")
+    progress.step("taking a snapshot of the disks", stage="keep-disks")
     on_each(everyone, lambda node: hypervisor.snapshot_disks(node.domain, checkpoint.label))
-    progress.step("going on", stage="go-on")
+    progress.step("resuming the machines", stage="go-on")
     go_on_from_memory(lab, checkpoint, hypervisor)
 
 
@@ -178,14 +178,14 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     touched = _let_go(lab, hypervisor, progress)
     for checkpoint in checkpoints.every(lab.name):
         if checkpoint.phase == "saving":
-            progress.note(f"saving the checkpoint {checkpoint.label} was cut off: undone")
+            progress.note(f"saving the checkpoint {checkpoint.label} was interrupted: undone")
             _wake(lab, checkpoint, hypervisor)
             drop(lab, checkpoint, hypervisor)
             touched |= set(checkpoint.memory)
         elif checkpoint.phase == "dropping":
             drop(lab, checkpoint, hypervisor)
         elif checkpoint.phase == "restoring" and not lacks(lab, checkpoint, hypervisor):
-            progress.note(f"restoring the checkpoint {checkpoint.label} was cut off: done again")
+            progress.note(f"restoring the checkpoint {checkpoint.label} was interrupted: repeated")
             with contextlib.suppress(MemoryRefused):  # the machines boot from their disks
                 revert(lab, checkpoint, hypervisor)
             touched |= set(checkpoint.memory)
@@ -208,7 +208,7 @@ def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
     # QEMU lets nobody write to the disks of a machine whose memory it has saved, until it goes on.
     touched = _resume_paused(overlaid, hypervisor)
     for node in overlaid:
-        progress.step("putting what it wrote meanwhile into its disks", node.name, stage="commit-overlays")
+        progress.step("merging its overlay", node.name, stage="commit-overlays")
         # A machine that went off meanwhile is started for it.
         hypervisor.ensure_network(lab.network.name, network_xml(lab))
         hypervisor.overlays.end(node.domain)

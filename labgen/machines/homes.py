@@ -19,12 +19,12 @@ def labs() -> list[str]:
 
 
 def refuse_busy() -> None:
-    """:raises BusyError: another labgen is at work in these homes."""
+    """:raises BusyError: another labgen process is running in these homes."""
     files = [*paths.locks().glob(LOCK), *paths.templates().glob(LOCK), paths.registry_lock(), paths.build_lock()]
     held = sorted(file for file in files if turns.is_held(file))
     if held:
         raise journals.BusyError(
-            "another labgen is at work",
+            "another labgen process is running",
             "\n".join(f"{file} is {turns.holder(file) or 'held'}" for file in held),
             "Wait until it has ended, or stop it, and run the same command again.",
         )

@@ -25,7 +25,7 @@ def read_profile(received: Received) -> Profile:
     """
     part = received.parts.get(paths.PROFILE)
     if part is None:
-        raise BundleError("the bundle holds no profile")
+        raise BundleError("the bundle contains no profile")
     try:
         return parse(_text(part), received.manifest.lab, label=f"the bundle's {paths.PROFILE}").profile
     except (LabgenError, ValueError) as error:
@@ -45,7 +45,7 @@ def refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
             if manifest.depth == "running":
                 wanted.add(handoff.memory_part(node.name))
     if lacking := wanted - {part.name for part in manifest.parts}:
-        raise BundleError("the bundle lacks what its profile needs", ", ".join(sorted(lacking)))
+        raise BundleError("the bundle is missing files that its profile needs", ", ".join(sorted(lacking)))
 
 
 def refuse_code(received: Received, profile: Profile) -> None:
@@ -67,9 +67,9 @@ def refuse_code(received: Received, profile: Profile) -> None:
         expected = text.encode()
         if part is None or part.stat().st_size != len(expected) or part.read_bytes() != expected:
             raise BundleError(
-                f"the bundle's {name} is not what labgen makes of its profile",
-                "Somebody has changed it; it may hold code of its own.",
-                "Ask the sender for a bundle as 'labgen export' writes it.",
+                f"the bundle's {name} is not what labgen generates from its profile",
+                "It was changed, and may contain foreign code.",
+                "Ask the sender for an unchanged bundle from 'labgen export'.",
             )
 
 
@@ -137,5 +137,5 @@ def unfit(lab: Lab, manifest: Manifest, hypervisor: Hypervisor) -> str:
     if machine.type not in hypervisor.machine_types():
         return f"QEMU here ({hypervisor.qemu_version()}) has no machine type {machine.type!r}"
     if others := [node.name for node in lab.nodes if not machine.slots_of(node.name).keys() <= devices(node)]:
-        return f"{', '.join(others)} had other devices there than the profile gives"
+        return f"{', '.join(others)} had other devices there than the profile defines"
     return ""

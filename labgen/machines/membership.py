@@ -43,7 +43,7 @@ def losses_of_cluster(journal: Journal, node: Node, said: Mapping[str, Membershi
     left = managers - away
     if not left:
         held = ORCHESTRATORS[journal.lab.orchestrator].holds
-        return [f"what the cluster holds ({held}): no other manager has it"]
+        return [f"the cluster's contents ({held}): no other manager has them"]
     if 2 * len(left) <= len(managers):
-        return [f"that the cluster can be changed: {len(left)} of {len(managers)} managers are no majority"]
+        return [f"changes to the cluster: {len(left)} of {len(managers)} managers are not a majority"]
     return []

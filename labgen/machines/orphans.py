@@ -40,7 +40,7 @@ class Orphans:
             "volume": self.volumes,
             "directory": self.directories,
             "subnet reservation": self.reservations,
-            "export of a lab, cut off": self.exports,
+            "interrupted export of a lab": self.exports,
             "template": self.templates,
         }
         return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]

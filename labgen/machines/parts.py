@@ -55,9 +55,9 @@ def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
         return
     verb = "is" if len(broken) == 1 else "are"
     raise HypervisorError(
-        f"{', '.join(node.name for node in broken)} of {lab.name!r} {verb} not whole",
+        f"{', '.join(node.name for node in broken)} of {lab.name!r} {verb} incomplete",
         "\n".join(line for node in broken for line in _losses(node, found[node.name], hypervisor.libvirt)),
-        "Nothing was changed. If you have what is missing, put it back. Otherwise, for each of them:\n"
+        "Nothing was changed. If you can restore what is missing, do so. Otherwise, for each of them:\n"
         + "\n".join(f"labgen rebuild {lab.name} {node.name}" for node in broken),
     )
 
@@ -70,7 +70,7 @@ def tell_missing_machines(journal: Journal, hypervisor: Hypervisor, progress: Pr
         if node.domain not in machines:
             way = f"labgen rebuild {lab.name} {node.name}" if journal.complete else f"labgen start {lab.name}"
             progress.note(
-                f"{node.name} has no machine: {node.domain} is not defined in libvirt. To make it anew: {way}"
+                f"{node.name} has no machine: {node.domain} is not defined in libvirt. To rebuild it: {way}"
             )
 
 
@@ -88,7 +88,7 @@ def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> Non
         vagrant.know_machine(directory, node.name, uuids[node.domain])
     if lost:
         names = ", ".join(node.name for node in lost)
-        progress.note(f"Vagrant's record of {names} was missing or wrong: written again from libvirt")
+        progress.note(f"Vagrant's record of {names} was missing or not valid: written again from libvirt")
 
 
 def _losses(node: Node, parts: Parts, libvirt: Libvirt) -> list[str]:

@@ -63,9 +63,9 @@ def _require_room(received: Received, memory: Mapping[str, int], hypervisor: Hyp
     ):
         if free < needed:
             raise BundleError(
-                "there is too little disk space for the lab",
-                f"{place} has {free / 2**30:.1f} GiB free; it takes up to {needed / 2**30:.1f} GiB.",
-                "Free some, and import it again.",
+                "not enough disk space for the lab",
+                f"{place} has {free / 2**30:.1f} GiB free; up to {needed / 2**30:.1f} GiB.",
+                "Free some space, and import it again.",
             )
 
 

@@ -52,7 +52,10 @@ def _owner() -> tuple[str, str]:
     if owner := data_home.known_owner():
         return owner, ""
     stand_in = data_home.owner_of_path()
-    return stand_in, f"names and MACs are made with {stand_in} here; the first create chooses an id in its place"
+    return (
+        stand_in,
+        f"names and MAC addresses are shown for the owner id {stand_in}; the first create chooses a random one",
+    )
 
 
 def files(loaded: Loaded, lab: Lab, libvirt: Libvirt, directory: Path) -> dict[str, str]:
@@ -113,7 +116,7 @@ def refuse_another_profile(loaded: Loaded, name: str) -> None:
     recorded = paths.lab(name) / paths.PROFILE
     if lines := _differences(recorded, loaded) if recorded.exists() else _other_plan(name, loaded):
         raise UsageError(
-            f"there is already a lab called {name!r}, made from another profile",
+            f"a lab named {name!r} already exists, created from a different profile",
             "\n".join([*lines, f"as the lab was made: {recorded}"]),
             f"Choose another name with --name, or remove it first: labgen destroy {name}",
         )
@@ -126,14 +129,14 @@ def _other_plan(name: str, loaded: Loaded) -> list[str]:
     same = loaded.profile.box == lab.box.name and lab == decide(
         loaded, name, lab.network.subnet, lab.accelerator, lab.box, owner=owner
     )
-    return [] if same else ["its own profile is not there; the plan in its journal is not what this profile makes"]
+    return [] if same else ["its own profile is missing; this profile does not give the plan in its journal"]
 
 
 def _differences(recorded: Path, loaded: Loaded) -> list[str]:
     try:
         return list(differences(parse(recorded.read_text(), str(recorded)).profile, loaded.profile))
     except (LabgenError, OSError, ValueError) as error:
-        return [f"which fields differ cannot be told, because its profile cannot be read: {error}"]
+        return [f"which fields differ is unknown, because its profile cannot be read: {error}"]
 
 
 def add_box(box: boxes.Box, progress: Progress) -> None:

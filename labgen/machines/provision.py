@@ -36,5 +36,5 @@ def provision(
         raise GuestError(
             f"{begun[-1] if begun else 'preparing'} failed on {node.name} with exit status {result.status}",
             result.tail,
-            f"All that it said: {log}",
+            f"Its full output: {log}",
         )

@@ -75,10 +75,10 @@ def refuse_lost(name: str, host: Host) -> None:
 
 def _taken(name: str, evidence: str) -> JournalLost:
     return JournalLost(
-        f"a lab called {name!r} is there already, and its journal is lost",
+        f"a lab named {name!r} already exists, and its journal is lost",
         evidence,
-        f"'labgen start {name}' writes it again, if the lab's directory is there: {paths.lab(name)}\n"
-        f"'labgen destroy {name}' removes all of it. Or choose another name with --name.",
+        f"'labgen start {name}' writes it again if the lab's directory still exists: {paths.lab(name)}\n"
+        f"'labgen destroy {name}' removes it. Or choose another name with --name.",
     )
 
 
@@ -97,7 +97,7 @@ def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
     box = _box(profile, domains[0].name, hypervisor)
     lab = plan(profile, name, subnet=subnet, box=box, accelerator=kind, owner=data_home.owner())
     if differing := _differing(lab, hypervisor):
-        raise _hopeless(lost, f"not there, or other machines than its profile makes: {', '.join(differing)}")
+        raise _hopeless(lost, f"missing, or not the machines of its profile: {', '.join(differing)}")
     return Journal(lab, "verified")
 
 
@@ -118,7 +118,7 @@ def _box(profile: Profile, domain: str, hypervisor: Hypervisor) -> Box:
 
 
 def _differing(lab: Lab, hypervisor: Hypervisor) -> list[str]:
-    """The nodes that are not whole, or whose machine has not the card that the plan gives it."""
+    """The nodes that are incomplete, or whose machine has not the card that the plan gives it."""
     found = parts.of(lab, hypervisor)
     return [
         node.name

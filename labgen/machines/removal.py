@@ -68,11 +68,11 @@ def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
         return made
     if left := [machine.name for machine in machines] + volumes:
         raise HypervisorError(
-            f"{name!r} was made under another id than this data home's, and may be another home's",
+            f"{name!r} was created under another id than this data home's, and may belong to another one",
             "\n".join(left),
-            "Nothing was removed. If they are this home's, remove them yourself (virsh -c "
+            "Nothing was removed. If they belong to this data home, remove them yourself (virsh -c "
             f"{hypervisor.libvirt.uri} undefine, vol-delete) and run the same command again.\n"
-            f"If they are another home's, remove only what was copied from there: {directory}",
+            f"If they belong to another one, remove only what was copied from there: {directory}",
         )
     return ours
 
@@ -103,7 +103,7 @@ def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:
     }
     if lines := [f"{kind} {each}" for kind, names in left.items() for each in names]:
         raise HypervisorError(
-            f"{name!r} is not gone: libvirt still has something of it",
+            f"{name!r} is not fully removed: libvirt still has parts of it",
             "\n".join(lines),
             f"Its directory was kept. Remove these yourself (virsh -c {hypervisor.libvirt.uri} undefine, vol-delete "
             "or net-undefine), then run the same command again.",

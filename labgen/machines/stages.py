@@ -98,18 +98,18 @@ def go_on_with_received_memory(work: Bringup) -> None:
     origin = work.journal.origin
     assert origin  # noqa: S101 - the stage is not needed otherwise
     if origin.memory == "taken":
-        work.progress.note("going on with the machines' memory was cut off: they boot from their disks")
+        work.progress.note("resuming the machines from memory was interrupted: they boot from their disks")
         for node in work.lab.nodes:
             work.opened.hypervisor.cut_power(node.domain)
     else:
         # Memory belongs to the disks of its moment: once a machine has run with it, it is worthless.
         work.opened.save(replace(work.journal, origin=replace(origin, memory="taken")))
-        work.progress.step("going on with the machines' memory")
+        work.progress.step("resuming the machines from memory")
         memory = {node.name: freeze.memory_volume(node, freeze.RECEIVED) for node in work.lab.nodes}
         try:
             warm.go_on(work.lab, memory, work.opened.hypervisor)
         except LabgenError as error:
-            work.progress.note(f"the machines cannot go on with their memory: {error.brief}\n{error.details}".strip())
+            work.progress.note(f"the machines cannot be resumed from memory: {error.brief}\n{error.details}".strip())
             work.progress.note("They boot from their disks.")
     freeze.drop_memory(work.lab, freeze.RECEIVED, work.opened.hypervisor)
     work.opened.save(replace(work.journal, origin=replace(origin, memory="")))

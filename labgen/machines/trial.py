@@ -64,7 +64,7 @@ def findings(host: Host, hypervisor: Hypervisor, progress: Progress) -> Iterator
     """The subnet that the next lab would get, its network, and a machine in it."""
     lock = paths.lab_lock(NAME)
     try:
-        with turn(lock, TURN_LIMIT, "another doctor is at work", "Wait for it, or stop it.", progress):
+        with turn(lock, TURN_LIMIT, "another 'labgen doctor' is running", "Wait for it, or stop it.", progress):
             # An id that stays: by it prune finds what a doctor that is killed leaves.
             yield from _tried(data_home.owner(), host, hypervisor, progress)
     except (LabgenError, OSError) as error:
@@ -88,7 +88,7 @@ def _tried(owner: str, host: Host, hypervisor: Hypervisor, progress: Progress) -
         if found.status == "ok":
             found = _network(lab, host, hypervisor.ensure_network)
         if found.status == "ok":
-            progress.step("starting a machine for a moment", stage="try-machine")
+            progress.step("starting a test machine", stage="try-machine")
             machine = [_machine(lab, hypervisor)]
     finally:
         refusal = _sweep(hypervisor, owner)
@@ -126,7 +126,7 @@ def _network(lab: Lab, host: Host, make: Callable[[str, str], None]) -> Finding:
     except LabgenError as error:
         fix = remedies.install("iptables", "dnsmasq-base", "iproute2")
         return Finding("network", "fail", _evidence(error), fix)
-    return Finding("network", "ok", "a network with NAT and DHCP was made and removed")
+    return Finding("network", "ok", "a network with NAT and DHCP was created and removed")
 
 
 def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:

@@ -39,7 +39,7 @@ def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
         template = _usable(key, lab, hypervisor)
         if template is None:
             return False
-        progress.step("starting from the template that the first create left")
+        progress.step("starting from the template of an earlier create")
         try:
             _awaken(lab, template, hypervisor, progress)
         except (LabgenError, OSError) as error:
@@ -61,14 +61,14 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
     with templates.locked(key, progress):
         if templates.find(key) or not _has_room(lab, hypervisor):
             return
-        progress.step("keeping the machines for the next create")
+        progress.step("saving a template for the next create")
         remove(key, hypervisor)  # what one that was cut off left
         try:
             template = _keep(lab, key, hypervisor)
             _renew(lab, lab.nodes, hypervisor, moved=False)
             templates.save(template)
         except (LabgenError, OSError) as error:
-            progress.note(f"no template for the next create could be made: {_reason(error)}")
+            progress.note(f"could not save a template for the next create: {_reason(error)}")
             remove(key, hypervisor)
         except BaseException:
             remove(key, hypervisor)
@@ -162,7 +162,7 @@ def _run(
 ) -> str:
     result = agent.run(hypervisor, node.domain, script, arguments, variables)
     if result.status:
-        raise GuestError(f"{node.name} could not be given an identity of its own", result.tail)
+        raise GuestError(f"{node.name} could not be given its own identity", result.tail)
     return result.stdout
 
 

@@ -109,9 +109,9 @@ class Swarm(Orchestrator):
 
     def complaint(self, node: Node, info: "EngineInfo") -> str:
         if info.swarm_state != "active":
-            return f"its part in the Swarm is {info.swarm_state!r} {info.swarm_error}".strip()
+            return f"its state in the Swarm is {info.swarm_state!r} {info.swarm_error}".strip()
         if info.address != node.address:
-            return f"the others look for it at {info.address}, not at {node.address}"
+            return f"the other nodes expect it at {info.address}, not at {node.address}"
         return ""
 
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
@@ -157,7 +157,7 @@ def _tell_lost_workers(
     listed = _with_leader(lab, engines[manager.name])
     lost = {node.name: connections[node.name] for node in swarm_moved.lost_workers(lab, infos, listed)}
     for name in lost:
-        progress.step("telling it where the managers are", name, stage="tell-managers")
+        progress.step("updating its list of managers", name, stage="tell-managers")
     managers = swarm_moved.managers_of(lab, infos, listed)
     on_each(lost, lambda each: swarm_moved.tell_managers(lab, each, managers))
     return lost
@@ -242,7 +242,7 @@ def _wait_until_ready(
             raise ClusterError(
                 f"the Swarm of {lab.name} is not ready after {READY_LIMIT} s",
                 "\n".join(f"{name}: {state}" for name, state in waiting.items()),
-                f"Look at its log: labgen exec {lab.name} --node {next(iter(waiting))} -- journalctl -u docker -n 50",
+                f"Check its log: labgen exec {lab.name} --node {next(iter(waiting))} -- journalctl -u docker -n 50",
             )
         time.sleep(POLL)
     ready = {name: member for name, member in members.items() if member}

@@ -70,8 +70,8 @@ def tell_managers(lab: Lab, connection: "Connection", managers: Sequence[Mapping
     if result.status:
         name = connection.target.name
         raise ClusterError(
-            f"{name} could not be told where the Swarm's managers are",
+            f"{name} could not be given the addresses of the Swarm's managers",
             result.tail,
-            f"Nothing was changed in the Swarm. Look at its log: labgen exec {lab.name} --node {name} -- "
+            f"Nothing was changed in the Swarm. Check its log: labgen exec {lab.name} --node {name} -- "
             "sudo journalctl -u docker -n 50",
         )

@@ -26,7 +26,7 @@ def refuse_unusable(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collecti
     if locked := [node for node in held if infos[node.name].swarm_state == "locked"]:
         raise ClusterLocked(
             f"the Swarm of {lab.name!r} is locked on {_names(locked)}",
-            "autolock is on: a manager that was restarted wants the key that switching autolock on has shown",
+            "autolock is on: after a restart, a manager needs the key that was printed when autolock was turned on",
             f"{UNTOUCHED} On each of them: labgen ssh {lab.name} {locked[0].name} docker swarm unlock\n"
             f"'labgen start {lab.name}' on a terminal asks for the key.",
         )
@@ -55,12 +55,12 @@ def refuse_new(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collection[st
     left = [node for node in lab.managers if infos[node.name].swarm_state == "inactive"]
     first = lab.managers[0]
     raise ClusterGone(
-        f"the Swarm of {lab.name!r} has no manager any more",
+        f"the Swarm of {lab.name!r} no longer has a manager",
         "\n".join(
             [f"{node.name} has left it" for node in left] + [_seen(node, infos[node.name]) for node in lab.members]
         ),
-        f"{UNTOUCHED} What it held (services, configs, secrets) was on its managers only. To form a new one:\n"
-        f"'labgen start {lab.name}' on a terminal asks whether to, or make {first.name} its first manager yourself:\n"
+        f"{UNTOUCHED} Its contents (services, configs, secrets) were on its managers only. To form a new one:\n"
+        f"'labgen start {lab.name}' on a terminal offers to do it. To make {first.name} its first manager yourself:\n"
         f"labgen exec {lab.name} --node {first.name} -- docker swarm init --advertise-addr {first.address} "
         f"--default-addr-pool {OVERLAY_POOL}",
     )
@@ -85,7 +85,7 @@ def refuse_strangers(
         raise ClusterError(
             f"{_names(strangers)} is in a Swarm that {manager.name} does not know",
             "\n".join(_seen(node, infos[node.name]) for node in strangers),
-            f"{UNTOUCHED} If nothing there is needed, let it leave; 'labgen start {lab.name}' then joins it again:\n"
+            f"{UNTOUCHED} If you need nothing there, make it leave; 'labgen start {lab.name}' then joins it again:\n"
             f"labgen exec {lab.name} --node {first} -- docker swarm leave --force",
         )
 
@@ -108,16 +108,16 @@ def _names(nodes: Collection[Node]) -> str:
 def _seen(node: Node, info: "EngineInfo") -> str:
     managers = f"; it looks for managers at {', '.join(info.managers)}" if info.managers else ""
     error = f": {info.swarm_error}" if info.swarm_error else ""
-    return f"{node.name}: docker info says {info.swarm_state}{error}{managers}"
+    return f"{node.name}: docker info reports {info.swarm_state}{error}{managers}"
 
 
 def _way_with_certificates(lab: Lab, broken: Collection[Node]) -> str:
     """As measured with Docker 26: it renews a certificate once it can use it, within a quarter of a minute."""
     first = next(iter(broken)).name
     return (
-        f"{UNTOUCHED} Its nodes' certificates hold for 90 days, and renew themselves while the nodes run.\n"
+        f"{UNTOUCHED} Node certificates are valid for 90 days, and are renewed while the nodes run.\n"
         "Set the clock back into that time (see 'openssl x509 -dates' of the file below), restart Docker,\n"
-        "wait half a minute, and let labgen set the clock right:\n"
+        "wait half a minute, and let labgen set the clock:\n"
         f"labgen exec {lab.name} --node {first} -- sudo openssl x509 -noout -dates -in {CERTIFICATE}\n"
         f"labgen exec {lab.name} -- sudo sh -c "
         "'systemctl stop labgen-clock.timer; date --set DATE && systemctl restart docker'\n"
@@ -129,10 +129,10 @@ def _way_with_certificates(lab: Lab, broken: Collection[Node]) -> str:
 def _way_with_errors(lab: Lab, broken: Collection[Node]) -> str:
     first = next(iter(broken))
     look = f"labgen exec {lab.name} --node {first.name} -- sudo journalctl -u docker -n 50"
-    way = f"{UNTOUCHED} Look at its log: {look}"
+    way = f"{UNTOUCHED} Check its log: {look}"
     if first.role == "worker":
         way += (
-            f"\nA worker holds nothing of the Swarm's. To join it again: "
+            f"\nA worker stores no Swarm state. To join it again: "
             f"labgen exec {lab.name} --node {first.name} -- docker swarm leave --force; labgen start {lab.name}"
         )
     return way

@@ -14,11 +14,11 @@ def advice(managers: int) -> Iterator[str]:
     """:param managers: how many a profile has."""
     if managers % 2 == 0:
         yield (
-            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, as {managers - 1} would: "
+            f"{managers} managers tolerate the loss of {(managers - 1) // 2}, the same as {managers - 1}: "
             "a majority must remain, so choose an odd number"
         )
     if managers > MOST_MANAGERS:
-        yield f"{managers} managers make every change of the cluster slower; {MOST_MANAGERS} are enough"
+        yield f"{managers} managers make every change to the cluster slower; {MOST_MANAGERS} are enough"
 
 
 def handoff() -> str:

@@ -33,7 +33,7 @@ def find(reference: str) -> Path:
     if len(reference) < 256 and path.is_file():  # 255 bytes is the longest file name
         return path
     raise ProfileError(
-        f"no profile is called {shown(reference)}",
+        f"there is no profile named {shown(reference)}",
         near(clipped(reference), known, "profiles"),
-        "See what there is: labgen profile list. Or give a file's path.",
+        "Run 'labgen profile list' to see all, or give the path of a file.",
     )

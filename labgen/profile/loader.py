@@ -57,7 +57,7 @@ def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
     except ValueError as error:
         brief = f"profile '{clipped(reference)}' cannot be read"
         evidence = f"{clipped(_label(path))}: {error}"
-        raise ProfileError(brief, evidence, "See what there is: labgen profile list") from error
+        raise ProfileError(brief, evidence, "To list the profiles: labgen profile list") from error
     return parse(text, reference, label=_label(path), path=path, overrides=overrides)
 
 
@@ -138,6 +138,6 @@ def _problem(document: Document, finding: Finding, inborn: bool) -> Problem:
 
 def _label(path: Path) -> str:
     """The path as errors give it: short if it is below the current directory."""
-    with contextlib.suppress(OSError, ValueError):  # the current directory is gone, or elsewhere
+    with contextlib.suppress(OSError, ValueError):  # the current directory no longer exists, or elsewhere
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -14,4 +14,4 @@ def lab_name(text: str) -> str:
     try:
         return TypeAdapter(Name).validate_python(text)
     except ValidationError as error:
-        raise ProfileError("the lab cannot be called so", error.errors()[0]["msg"]) from error
+        raise ProfileError("not a valid lab name", error.errors()[0]["msg"]) from error

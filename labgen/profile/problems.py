@@ -76,9 +76,9 @@ def profile_error(name: str, problems: Iterable[Problem]) -> ProfileError:
     count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
     command = f"labgen profile validate {shlex.quote(clipped(name))}"
     from_file = [problem.place.order < BEYOND_LINES for problem in problems]
-    resolution = f"Correct the file, then check it: {command}" if any(from_file) else "Correct what --set says."
+    resolution = f"Correct the file, then check it: {command}" if any(from_file) else "Correct the --set options."
     if any(from_file) and not all(from_file):
-        resolution = f"Correct what --set says, and the file; then check the file: {command}"
+        resolution = f"Correct the --set options and the file; then check the file: {command}"
     return ProfileError(f"profile '{clipped(name)}' has {count}", "\n".join(details), resolution)
 
 

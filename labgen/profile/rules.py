@@ -36,10 +36,10 @@ def _strange_kinds(profile: Profile) -> Iterator[Finding]:
     for name, group in profile.nodes.items():
         kind, location = profile.kind_of(group), ("nodes", name, "kind")
         if KINDS[kind].is_member and kind != own:
-            message = f"{kind!r} needs a cluster that 'orchestrator: {profile.orchestrator}' does not make"
+            message = f"{kind!r} needs a cluster, and 'orchestrator: {profile.orchestrator}' forms none"
             yield Finding(location, message, (location, ("orchestrator",)))
         elif profile.is_outside(group) and group.role == "manager":
-            message = f"nodes of the kind {kind!r} are outside the cluster and have no role there"
+            message = f"nodes of kind {kind!r} are outside the cluster and cannot have a role"
             yield Finding(("nodes", name, "role"), message, (location, ("nodes", name, "role"), ("orchestrator",)))
 
 

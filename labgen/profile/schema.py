@@ -47,7 +47,7 @@ Scripts = Annotated[tuple[Annotated[str, ScriptPath()], ...], Field(max_length=2
 # The ranges are repeated in words, because a JSON Schema cannot compare sizes.
 _CPUS = "Virtual processors of each node, 1 to 64."
 _MEMORY = "Memory of each node, 512MiB to 256GiB."
-_DISK = "Root disk of each node, in whole GiB, 10GiB to 2TiB. It takes up only what is written to it."
+_DISK = "Root disk of each node, in whole GiB, 10GiB to 2TiB. It grows as data is written."
 _STORAGE = "The separate disk for Docker's data, in whole GiB, 1GiB to 2TiB."
 _memory = SizeBetween("512MiB", "256GiB", "Docker needs")
 _disk = SizeBetween("10GiB", "2TiB", "the boxes need", whole_gib=True)
@@ -115,7 +115,7 @@ class Network(Section):
     """The lab's own network."""
 
     subnet: Annotated[IPv4Network | None, Subnet()] = Field(
-        default=None, description="A private IPv4 /24; without it, a free one is chosen."
+        default=None, description="A private IPv4 /24 (default: a free one)."
     )
 
 
@@ -125,21 +125,19 @@ class Group(Section):
     count: Annotated[int, Whole(1, MOST_NODES)] = Field(default=1, description="How many nodes.", examples=[2])
     kind: Annotated[str | None, OneOf("a kind", lambda: KINDS)] = Field(
         default=None,
-        description="What the nodes are for. Default: members of the cluster; without one, machines with Docker.",
+        description="What the nodes are for. Default: cluster members; without a cluster, machines with Docker.",
         examples=["plain"],
     )
     role: Annotated[Role, OneOf("a role", lambda: ROLES)] = Field(
-        default="worker", description="What the nodes are in the cluster."
+        default="worker", description="The nodes' role in the cluster."
     )
-    resources: GroupResources = Field(
-        default=GroupResources(), description="What differs from the profile's resources."
-    )
-    storage: GroupStorage = Field(default=GroupStorage(), description="What differs from the profile's storage.")
+    resources: GroupResources = Field(default=GroupResources(), description="Overrides of the profile's resources.")
+    storage: GroupStorage = Field(default=GroupStorage(), description="Overrides of the profile's storage.")
     labels: Labels = Field(
         default={}, description="Docker node labels, added to the profile's.", examples=[{"rack": "a"}]
     )
     provision: Scripts = Field(
-        default=(), description="Guest scripts that run after the profile's.", examples=[["scripts/extra.sh"]]
+        default=(), description="Scripts to run after the profile's.", examples=[["scripts/extra.sh"]]
     )
 
 
@@ -170,27 +168,27 @@ class Profile(Section):
     """A profile of labgen: what a lab is made of."""
 
     name: Name = Field(
-        description="The profile's name, and the lab's unless another is given: a-z, 0-9 and '-'.",
+        description="The profile's name, and the lab's default name: a-z, 0-9 and '-'.",
         examples=["three-node-btrfs"],
     )
     description: Annotated[str, Description()] = Field(
-        default="", description="One line for people.", examples=["One manager and two workers"]
+        default="", description="A one-line description.", examples=["One manager and two workers"]
     )
-    box: BoxName = Field(default="debian13", description="The image all nodes start from.", examples=["debian13"])
+    box: BoxName = Field(default="debian13", description="The box that all nodes start from.", examples=["debian13"])
     nodes: Annotated[dict[GroupName, Group], Field(min_length=1)] = Field(
         description=f"Groups of nodes by name; group 'worker' has nodes worker1, worker2. At most {MOST_NODES}.",
         examples=[{"manager": {"count": 1, "role": "manager"}, "worker": {"count": 2}}],
     )
-    resources: Resources = Field(default=Resources(), description="What each node gets.")
-    storage: Storage = Field(default=Storage(), description="Where Docker keeps its data.")
+    resources: Resources = Field(default=Resources(), description="Resources of each node.")
+    storage: Storage = Field(default=Storage(), description="Docker's storage.")
     orchestrator: Annotated[str, OneOf("an orchestrator", lambda: ORCHESTRATORS)] = Field(
-        default=DEFAULT, description="What makes one cluster of the nodes; none leaves them apart."
+        default=DEFAULT, description="Forms a cluster of the nodes; none: no cluster."
     )
-    network: Network = Field(default=Network(), description="The network that all nodes of the lab are on.")
+    network: Network = Field(default=Network(), description="The network of the lab's nodes.")
     labels: Labels = Field(default={}, description="Docker node labels of all nodes.", examples=[{"rack": "a"}])
     provision: Scripts = Field(
         default=(),
-        description="Guest scripts for all nodes: paths in the profile's directory.",
+        description="Scripts to run in all nodes: paths relative to the profile's directory.",
         examples=[["scripts/extra.sh"]],
     )
 

@@ -67,5 +67,5 @@ def _text(path: Path) -> str:
     if "\0" in text:
         raise ValueError("is not text")
     if "\r\n" in text:
-        raise ValueError("has Windows line endings, which no shell understands; convert it with dos2unix")
+        raise ValueError("has Windows line endings, which shells do not accept; convert it with dos2unix")
     return text

@@ -46,7 +46,7 @@ def _unknown(location: Location) -> str:
             return f"is not a field here; did you mean '{name}.{key}'?"
     if location[0] == "nodes" and key in _section(location[2:-1]).model_fields:
         path = dotted(location[2:])
-        return f"is not a field of a group: it is the same for all nodes, and stands at the top as '{path}'"
+        return f"is not a field of a group: it is the same for all nodes; set it at the top level as '{path}'"
     return f"is not a field here{suggestion(key, fields)}"
 
 

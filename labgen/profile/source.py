@@ -221,6 +221,6 @@ def _described(error: MarkedYAMLError) -> tuple[int, Location, str]:
     if error.context and error.context_mark:
         message += f" ({error.context} from line {error.context_mark.line + 1})"
     if any(sign in message for sign in _UNQUOTED):
-        message += "; text with signs like ':' or '@' goes in quotes"
+        message += "; quote text with characters like ':' or '@'"
     mark = error.problem_mark or error.context_mark
     return (mark.line + 1 if mark else 1), (), message

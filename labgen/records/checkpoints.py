@@ -63,8 +63,8 @@ def load(lab: str, label: str) -> Checkpoint:
     """:raises UsageError: there is none of that label."""
     labels = [each.label for each in every(lab)]
     if label not in labels:
-        hint = f"'labgen checkpoint list {lab}' shows all, 'labgen checkpoint save {lab} LABEL' makes one."
-        raise UsageError(f"{lab!r} has no checkpoint called {label!r}", near(label, labels, "checkpoints"), hint)
+        hint = f"'labgen checkpoint list {lab}' shows all, 'labgen checkpoint save {lab} LABEL' saves one."
+        raise UsageError(f"{lab!r} has no checkpoint named {label!r}", near(label, labels, "checkpoints"), hint)
     return _read(lab, label)
 
 
@@ -73,7 +73,7 @@ def _read(lab: str, label: str) -> Checkpoint:
     try:
         found = _KIND.load(path)
         if datetime.fromisoformat(found.created).tzinfo is None:
-            raise ValueError(f"{found.created} is no time")
+            raise ValueError(f"{found.created} is not a time")
         if found.label != label:
             raise ValueError(f"it is the record of {found.label!r}")
         return found

@@ -73,14 +73,14 @@ def _read(file: Path) -> _Record | None:
     try:
         record = _KIND.load(file)
         if not re.fullmatch(OWNER, record.owner) or not Path(record.home).is_absolute():
-            raise ValueError("it holds no id")
+            raise ValueError("it contains no id")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise HostError(
             "the id of this data home is damaged",
             f"{file}: {error}",
-            "Put it back from a backup, or remove that file: the next command takes the id from the labs' journals.",
+            "Restore it from a backup, or remove it: the next command takes the id from the labs' journals.",
         ) from error
     return record
 
@@ -127,11 +127,11 @@ def _refuse_copy(record: _Record) -> None:
         other = _read(original)
         if other is None or other.owner != record.owner:
             return
-        why = f"{record.home} is still there and has the same id, {record.owner}"
+        why = f"{record.home} still exists and has the same id, {record.owner}"
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        why = f"{record.home} had the id {record.owner}, and cannot be looked at: {error.strerror}"
+        why = f"{record.home} had the id {record.owner}, and cannot be read: {error.strerror}"
     raise _copy(Path(record.home), why)
 
 
@@ -144,7 +144,7 @@ def _refuse_copy_of_0_1_0() -> None:
         with contextlib.suppress(OSError, ValueError):
             lab, original = record.parents[4], Path(record.read_text().strip())
             if (original / paths.STATE).is_file() and not original.samefile(lab):
-                raise _copy(original.parents[1], f"{original} is still there, and the same lab")
+                raise _copy(original.parents[1], f"{original} still exists, and is the same lab")
 
 
 def _copy(original: Path, why: str) -> HostError:
@@ -156,7 +156,7 @@ def _copy(original: Path, why: str) -> HostError:
 
     return HostError(
         f"the data home {here} is a copy, or has been moved",
-        f"{why}\nTwo data homes cannot have the same machines.",
-        f"If the labs are to belong to {here} from now on: {removal(original)}\n"
-        f"If it is to begin without labs: {removal(here)}",
+        f"{why}\nTwo data homes cannot manage the same machines.",
+        f"To manage the labs from {here} from now on: {removal(original)}\n"
+        f"To start {here} without labs: {removal(here)}",
     )

@@ -91,7 +91,7 @@ class _Lines:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self._rest = b""  # of a line that is not whole yet
+        self._rest = b""  # of a line that is incomplete yet
 
     def more(self) -> Iterator[Entry]:
         """Those that were not there before."""

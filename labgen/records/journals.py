@@ -141,7 +141,8 @@ def load(name: str) -> Journal:
         raise JournalLost(
             f"the journal of {name!r} is lost or damaged",
             f"{path}: {error}",
-            f"'labgen start {name}' writes it again, if its machines are there; 'labgen destroy {name}' removes all.",
+            f"'labgen start {name}' writes it again if the lab's machines exist; "
+            f"'labgen destroy {name}' removes everything.",
         ) from error
 
 
@@ -162,14 +163,16 @@ def require_finished(journal: Journal) -> None:
     """:raises UsageError: the lab has not run here, so that its machines need not be what its journal says."""
     name = journal.lab.name
     if journal.origin:
-        raise UsageError(f"{name!r} was imported, and has not run here yet", resolution=f"First: labgen start {name}")
+        raise UsageError(
+            f"{name!r} was imported and has not been started yet", resolution=f"First: labgen start {name}"
+        )
     if not journal.complete:
         raise UsageError(f"{name!r} was never finished", journal.failure, f"Resume it with: {journal.again}")
 
 
 def _unknown(name: str) -> UsageError:
-    hint = "'labgen list' shows all labs, 'labgen create' makes one."
-    return UsageError(f"there is no lab called {name!r}", near(name, names(), "labs"), hint)
+    hint = "'labgen list' shows all labs, 'labgen create' creates one."
+    return UsageError(f"there is no lab named {name!r}", near(name, names(), "labs"), hint)
 
 
 def exists(name: str) -> bool:
@@ -199,7 +202,7 @@ def locked(name: str) -> Iterator[None]:
             stack.enter_context(turns.lock(paths.lab_lock(name)))
         except turns.HeldError as error:
             raise BusyError(
-                f"another labgen is working on {name!r}",
+                f"another labgen process is working on {name!r}",
                 error.details,
                 "Wait until it has ended, or stop it, and try again.",
             ) from error

@@ -62,7 +62,7 @@ class Kind(Generic[T]):
         if type(schema) is not int or schema < 1:
             raise Damaged(f"{schema!r} is not a schema")
         if schema > self.schema:
-            raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that one.")
+            raise LabgenError(f"{path} was written by a newer labgen", resolution="Use that version.")
         try:
             for migrate in self.migrations[schema - 1 :]:
                 content = migrate(content)

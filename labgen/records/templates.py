@@ -112,7 +112,7 @@ def locked(key: str, progress: Progress) -> AbstractContextManager[None]:
 
     :raises LabgenError: somebody else holds it for long.
     """
-    why = "another labgen is busy with the template of this profile"
+    why = "another labgen process is using the template of this profile"
     resolution = "End it, or create the lab with --cold."
     return turn(paths.template_lock(key), TURN_LIMIT, why, resolution, progress)
 

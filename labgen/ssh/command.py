@@ -103,14 +103,14 @@ class Command:
 
     def _check(self, limit: float | None) -> None:
         if limit is not None and time.monotonic() - self._heard > limit:
-            raise GuestError(f"{self._node}: {self._program!r} hangs", f"It was silent for {limit:.0f} s.")
+            raise GuestError(f"{self._node}: {self._program!r} hangs", f"It printed nothing for {limit:.0f} s.")
 
     def _lost(self) -> GuestError:
         transport = self._channel.get_transport()
         reason = None if transport.is_active() else transport.get_exception()
         return GuestError(
-            f"{self._node}: the connection broke while {self._program!r} ran",
-            str(reason or "") or "The machine ended it, or did not answer any more.",
+            f"{self._node}: the connection broke while {self._program!r} was running",
+            str(reason or "") or "The machine closed it, or stopped answering.",
         )
 
 

@@ -121,9 +121,9 @@ class Connection:
                 )
             except paramiko.BadHostKeyException as error:
                 raise GuestError(
-                    f"{target.name} ({target.address}) shows another host key than before",
+                    f"{target.name} ({target.address}) has a different host key than before",
                     str(error),
-                    f"If you made that machine anew yourself, remove its line from {target.known_hosts}.",
+                    f"If you rebuilt that machine yourself, remove its line from {target.known_hosts}.",
                 ) from error
             except (paramiko.SSHException, OSError, EOFError) as error:
                 raise Unreachable(
@@ -214,7 +214,7 @@ def wait_for(target: Target, limit: float, give_up: Callable[[], str]) -> Connec
         except Unreachable as error:
             last = error.details
         if reason := give_up():
-            raise Unreachable(f"{target.name} will not answer", reason)
+            raise Unreachable(f"{target.name} cannot be reached", reason)
         if time.monotonic() > deadline:
             raise Unreachable(f"{target.name} did not answer on {target.address} within {limit:.0f} s", last)
         time.sleep(POLL)

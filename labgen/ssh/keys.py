@@ -31,7 +31,7 @@ def make_key(path: Path, comment: str) -> None:
     except FileNotFoundError as error:
         raise HostError("ssh-keygen is missing", resolution="Install openssh-client.") from error
     except subprocess.CalledProcessError as error:
-        raise HostError("ssh-keygen could not make the lab's key", error.stderr) from error
+        raise HostError("ssh-keygen could not create the lab's key", error.stderr) from error
 
 
 def take_key(private: str, path: Path) -> None:
@@ -80,9 +80,9 @@ def require_key(path: Path, name: str) -> None:
     """
     if not path.is_file():
         raise GuestError(
-            f"the private key of the lab is missing: {name} lets nobody else in",
+            f"the private key of the lab is missing: {name} accepts no other key",
             str(path),
-            f"Put {path} back, from a backup or from whoever has this lab's key too.",
+            f"Restore {path} from a backup, or from anyone else who has this lab's key.",
         )
     path.open().close()  # paramiko would only say that the login failed
 
@@ -118,7 +118,7 @@ def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
     """
     for address, key in keys.items():
         if key and not _is_host_key(key):
-            raise GuestError(f"the machine at {address} shows a host key that is none", key[:200])
+            raise GuestError(f"the machine at {address} sends an invalid host key", key[:200])
     with _writing:
         try:
             known = file.read_text().splitlines() if file.exists() else []

@@ -67,5 +67,5 @@ class FilesystemDriver(StorageDriver):
         if storage.driver != self.name:
             return f"Docker runs on {storage.driver!r}, not on {self.name!r}"
         if storage.backing_filesystem != self.backing:
-            return f"Docker's data lies on {storage.backing_filesystem!r}, not on {self.backing!r}"
+            return f"Docker's data is on {storage.backing_filesystem!r}, not on {self.backing!r}"
         return ""

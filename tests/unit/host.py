@@ -230,7 +230,7 @@ class Host:
         domain = journals.load(target.key.parent.name).lab.node(target.name).domain
         while not self._is_on(domain):
             if reason := give_up():
-                raise ssh.Unreachable(f"{target.name} will not answer", reason)
+                raise ssh.Unreachable(f"{target.name} cannot be reached", reason)
             time.sleep(0.01)
         if target.name == self.unreachable:
             raise ssh.Unreachable(f"{target.name} did not answer", "port 22 is closed")

@@ -77,7 +77,7 @@ def test_a_kernel_that_hangs(host: Host, monkeypatch: pytest.MonkeyPatch) -> Non
     host.qemu("exec sleep 30")
     verdict = accelerator.try_boot(host.boot / "vmlinuz-6.12", limit=0.2)
     assert verdict.kind == "tcg"
-    assert "vmlinuz-6.12 said nothing" in verdict.reason
+    assert "vmlinuz-6.12 printed nothing" in verdict.reason
 
 
 def test_a_kernel_that_speaks_and_then_hangs(host: Host) -> None:

@@ -103,7 +103,7 @@ CASES: dict[str, bytes] = {
     "a part that is not in the manifest": made(member("lab/profile.yaml", PROFILE), member("lab/nodes", b"x")),
     "a part that is missing": made(),
     "a wrong hash": made(member("lab/profile.yaml", b"name: bad\n")),
-    "another size": made(member("lab/profile.yaml", PROFILE + b"#")),
+    "differs in size": made(member("lab/profile.yaml", PROFILE + b"#")),
     "a shorter part": made(member("lab/profile.yaml", PROFILE[:-1])),
     "a part twice": made(member("lab/profile.yaml", PROFILE), member("lab/profile.yaml", PROFILE)),
     "a symbolic link": made(member("lab/profile.yaml", kind=tarfile.SYMTYPE, link="/etc/passwd")),
@@ -163,7 +163,7 @@ CASES: dict[str, bytes] = {
     "no text": made(manifest=b"\xff\xfe{"),
     "a key twice": made(manifest=json.dumps(MANIFEST).encode().replace(b'"lab":', b'"depth": "disks", "lab":', 1)),
     "a lab called dots": member("../manifest.json", json.dumps({**MANIFEST, "lab": ".."}).encode()),
-    "a subnet that is none": made(manifest={**MANIFEST, "subnet": "10.77.0.0/8"}),
+    "a subnet an invalid host key": made(manifest={**MANIFEST, "subnet": "10.77.0.0/8"}),
     "a subnet with too large a number": made(manifest={**MANIFEST, "subnet": "10.777.0.0/24"}),
     "a version with a path": made(manifest={**MANIFEST, "box": {**MANIFEST["box"], "version": "../1"}}),
     "a box with a path": made(manifest={**MANIFEST, "box": {**MANIFEST["box"], "name": "../x"}}),
@@ -171,14 +171,14 @@ CASES: dict[str, bytes] = {
     "disks without their box": made(manifest={**MANIFEST, "depth": "disks"}),
     "a manifest of 9 MB": made(manifest=b" " * (9 * 2**20)),
     "bytes after the end": GOOD + b"x" * 512,
-    "bytes between": GOOD.replace(PROFILE + b"\0", PROFILE + b"x", 1),
+    "extra data between": GOOD.replace(PROFILE + b"\0", PROFILE + b"x", 1),
     "no end mark": made(member("lab/profile.yaml", PROFILE), end=b""),
     "a wrong checksum": bad_checksum(),
     "a negative octal size": raw_size(b"-0000000012\0"),
-    "a size that is no number": raw_size(b"zzzzzzzzzzz\0"),
+    "a size that is not a number": raw_size(b"zzzzzzzzzzz\0"),
     "a negative binary size": raw_size(b"\xff" * 12),
     "a huge binary size": raw_size(b"\x80" + b"\x7f" * 11),
-    "a signature that is none": made(
+    "a signature an invalid host key": made(
         member("lab/manifest.json.sig", b"garbage"), member("lab/profile.yaml", PROFILE)
     ),
     "a huge signature": made(member("lab/manifest.json.sig", b"x" * 2**17), member("lab/profile.yaml", PROFILE)),
@@ -238,7 +238,7 @@ def test_cut_off(length: int, tmp_path: Path) -> None:
 
 def test_a_disk_too_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "RESERVE", 2**60)
-    with pytest.raises(BundleError, match="too little disk space"):
+    with pytest.raises(BundleError, match="ot enough disk space"):
         read(GOOD, tmp_path)
     assert around(tmp_path) == {tmp_path / "file"}
 

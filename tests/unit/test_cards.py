@@ -102,7 +102,7 @@ def test_status_and_exec_say_so(host: Host, interfaces: Path, monkeypatch: pytes
     shown = CliRunner().invoke(cli, ["status", "lab", "--check", "--format", "json"])
     assert shown.exit_code == GuestError.exit_code
     failed = [each for each in json.loads(shown.stdout)["health"] if each["status"] == "fail"]
-    evidence = f"its network interface is attached to no bridge, as after 'virsh net-destroy {lab.network.name}'"
+    evidence = f"its network interface is not attached to a bridge, as after 'virsh net-destroy {lab.network.name}'"
     assert [(each["node"], each["check"], each["evidence"]) for each in failed] == [("worker1", "machine", evidence)]
     shown = CliRunner().invoke(cli, ["status", "lab"])
     assert shown.exit_code == 0

@@ -73,7 +73,7 @@ def test_create_status_exec_stop_start_destroy(host: Host, run: Run) -> None:
 
     assert run("stop", "lab").stdout == "lab is stopped\n"
     assert run("start", "lab").stdout == "lab is running\n"
-    assert run("destroy", "lab", "--yes").stdout == "lab is gone\n"
+    assert run("destroy", "lab", "--yes").stdout == "lab is destroyed\n"
     assert run("list", "--format", "json").stdout == "[]\n"
 
 
@@ -87,9 +87,9 @@ def test_suspend_resume_and_checkpoints(host: Host, run: Run) -> None:
     rows = json.loads(run("checkpoint", "list", "lab", "--format", "json").stdout)
     assert rows[0]["label"] == "one"
     assert len(rows) == 2
-    assert "what it was at one" in run("checkpoint", "restore", "lab", "one", "--yes").stdout
+    assert "is restored to one" in run("checkpoint", "restore", "lab", "one", "--yes").stdout
     assert run("checkpoint", "restore", "lab", "two", "--yes").status == 2
-    assert "is gone" in run("checkpoint", "delete", "lab", "one").stdout
+    assert "deleted checkpoint" in run("checkpoint", "delete", "lab", "one").stdout
 
 
 def test_export_and_import(host: Host, run: Run, tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_export_and_import(host: Host, run: Run, tmp_path: Path) -> None:
     assert "KiB" in run("export", "lab", "--depth", "recipe", "-o", str(file)).stdout
     imported = run("import", str(file), "--name", "second")
     assert "labgen start second" in imported.stdout
-    assert "Nobody signed" in imported.stderr
-    assert "addresses are taken" in imported.stderr
+    assert "is not signed" in imported.stderr
+    assert "addresses are in use" in imported.stderr
     file.write_bytes(b"no bundle")
     assert run("import", str(file), "--name", "third").status == 70
 
@@ -144,7 +144,7 @@ def test_going_on_keeps_the_file_and_cold(
     host.failing_script = "docker.sh"
     again = f"labgen create '{profile}' --name lab --set resources.memory=2GiB --cold"
     failed = run("create", "./my lab.yaml", "--name", "lab", "--set", "resources.memory=2GiB", "--cold")
-    assert f"Resume it with: {again}\n" in failed.stderr
+    assert f"To resume the failed create: {again}\n" in failed.stderr
     assert again in run("checkpoint", "save", "lab", "x").stderr
     host.failing_script = ""
     assert run("start", "lab").status == 0
@@ -199,7 +199,7 @@ def test_prune_shows_and_removes(host: Host, run: Run) -> None:
         (paths.lab("lost") / record).unlink()
     before = (host.domains(), host.volumes())
     stays = run("prune", "--yes")
-    assert "nothing is left over" in stays.stderr
+    assert "nothing to remove" in stays.stderr
     assert "labgen destroy lost" in stays.stderr
     assert (host.domains(), host.volumes()) == before
     paths.incoming("lost").mkdir()  # as an import that was cut off
@@ -211,7 +211,7 @@ def test_prune_shows_and_removes(host: Host, run: Run) -> None:
         "directory",
         "subnet reservation",
     }
-    assert "nothing is left over" in run("prune").stderr
+    assert "nothing to remove" in run("prune").stderr
 
 
 def test_dry_run_prints_everything_and_makes_nothing(host: Host, run: Run, home: Path) -> None:

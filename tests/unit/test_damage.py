@@ -120,7 +120,7 @@ def test_a_damaged_record_is_a_sentence_or_none_of_the_commands_business(
             path.write_bytes(DAMAGE[damage])
         ended = run(*command)
         assert "Traceback" not in ended.stderr
-        assert "fault in labgen" not in ended.stderr, f"{command} {ended.stderr}\n{paths.fault().read_text()}"
+        assert "bug in labgen" not in ended.stderr, f"{command} {ended.stderr}\n{paths.fault().read_text()}"
         assert ended.status in EXPECTED
         said = ended.stdout if command == ["doctor"] else ended.stderr
         assert ended.status == 0 or re.search("error: |fail", said), command

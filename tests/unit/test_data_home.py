@@ -167,7 +167,7 @@ def test_a_journal_of_another_home_does_not_give_its_machines_away(
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "other"))
     data_home.owner()
     shutil.copytree(home / "data" / "labs", paths.labs())
-    with pytest.raises(HypervisorError, match="may be another home's") as caught:
+    with pytest.raises(HypervisorError, match="may belong to another one") as caught:
         destroy("lab", Silent())
     assert caught.value.details.splitlines()[0] in before
     assert host.domains() == before
@@ -190,7 +190,7 @@ def test_a_copy_of_a_home_of_0_1_0_leaves_the_machines_of_the_original_alone(
     for command in (["destroy", "lab", "--yes"], ["prune", "--yes"], ["stop", "lab"]):
         refused = run(*command)
         assert refused.status == 20, refused.stderr
-        assert f"{home}/data/labs/lab is still there" in refused.stderr
+        assert f"{home}/data/labs/lab still exists" in refused.stderr
     assert host.domains() == before
     (tmp_path / "link").symlink_to(home)
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "link"))
@@ -243,7 +243,7 @@ def test_a_copy_leaves_the_machines_of_the_original_alone(
     refused = run(*command)
     assert refused.status == 20, refused.stderr
     assert "is a copy, or has been moved" in refused.stderr
-    assert f"{home}/data is still there and has the same id" in refused.stderr
+    assert f"{home}/data still exists and has the same id" in refused.stderr
     assert (host.domains(), host.volumes(), host.networks()) == before
     assert set(status.status("lab").states.values()) == {"running"}
 
@@ -336,7 +336,7 @@ def test_a_damaged_id_is_a_sentence_and_comes_back_from_the_journals(host: Host,
         refused = run(*command)
         assert refused.status == 20
         assert str(paths.identity()) in refused.stderr
-        assert "remove that file" in refused.stderr
+        assert "or remove it" in refused.stderr
     assert run("status", "lab").status == 0
     paths.identity().unlink()
     assert data_home.owner() == chosen

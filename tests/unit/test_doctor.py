@@ -333,7 +333,7 @@ def test_another_doctor_at_work_is_a_finding(hypervisor: FakeHypervisor, monkeyp
     monkeypatch.setattr(trial, "TURN_LIMIT", 0.1)
     with turns.lock(paths.lab_lock(trial.NAME)):
         finding = by_name(doctor_module.examine())["machine"]
-    assert "another doctor is at work" in finding.evidence
+    assert "another 'labgen doctor' is running" in finding.evidence
     assert "Wait for it" in finding.fix
 
 

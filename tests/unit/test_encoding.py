@@ -76,12 +76,12 @@ def test_what_is_printed_for_ssh_names_the_right_files(home: Path, variables: di
 def test_any_argument_ends_in_a_sentence(home: Path, variables: dict[str, str], argument: bytes) -> None:
     refused = labgen(variables, "status", os.fsdecode(argument))
     assert refused.returncode == 2
-    assert refused.stderr.startswith(b"error: there is no lab called ")
+    assert refused.stderr.startswith(b"error: there is no lab named ")
 
 
 def test_an_encoding_that_lacks_a_character_ends_nothing(home: Path) -> None:
     refused = labgen({"PYTHONIOENCODING": "iso-8859-1", "LC_ALL": "C.UTF-8"}, "status", "✓")
-    assert refused.stderr.startswith(b"error: there is no lab called '?'")
+    assert refused.stderr.startswith(b"error: there is no lab named '?'")
 
 
 def test_a_terminal_gets_what_it_can_show(home: Path, latin1: dict[str, str], tmp_path: Path) -> None:

@@ -444,7 +444,7 @@ def test_people_see_lines(directory: Path, run: Run) -> None:
     )
     shown = run("events", "lab")
     assert shown.stdout.splitlines() == [
-        "2026-11-25 12:00:00  export              began, labgen 1.2",
+        "2026-11-25 12:00:00  export              started, labgen 1.2",
         "2026-11-25 12:00:02  export              worker1: copying",
         "2026-11-25 12:00:12  export              worker1: copying: 10 of 40 MiB, 30 s left",
         "2026-11-25 12:00:13  export              \\x1b[31mhostile",
@@ -462,7 +462,7 @@ def test_a_lab_without_events_and_no_lab_at_all(directory: Path, run: Run) -> No
     assert run("events", "lab", "--format", "json").stdout == "[]\n"
     missing = run("events", "lob")
     assert missing.status == 2
-    assert "these labs: lab" in missing.stderr
+    assert "Available labs: lab" in missing.stderr
     assert run("events", "../labs/lab").status == 2
 
 

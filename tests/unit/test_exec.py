@@ -155,7 +155,7 @@ def test_options_of_the_command_are_its_own(host: Host, labgen: Run, words: list
         (["-it", "bash"], "labgen ssh LAB NODE"),
         (["manager1", "--", "hostname"], "labgen exec lab --node manager1 -- COMMAND"),
         ([], "COMMAND"),
-        (["--all", "--node", "worker1", "--", "true"], "exclude each other"),
+        (["--all", "--node", "worker1", "--", "true"], "cannot be combined"),
     ],
     ids=str,
 )

@@ -23,7 +23,7 @@ def test_a_fault_is_a_sentence_and_a_file_for_its_owner(run: Run, monkeypatch: p
     fail_with(monkeypatch, KeyError("worker9"))
     failed = run("list")
     assert failed.status == 1
-    assert failed.stderr.startswith("error: this is a fault in labgen\n")
+    assert failed.stderr.startswith("error: this is a bug in labgen\n")
     assert "KeyError: 'worker9'" in failed.stderr
     assert "labgen 0." in failed.stderr
     assert "test_fault.py, line" in failed.stderr

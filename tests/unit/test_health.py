@@ -61,10 +61,10 @@ def test_a_machine_that_is_well() -> None:
         "certificate": ("ok", "valid until 2027-02-13 12:00 UTC"),
         "disk space": ("ok", "/ has 89 % free, /var/lib/docker has 98 % free"),
         "memory": ("ok", "70 % of 976 MiB available"),
-        "services": ("ok", "none has failed"),
+        "services": ("ok", "none failed"),
         "docker": ("ok", "answers, version 26.1.5"),
         "storage": ("ok", "btrfs on btrfs"),
-        "cluster": ("ok", "takes part as a worker"),
+        "cluster": ("ok", "is an active worker"),
         "addresses": ("ok", f"{NODE.address} on eth0"),
         "reachability": ("ok", "all 2 ports of the other nodes answer"),
     }
@@ -106,16 +106,16 @@ ROOT = "/dev/vda1         10229676 1100000   8600000      12% /"
         ("disk space", [HEAD, "/dev/vda1 9 86 14 86% /", "/dev/vdb 9 1 9 1% /var/lib/docker"], "warn",
          "/ has 14 % free, /var/lib/docker has 90 % free"),
         ("disk space", [HEAD, ROOT, "/dev/vdb 9 1 9 1% /var/lib/docker", "read-only /"], "fail",
-         "/ cannot be written: mounted read-only"),
+         "/ mounted read-only"),
         ("memory", ["MemTotal: 1000000 kB", "MemAvailable: 90000 kB", "oom_kill 0"], "warn",
          "9 % of 976 MiB available"),
         ("memory", ["MemTotal: 1000000 kB", "MemAvailable: 40000 kB", "oom_kill 0"], "fail",
          "4 % of 976 MiB available"),
         ("memory", ["MemTotal: 1000000 kB", "MemAvailable: 500000 kB", "oom_kill 3"], "warn",
-         "3 processes killed for want of memory since the boot"),
+         "3 processes killed since the boot because memory ran out"),
         ("services", ["a.service loaded failed failed Something", "b.mount loaded failed failed Other"], "fail",
          "failed: a.service, b.mount"),
-        ("addresses", ["localhost", f"eth0 {NODE.mac}"], "fail", "the machine calls itself 'localhost'"),
+        ("addresses", ["localhost", f"eth0 {NODE.mac}"], "fail", "its host name is 'localhost'"),
         ("addresses", [NODE.name, "eth0 52:54:00:00:00:01"], "fail", f"no network card with {NODE.mac}"),
         ("addresses", [NODE.name, f"eth0 {NODE.mac}", "2: eth0    inet 10.9.9.9/24 scope global eth0"], "fail",
          f"eth0 has 10.9.9.9, not {NODE.address}"),
@@ -138,8 +138,8 @@ def test_what_an_ill_machine_says(check: str, lines: list[str], status: str, evi
     [
         (replace(ENGINE, storage=EngineStorage("vfs", "extfs")), "storage", "Docker runs on 'vfs', not on 'btrfs'"),
         (replace(ENGINE, swarm_state="error", swarm_error="certificate has expired"), "cluster",
-         "its part in the Swarm is 'error' certificate has expired"),
-        (replace(ENGINE, address="10.9.9.9"), "cluster", "the others look for it at 10.9.9.9, not at 10.77.0.12"),
+         "its state in the Swarm is 'error' certificate has expired"),
+        (replace(ENGINE, address="10.9.9.9"), "cluster", "the other nodes expect it at 10.9.9.9, not at 10.77.0.12"),
         (ClusterError("asking Docker failed"), "docker", "does not answer"),
     ],
 )  # fmt: skip
@@ -152,7 +152,7 @@ def test_what_docker_says_of_an_ill_machine(engine: Any, check: str, evidence: s
 def test_a_worker_that_was_promoted_is_well() -> None:
     assert judged(replace(seen(), engine=replace(ENGINE, is_manager=True)))["cluster"] == (
         "ok",
-        "takes part as a manager",
+        "is an active manager",
     )
 
 
@@ -186,7 +186,7 @@ def test_one_script_asks_for_all_in_a_real_shell() -> None:
     found = {each.check: each for each in examine(alone(), NODE, Here(), CHECKS)}  # type: ignore[arg-type]
     assert found["clock"].status == "ok"
     assert "MiB available" in found["memory"].evidence
-    assert found["addresses"].evidence == f"the machine calls itself {socket.gethostname()!r}"
+    assert found["addresses"].evidence == f"its host name is {socket.gethostname()!r}"
     assert "reachability" not in found
 
 

@@ -144,9 +144,9 @@ def test_docker_outside_the_swarm_runs_on_the_labs_driver(host: Host) -> None:
         ("nodes: {a: {role: manager}, b: {kind: plian}}", "'plian' is not a kind; did you mean 'plain'?"),
         (
             "nodes: {a: {kind: swarm}}\norchestrator: none",
-            "'swarm' needs a cluster that",
+            "'swarm' needs a cluster",
         ),
-        ("nodes: {a: {role: manager}, b: {kind: plain, role: manager}}", "nodes of the kind 'plain' are outside"),
+        ("nodes: {a: {role: manager}, b: {kind: plain, role: manager}}", "nodes of kind 'plain' are outside"),
         ("nodes: {a: {kind: plain}}", "no group has 'role: manager'"),
     ],
 )

@@ -92,7 +92,7 @@ def test_what_is_done_is_said_in_words_and_not_in_names_of_scripts(host: Host, r
     scripts = {step.script for node in lab.nodes for step in node.steps}
     run = {script for node in lab.nodes for script in host.machine(node.name).scripts}
     assert {f"{name}.sh" for name in run if not name.startswith("agent")} == scripts
-    assert {"naming the other nodes", "starting Docker"} <= set(watched.steps)
+    assert {"adding the names of the other nodes", "starting Docker"} <= set(watched.steps)
     for said in watched.steps:
         assert not re.search(r"\.sh\b|/|_", said), said
         assert not {Path(script).stem for script in scripts} & set(said.split()), said
@@ -126,7 +126,7 @@ def test_emulation_is_said_out_loud(host: Host) -> None:
 )
 def test_another_profile_under_a_taken_name_is_refused(host: Host, attempt: Callable[[Loaded], object]) -> None:
     make()
-    with pytest.raises(UsageError, match="another profile") as caught:
+    with pytest.raises(UsageError, match="a different profile") as caught:
         attempt(load("three-node-btrfs", ["resources.memory=2GiB", "nodes.worker.count=3", "labels={rack: a}"]))
     assert caught.value.details.splitlines()[:-1] == [
         "labels.rack: not set in the lab, a now",

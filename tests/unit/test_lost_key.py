@@ -35,7 +35,7 @@ def key(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
 def explained(ran: Ran, key: Path) -> None:
     assert ran.status == 50
     assert "the private key of the lab is missing" in f"{ran.stderr} {' '.join(ran.stdout.split())}"
-    assert f"Put {key} back" in ran.stderr
+    assert f"Restore {key}" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not paths.fault().exists()
 
@@ -103,7 +103,7 @@ def test_a_check_names_it_for_every_node(host: Host, key: Path, run: Run) -> Non
     assert [each["node"] for each in found] == list(NODES)
     assert {(each["check"], each["status"]) for each in found} == {("machine", "fail")}
     assert all("private key" in each["evidence"] for each in found)
-    assert all(each["fix"].startswith(f"Put {key} back") for each in found)
+    assert all(each["fix"].startswith(f"Restore {key}") for each in found)
     assert traces(host) == before
 
 

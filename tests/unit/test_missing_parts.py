@@ -61,7 +61,7 @@ def test_what_needs_the_whole_lab_refuses_and_names_what_is_missing(
     before, states = traces(host), status.status("lab").states
     refused = run(*command)
     assert refused.status == 40, refused.stderr
-    assert "worker1 of 'lab' is not whole" in refused.stderr
+    assert "worker1 of 'lab' is incomplete" in refused.stderr
     named = {line.strip() for line in refused.stderr.splitlines() if line.startswith("  worker1: ")}
     assert {each for each in named if "still runs" not in each} == {
         each.format(domain=lab.node("worker1").domain, pool=LOCAL.libvirt.directory) for each in LOST[lose]
@@ -82,7 +82,7 @@ def test_several_are_named_each_with_its_command(host: Host, run: Run) -> None:
         hypervisor.remove_domain(lab.node("worker2").domain)
     refused = run("checkpoint", "save", "lab", "kept")
     assert refused.status == 40
-    assert "worker1, worker2 of 'lab' are not whole" in refused.stderr
+    assert "worker1, worker2 of 'lab' are incomplete" in refused.stderr
     assert {WAY, "labgen rebuild lab worker2"} <= set(refused.stderr.splitlines())
 
 
@@ -102,7 +102,7 @@ def test_what_needs_no_whole_lab_does_its_work_on_the_others(host: Host, run: Ru
     assert host.volumes() == disks
     again = run(verb, "lab")
     if verb == "stop":
-        assert "was stopped already" in again.stdout
+        assert "is already stopped" in again.stdout
     assert WAY in again.stderr
 
 
@@ -159,6 +159,6 @@ def test_who_cannot_be_entered_for_want_of_a_machine_is_named(host: Host, run: R
         refused = run(*command)
         assert refused.status == 50
         assert "worker1 of 'lab' has no machine" in refused.stderr
-        assert f"libvirt knows no {lab.node('worker1').domain}" in refused.stderr
+        assert f"libvirt has no domain {lab.node('worker1').domain}" in refused.stderr
         assert WAY in refused.stderr.splitlines()
     assert why_off(lab, lab.node("worker2")) is None

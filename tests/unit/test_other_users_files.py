@@ -176,7 +176,7 @@ def test_files_of_a_third_user_are_not_advised_to_be_taken_over(user_home: Path)
     give(user_home / DATA, "daemon")
     ran = as_user(user_home, "create", "single-node")
     assert ran.status == 20
-    assert "Ask daemon for the right to write there" in ran.stderr
+    assert "Ask daemon for write permission" in ran.stderr
     assert "chown" not in ran.stderr
 
 

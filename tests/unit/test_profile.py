@@ -103,7 +103,7 @@ def test_profiles_are_frozen() -> None:
 
 @pytest.mark.parametrize(
     ("managers", "words"),
-    [(1, ()), (2, ("loss of 0", "odd")), (3, ()), (4, ("loss of 1, as 3", "odd")), (9, ("7 are enough",))],
+    [(1, ()), (2, ("loss of 0", "odd")), (3, ()), (4, ("loss of 1, the same as 3", "odd")), (9, ("7 are enough",))],
 )
 def test_quorum_warnings(managers: int, words: tuple[str, ...]) -> None:
     warnings = parse(f"name: lab\nnodes: {{m: {{role: manager, count: {managers}}}}}", "test").warnings

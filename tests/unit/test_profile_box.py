@@ -106,13 +106,13 @@ def test_a_recipe_that_is_wrong_is_named_and_stands_in_nobody_elses_way(recipes:
 @pytest.mark.parametrize(
     ("file", "text", "evidence"),
     [
-        ("bare.toml", BARE.replace('"trixie"', "13"), "'suite' must be a word in quotes"),
-        ("bare.toml", BARE.replace("suite", "siute"), "'suite' must be a word in quotes"),
-        ("bare.toml", BARE.replace('["trim"]', '"trim"'), "'layers' must be a list of words in quotes"),
-        ("bare.toml", BARE.replace('"docker.io"', "1"), "'packages' must be a list of words in quotes"),
-        ("bare.toml", BARE + 'components = "contrib"\n', "'components' must be a list of words in quotes"),
+        ("bare.toml", BARE.replace('"trixie"', "13"), "'suite' must be a quoted string"),
+        ("bare.toml", BARE.replace("suite", "siute"), "'suite' must be a quoted string"),
+        ("bare.toml", BARE.replace('["trim"]', '"trim"'), "'layers' must be a list of quoted strings"),
+        ("bare.toml", BARE.replace('"docker.io"', "1"), "'packages' must be a list of quoted strings"),
+        ("bare.toml", BARE + 'components = "contrib"\n', "'components' must be a list of quoted strings"),
         ("bare.toml", BARE.replace('"trim"', '"trym"'), "trym/layer.toml"),
-        ("trim/layer.toml", "", "'packages' must be a list of words in quotes"),
+        ("trim/layer.toml", "", "'packages' must be a list of quoted strings"),
     ],
 )
 def test_what_is_wrong_in_a_recipe_is_said(recipes: Path, file: str, text: str, evidence: str) -> None:

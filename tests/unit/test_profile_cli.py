@@ -77,8 +77,8 @@ def test_validate_shows_the_errors_of_all(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("colour: red\n")
     error = run("validate", "singel-node", str(tmp_path / "bad.yaml"), "single-node").exception
     assert isinstance(error, ProfileError)
-    assert error.brief == "2 of 3 profiles are wrong"
-    assert "no profile is called 'singel-node'" in error.details
+    assert error.brief == "2 of 3 profiles are not valid"
+    assert "there is no profile named 'singel-node'" in error.details
     assert "colour" in error.details
 
 

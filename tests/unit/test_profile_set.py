@@ -97,7 +97,7 @@ def test_what_no_field_can_tell_alone_is_blamed_on_the_option_that_made_it(overr
     with pytest.raises(ProfileError) as raised:
         parse(TEXT + "provision: [a.sh]\n", "lab", overrides=[override])
     assert all(line.startswith(f"--set {override}: ") for line in raised.value.details.splitlines())
-    assert raised.value.resolution == "Correct what --set says."
+    assert raised.value.resolution == "Correct the --set options."
 
 
 def test_what_the_file_has_wrong_itself_stays_the_files() -> None:
@@ -108,7 +108,7 @@ def test_what_the_file_has_wrong_itself_stays_the_files() -> None:
     assert first.startswith("lab.yaml:2: nodes: no group has 'role: manager'")
     assert second.startswith("--set resources.cpus=0: ")
     assert raised.value.resolution == (
-        "Correct what --set says, and the file; then check the file: labgen profile validate lab"
+        "Correct the --set options and the file; then check the file: labgen profile validate lab"
     )
 
 

@@ -54,7 +54,7 @@ def test_one_name_that_is_no_lab_and_nothing_is_destroyed(two_labs: None, run: R
 def test_missing_labs_may_be_passed_over(two_labs: None, run: Run) -> None:
     gone = run("destroy", "nope", "one", "one", "--if-exists", "--yes")
     assert gone.status == 0
-    assert gone.stdout == "one is gone\n"
+    assert gone.stdout == "one is destroyed\n"
     assert "'nope'" in gone.stderr
     assert run("destroy", "one", "--if-exists", "--yes").status == 0
     assert journals.names() == ["two"]
@@ -76,7 +76,7 @@ def test_a_lab_that_cannot_be_destroyed_keeps_none_of_the_others(
     partly = run("destroy", "--all", "--yes")
     assert partly.status == 40
     assert "one was not destroyed" in partly.stderr
-    assert partly.stdout == "two is gone\n"
+    assert partly.stdout == "two is destroyed\n"
     assert journals.names() == ["one"]
 
 
@@ -89,8 +89,8 @@ def test_destroy_wants_names_or_all(host: Host, run: Run) -> None:
 def test_restore_looks_before_it_asks(two_labs: None, run: Run) -> None:
     refused = run("checkpoint", "restore", "one", "nowhen")
     assert refused.status == 2
-    assert "no checkpoint called 'nowhen'" in refused.stderr
-    assert "no lab called" in run("checkpoint", "restore", "nowhere", "nowhen").stderr
+    assert "no checkpoint named 'nowhen'" in refused.stderr
+    assert "no lab named" in run("checkpoint", "restore", "nowhere", "nowhen").stderr
 
 
 def test_prune_can_only_look(two_labs: None, run: Run) -> None:
@@ -106,4 +106,4 @@ def test_prune_can_only_look(two_labs: None, run: Run) -> None:
     assert run("prune").status == 2  # it would ask
     assert run("prune", "--yes").status == 0
     assert journals.names() == ["two"]
-    assert run("prune", "--dry-run").stderr == "nothing is left over\n"
+    assert run("prune", "--dry-run").stderr == "nothing to remove\n"

@@ -59,7 +59,7 @@ def test_a_current_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: 
     gone.rmdir()
     with pytest.raises(FileNotFoundError) as caught:
         Path("lab").absolute()
-    assert explained(caught.value).brief == "the current directory is gone"
+    assert explained(caught.value).brief == "the current directory no longer exists"
     monkeypatch.chdir(tmp_path)
     assert explained(caught.value).brief == "No such file or directory"
 

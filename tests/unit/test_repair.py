@@ -68,7 +68,7 @@ GIVE_UP = {
     "cut_power": {
         "connection.remove_domain",
         "freeze.revert",  # to a checkpoint, after a yes
-        "stages.go_on_with_received_memory",  # of an import that has not run here yet
+        "stages.go_on_with_received_memory",  # of an import that has not been started yet yet
         "stop.stop.wait",  # of a machine that did not react to its power button
         "warm.go_on",  # of machines that cannot go on with others' memory
     },
@@ -340,7 +340,7 @@ def test_what_is_gone_is_named_and_nothing_made_in_its_place(
 def test_a_machine_that_runs_on_a_deleted_disk_is_told(host: Host) -> None:
     make()
     lose_docker_disk(host)
-    with pytest.raises(HypervisorError, match="not whole") as caught:
+    with pytest.raises(HypervisorError, match="incomplete") as caught:
         start("lab", Silent())
     assert "save what you need before you stop it" in caught.value.details
 
@@ -383,7 +383,7 @@ def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host
 
 def test_the_question_names_what_only_this_node_holds(host: Host) -> None:
     make()
-    assert any("(services, configs, secrets): no other manager has it" in loss for loss in losses("lab", "manager1"))
+    assert any("(services, configs, secrets): no other manager has them" in loss for loss in losses("lab", "manager1"))
     assert not any("cluster" in loss for loss in losses("lab", "worker1"))
     with pytest.raises(UsageError, match="worker9"):
         losses("lab", "worker9")
@@ -419,7 +419,7 @@ def test_a_rebuild_that_was_cut_off_is_resumed(host: Host, monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     host.machine("worker1").scripts.clear()
-    with pytest.raises(HypervisorError, match="not whole"):
+    with pytest.raises(HypervisorError, match="incomplete"):
         start("lab", Silent())
     rebuild("lab", "worker1", losses("lab", "worker1"), Silent())
     assert host.machine("worker1").scripts == ["hosts", "docker-disk", "docker"]
@@ -431,7 +431,7 @@ def test_more_than_was_agreed_to_is_not_lost(host: Host) -> None:
     agreed = losses("lab", "worker1")
     lose_docker_disk(host)
     before = traces(host)
-    with pytest.raises(UsageError, match="has changed since you were asked"):
+    with pytest.raises(UsageError, match="has changed since the question"):
         rebuild("lab", "worker1", agreed, Silent())
     assert traces(host) == before
 
@@ -462,7 +462,7 @@ def _interrupt(*_: object, **__: object) -> None:
 
 def test_docker_that_is_off_is_started_and_not_set_up_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     make()
-    answers = iter([ClusterError("worker1: asking Docker about itself failed")])
+    answers = iter([ClusterError("worker1: asking Docker for its state failed")])
     info = type(host.engine("worker1")).info
 
     def first_fails(self: Any) -> Any:
@@ -533,7 +533,7 @@ TROUBLES = [
     Trouble(_error, "context deadline exceeded", "journalctl"),
     Trouble(_expired, "certificates are not valid on manager1", "date --set"),
     Trouble(_pending, "it looks for managers at 10.99.0.11", "journalctl"),
-    Trouble(_only_manager_left, "has no manager any more", "docker swarm init"),
+    Trouble(_only_manager_left, "no longer has a manager", "docker swarm init"),
     Trouble(_foreign, "worker1 is in a Swarm that manager1 does not know", "docker swarm leave --force"),
     Trouble(_leaderless, "do not agree on a leader", "--force-new-cluster"),
 ]
@@ -657,7 +657,7 @@ def test_destroy_says_what_is_left(host: Host, monkeypatch: pytest.MonkeyPatch) 
     lab = make().journal.lab
     with monkeypatch.context() as patch:
         patch.setattr(Hypervisor, "remove_domain", lambda _self, _name: None)
-        with pytest.raises(HypervisorError, match="is not gone") as caught:
+        with pytest.raises(HypervisorError, match="is not fully removed") as caught:
             destroy("lab", Silent())
     assert lab.nodes[0].domain in caught.value.details
     assert journals.exists("lab")
@@ -690,7 +690,7 @@ def test_one_that_cannot_be_woken_does_not_keep_the_others_asleep(
         switch_on(self, name)
 
     monkeypatch.setattr(Hypervisor, "start", refuse)
-    with pytest.raises(HypervisorError, match="manager1 cannot go on"):
+    with pytest.raises(HypervisorError, match="manager1 cannot be resumed"):
         start("lab", Silent())
     assert [status.status("lab").states[node] for node in NODES] == ["suspended", "running", "running"]
 
@@ -726,7 +726,7 @@ def test_a_lab_whose_profile_is_gone_is_not_taken_for_another(host: Host, run: R
     journals.save(replace(made, stage=stage))
     refused = run("create", "single-node", "--name", "lab")
     assert refused.status == 2
-    assert "made from another profile" in refused.stderr
+    assert "created from a different profile" in refused.stderr
     assert journals.load("lab").lab == made.lab
 
 
@@ -750,7 +750,7 @@ def test_a_rebuild_says_what_the_cluster_loses_by_its_own_roles(host: Host) -> N
     for node, role in (("worker1", "manager"), ("manager1", "worker")):
         entry = host.engine(node).node_id
         host.cloud.entries[entry] = replace(host.cloud.entries[entry], role=role)
-    assert any("no other manager has it" in loss for loss in losses("lab", "worker1"))
+    assert any("no other manager has them" in loss for loss in losses("lab", "worker1"))
     assert not any("cluster" in loss for loss in losses("lab", "manager1"))
 
 
@@ -758,6 +758,6 @@ def test_a_rebuild_counts_the_managers_that_are_left(host: Host) -> None:
     journal = create(load("five-node-ha", ("storage.driver=btrfs",)), "lab", Silent(), cold=True).journal
     assert not any("cluster" in loss for loss in losses("lab", "manager3"))
     journals.save(replace(journal, rebuilding=frozenset({"manager1"})))
-    assert any("1 of 3 managers are no majority" in loss for loss in losses("lab", "manager3"))
+    assert any("1 of 3 managers are not a majority" in loss for loss in losses("lab", "manager3"))
     journals.save(replace(journal, rebuilding=frozenset({"manager1", "manager2"})))
-    assert any("no other manager has it" in loss for loss in losses("lab", "manager3"))
+    assert any("no other manager has them" in loss for loss in losses("lab", "manager3"))

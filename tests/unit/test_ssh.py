@@ -162,7 +162,7 @@ def test_the_host_key_is_learned_and_then_required(machine: Target) -> None:
     name, kind, _ = machine.known_hosts.read_text().split()
     other = paramiko.RSAKey.generate(2048).get_base64()
     machine.known_hosts.write_text(f"{name} {kind} {other}\n")
-    with pytest.raises(GuestError, match="another host key") as caught:
+    with pytest.raises(GuestError, match="a different host key") as caught:
         Connection.open(machine)
     assert str(machine.known_hosts) in caught.value.resolution
 

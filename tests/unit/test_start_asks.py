@@ -143,7 +143,7 @@ main()
 @pytest.mark.parametrize(("key", "status", "said"), [(RIGHT, 0, "lab is running"), (WRONG, 60, "invalid key")])
 def test_the_key_is_not_shown_on_the_terminal(key: str, status: int, said: str) -> None:
     with on_terminal([sys.executable, "-c", LOCKED]) as (terminal, process):
-        terminal.wait_for_secret_question("Key (Ctrl-C leaves it locked):")
+        terminal.wait_for_secret_question("Unlock key (Ctrl-C leaves it locked):")
         terminal.type(f"{key}\r")
         terminal.wait_for(said)
         terminal.wait_for_end()
@@ -153,7 +153,7 @@ def test_the_key_is_not_shown_on_the_terminal(key: str, status: int, said: str) 
 
 def test_ctrl_c_leaves_it_locked() -> None:
     with on_terminal([sys.executable, "-c", LOCKED]) as (terminal, process):
-        terminal.wait_for_secret_question("Key (Ctrl-C leaves it locked):")
+        terminal.wait_for_secret_question("Unlock key (Ctrl-C leaves it locked):")
         terminal.type("\x03")
         terminal.wait_for_end()
         assert process.wait() == 130
@@ -166,8 +166,8 @@ def test_a_no_leaves_the_nodes_as_they_are(gone: Host, run: Run, monkeypatch: py
     answer(monkeypatch, word)
     refused = run("start", "lab")
     assert refused.status == 130
-    assert "has no manager any more" in refused.stderr
-    assert "Form a new one, without what the old one held?" in refused.stderr
+    assert "no longer has a manager" in refused.stderr
+    assert "Form a new one, without the old one's contents?" in refused.stderr
     assert "Nothing was changed." in refused.stderr
     assert _of_the_swarm(gone) == before
     assert calls(gone) == []
@@ -191,7 +191,7 @@ def test_without_a_terminal_no_swarm_is_formed(gone: Host, run: Run, monkeypatch
     monkeypatch.setattr(console, "is_interactive", lambda: False)
     refused = run("start", "lab")
     assert refused.status == 60
-    assert "'labgen start lab' on a terminal asks whether to" in refused.stderr
+    assert "'labgen start lab' on a terminal offers to do it" in refused.stderr
     assert _of_the_swarm(gone) == before
     assert calls(gone) == []
 

@@ -78,7 +78,7 @@ def test_a_worker_that_cannot_be_told_is_named(engines: dict[str, FakeEngine]) -
     worker = engines["worker1"]
     worker.looks_for = ("10.99.0.11",)
     worker.broken = "no space left on device"
-    with pytest.raises(ClusterError, match="worker1 could not be told") as caught:
+    with pytest.raises(ClusterError, match="worker1 could not be given the addresses") as caught:
         form(engines)
     assert caught.value.details == "no space left on device"
 

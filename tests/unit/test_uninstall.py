@@ -96,7 +96,7 @@ def test_nothing_is_left(lived_in: Host, home: Path, run: Run) -> None:
     assert "make uninstall" in done.stderr
     again = run("prune", "--everything", "--yes")
     assert (again.status, again.stdout) == (0, "")
-    assert "nothing of labgen's is here" in again.stderr
+    assert "nothing to uninstall" in again.stderr
     assert not home.exists()
     assert pools(lived_in) == set()
 
@@ -161,7 +161,7 @@ def test_what_others_own_stays_and_is_named(lived_in: Host, home: Path, run: Run
     ) == sorted([*strange, paths.labs(), paths.locks()])
     for name in (FOREIGN, BOX, *map(str, strange)):
         assert name in done.stderr
-    assert "nothing of labgen's is here" in run("prune", "--everything", "--yes").stderr
+    assert "nothing to uninstall" in run("prune", "--everything", "--yes").stderr
 
 
 def test_a_box_that_others_templates_may_lie_on_stays(lived_in: Host, run: Run) -> None:
@@ -190,7 +190,7 @@ def test_what_a_link_leads_to_is_no_lab(lived_in: Host, run: Run, tmp_path: Path
 def test_a_store_that_is_not_labgens_alone_stays(lived_in: Host, run: Run, file: str) -> None:
     (paths.vagrant_home() / file).parent.mkdir(parents=True, exist_ok=True)
     (paths.vagrant_home() / file).write_text("")
-    assert f"{paths.vagrant_home()} stays" in run("prune", "--everything", "--yes").stderr
+    assert f"{paths.vagrant_home()} is kept" in run("prune", "--everything", "--yes").stderr
     assert (paths.vagrant_home() / file).exists()
     assert vagrant_store.boxes() == vagrant_store.records() == []
     assert (paths.vagrant_home() / "setup_version").exists()
@@ -210,7 +210,7 @@ def test_another_labgen_at_work_is_named(lived_in: Host, run: Run, lock: Callabl
     with turns.lock(lock()):
         refused = run("prune", "--everything", "--yes")
     assert refused.status == 1
-    assert "another labgen is at work" in refused.stderr
+    assert "another labgen process is running" in refused.stderr
     assert f"{lock()} is held by process" in refused.stderr
     assert journals.names() == ["first", "second"]
     assert run("prune", "--everything", "--yes").status == 0
@@ -219,7 +219,7 @@ def test_another_labgen_at_work_is_named(lived_in: Host, run: Run, lock: Callabl
 def test_a_lab_that_nobody_was_asked_about_is_not_destroyed(lived_in: Host) -> None:
     found = uninstall.find()
     make("third")
-    with pytest.raises(UsageError, match="not asked about") as caught:
+    with pytest.raises(UsageError, match="not in the question") as caught:
         uninstall.remove(found, Silent())
     assert caught.value.details == "third"
     assert journals.names() == ["first", "second", "third"]
@@ -254,7 +254,7 @@ def test_cut_off_anywhere_the_same_command_goes_on(
 def test_a_lab_that_libvirt_keeps_ends_it(lived_in: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Hypervisor, "remove_domain", lambda _self, _name: None)
-        with pytest.raises(HypervisorError, match="is not gone"):
+        with pytest.raises(HypervisorError, match="is not fully removed"):
             uninstall.remove(uninstall.find(), Silent())
     assert journals.names() == ["first", "second"]
     assert paths.boxes().exists()
@@ -263,7 +263,7 @@ def test_a_lab_that_libvirt_keeps_ends_it(lived_in: Host, monkeypatch: pytest.Mo
 def test_what_is_left_is_said(lived_in: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vagrant, "remove_box", lambda _name: None)
     monkeypatch.setattr(vagrant_store, "is_bare", lambda: False)
-    with pytest.raises(LabgenError, match="not all of it") as caught:
+    with pytest.raises(LabgenError, match="not everything could be removed") as caught:
         uninstall.remove(uninstall.find(), Silent())
     assert caught.value.details == "box in Vagrant's store labgen/debian13"
 

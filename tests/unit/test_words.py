@@ -89,10 +89,10 @@ def test_words_of_other_tools_work_where_they_mean_the_same(host: Host, run: Run
     assert "lab" in run("ls").stdout
     assert run("snapshot", "create", "lab", "one").status == 0
     assert "one" in run("snapshot", "ls", "lab").stdout
-    assert run("snapshot", "rm", "lab", "one").stdout == "lab: checkpoint one is gone\n"
+    assert run("snapshot", "rm", "lab", "one").stdout == "deleted checkpoint one of lab\n"
     assert run("halt", "lab").stdout == "lab is stopped\n"
     assert run("rm", "lab").status == 2  # destroy asks, and here is nobody to ask
-    assert run("delete", "lab", "--yes").stdout == "lab is gone\n"
+    assert run("delete", "lab", "--yes").stdout == "lab is destroyed\n"
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_two_creates_of_one_name_at_once(foreign: dict[str, set[str]]) -> None:
         eventually("the first has begun", lambda: domain_exists("twice"))
         second = labgen("create", "single-node", "--name", "twice", check=False)
         assert second.status == 1
-        assert "another labgen is working" in second.stderr
+        assert "another labgen process is working" in second.stderr
         destroyed = labgen("destroy", "twice", "--yes", check=False)
         assert destroyed.status == 1
     labgen("destroy", "twice", "--yes")

@@ -95,7 +95,7 @@ def test_machines_work_on_while_they_are_exported(furnished: str, tmp_path: Path
         said = iter(process.stderr)
         assert any("copying the disks" in line for line in said)
         written = node_output(furnished, "worker1", "sudo", "sh", "-c", write)
-        (pause,) = [match[1] for line in said if (match := re.search(r"stood still for ([0-9.]+) s", line))]
+        (pause,) = [match[1] for line in said if (match := re.search(r"were paused for ([0-9.]+) s", line))]
     assert process.returncode == 0
     assert float(pause) < (time.monotonic() - begun) / 4
     assert node_output(furnished, "worker1", "sudo", "sh", "-c", read) == written
@@ -106,14 +106,14 @@ def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
     """Its addresses are taken: it gets others, its Swarm is formed again, and it shares no secret."""
     file = tmp_path / "lab.labgen"
     exported = labgen("export", furnished, "-o", str(file))
-    assert "stood still" in exported.stderr
+    assert "were paused" in exported.stderr
     assert replicas(furnished) == "2/2"
     before, known, secret, taken = on_host(), identities(furnished), token(furnished), addresses(furnished)
     labgen("suspend", furnished)  # two cores carry three machines
 
     imported = labgen("import", str(file), "--name", "second")
     assert "addresses are taken" in imported.stderr
-    assert "Nobody signed" in imported.stderr
+    assert "is not signed" in imported.stderr
     labgen("start", "second")
     assert not set(addresses("second").values()) & set(taken.values())
     has_arrived("second")
@@ -132,7 +132,7 @@ def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
     file = tmp_path / "lab.labgen"
     going = labgen("exec", furnished, "--", "sh", "-c", GOING).stdout
     known, secret = identities(furnished), token(furnished)
-    assert "stood still" in labgen("export", furnished, "--depth", "running", "-o", str(file)).stderr
+    assert "were paused" in labgen("export", furnished, "--depth", "running", "-o", str(file)).stderr
     assert replicas(furnished) == "2/2"
     labgen("suspend", furnished)
     before = on_host()
@@ -161,7 +161,7 @@ def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
 def test_a_recipe_is_made_anew(furnished: str, tmp_path: Path) -> None:
     """The same lab with nothing of what was in it, and no secret of the sender's."""
     file = tmp_path / "lab.labgen"
-    assert "stood still" not in labgen("export", furnished, "--depth", "recipe", "-o", str(file)).stderr
+    assert "were paused" not in labgen("export", furnished, "--depth", "recipe", "-o", str(file)).stderr
     assert file.stat().st_size < 100_000
     known, secret = identities(furnished), token(furnished)
     labgen("suspend", furnished)

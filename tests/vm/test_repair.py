@@ -13,7 +13,7 @@ def test_a_whole_lab_needs_nothing(lab: str) -> None:
 def test_another_profile_under_the_same_name_is_refused(lab: str) -> None:
     refused = labgen("create", "single-node", "--name", lab, check=False)
     assert refused.status == 2
-    assert "another profile" in refused.stderr
+    assert "a different profile" in refused.stderr
 
 
 def test_a_worker_that_left_is_joined_again(lab: str) -> None:
