@@ -1,7 +1,12 @@
 """Whether the other nodes answer, at the ports by which the nodes of a lab need each other."""
 
-from labgen.health.base import Check, Seen, Verdict
+from collections.abc import Sequence
 
+from labgen.health.base import Check, Seen, Verdict
+from labgen.model import Lab
+
+REFUSED = "Connection refused"
+SSH_PORT = "22"
 LIMIT = 10  # seconds for all to answer; emulated machines are slow
 # All at once, in one process: a node that does not answer costs no more time than ten. A connection, for "ping works,
 # TCP hangs" is how a wrong checksum or MTU shows.
@@ -36,20 +41,24 @@ class Reachability(Check):
 
     def judge(self, seen: Seen) -> Verdict | None:
         names = {node.address: node.name for node in seen.lab.nodes}
-        answers = dict(_answer(line) for line in seen.said[self.name])
+        answers = [_answer(line) for line in seen.said[self.name]]
         if not answers:
             return None  # a single node
-        failed = {place: why for place, why in answers.items() if why}
+        failed = [(names[address], port, why) for address, port, why in answers if why]
         if not failed:
             return Verdict("ok", f"all {len(answers)} ports of the other nodes answer")
-        told = [
-            f"{names[place.partition(':')[0]]} port {place.partition(':')[2]}: {why}" for place, why in failed.items()
-        ]
-        return Verdict(
-            "fail", "; ".join(told), f"labgen status {seen.lab.name} --check, once those nodes are healthy"
-        )
+        told = "; ".join(f"{node} port {port}: {why}" for node, port, why in failed)
+        return Verdict("fail", told, _fix(seen.lab, failed))
 
 
-def _answer(line: str) -> tuple[str, str]:
+def _answer(line: str) -> tuple[str, str, str]:
     place, _, why = line.partition(" ")
-    return place, why
+    address, _, port = place.partition(":")
+    return address, port, why
+
+
+def _fix(lab: Lab, failed: Sequence[tuple[str, str, str]]) -> str:
+    deaf = [node for node, port, why in failed if why == REFUSED and port != SSH_PORT]
+    if len(deaf) == len(failed):  # the machines answer, only Docker does not listen
+        return f"labgen exec {lab.name} --node {deaf[0]} -- sudo systemctl restart docker"
+    return f"labgen status {lab.name} --check, once those nodes are healthy"

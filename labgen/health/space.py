@@ -24,7 +24,7 @@ done </proc/self/mounts
         read_only = [line.split()[1] for line in said if line.startswith("read-only")]
         if read_only:
             fix = f"Find the cause: {seen.command('sudo dmesg')}"
-            return Verdict("fail", f"{' and '.join(read_only)} mounted read-only", fix)
+            return Verdict("fail", f"mounted read-only: {' and '.join(read_only)}", fix)
         if DOCKER not in free and KINDS[seen.node.kind].has_docker:
             return Verdict("fail", f"nothing is mounted at {DOCKER}", seen.command(f"sudo mount {DOCKER}"))
         fullest = min(free, key=lambda target: free[target])

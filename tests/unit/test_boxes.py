@@ -256,7 +256,7 @@ def test_a_full_disk_is_explained(host: Host, monkeypatch: pytest.MonkeyPatch) -
 def test_too_little_space_is_said_before_the_work(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "SCRATCH_GIB", 10**9)
     host.mmdebstrap("raise SystemExit('must not run')")
-    with pytest.raises(BoxError, match="ot enough disk space") as caught:
+    with pytest.raises(BoxError, match="Not enough disk space") as caught:
         boxes.build("debian13", Silent())
     assert "GiB free" in caught.value.details
 

@@ -163,7 +163,7 @@ CASES: dict[str, bytes] = {
     "no text": made(manifest=b"\xff\xfe{"),
     "a key twice": made(manifest=json.dumps(MANIFEST).encode().replace(b'"lab":', b'"depth": "disks", "lab":', 1)),
     "a lab called dots": member("../manifest.json", json.dumps({**MANIFEST, "lab": ".."}).encode()),
-    "a subnet an invalid host key": made(manifest={**MANIFEST, "subnet": "10.77.0.0/8"}),
+    "a subnet that is none": made(manifest={**MANIFEST, "subnet": "10.77.0.0/8"}),
     "a subnet with too large a number": made(manifest={**MANIFEST, "subnet": "10.777.0.0/24"}),
     "a version with a path": made(manifest={**MANIFEST, "box": {**MANIFEST["box"], "version": "../1"}}),
     "a box with a path": made(manifest={**MANIFEST, "box": {**MANIFEST["box"], "name": "../x"}}),
@@ -178,7 +178,7 @@ CASES: dict[str, bytes] = {
     "a size that is not a number": raw_size(b"zzzzzzzzzzz\0"),
     "a negative binary size": raw_size(b"\xff" * 12),
     "a huge binary size": raw_size(b"\x80" + b"\x7f" * 11),
-    "a signature an invalid host key": made(
+    "a signature that is none": made(
         member("lab/manifest.json.sig", b"garbage"), member("lab/profile.yaml", PROFILE)
     ),
     "a huge signature": made(member("lab/manifest.json.sig", b"x" * 2**17), member("lab/profile.yaml", PROFILE)),
@@ -238,7 +238,7 @@ def test_cut_off(length: int, tmp_path: Path) -> None:
 
 def test_a_disk_too_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "RESERVE", 2**60)
-    with pytest.raises(BundleError, match="ot enough disk space"):
+    with pytest.raises(BundleError, match="not enough disk space"):
         read(GOOD, tmp_path)
     assert around(tmp_path) == {tmp_path / "file"}
 

@@ -462,7 +462,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_stored(
     exported(tmp_path, "running")
     monkeypatch.setattr(Pool, "free_bytes", lambda _self: 1000)
     before = host.volumes()
-    with pytest.raises(BundleError, match="ot enough disk space") as caught:
+    with pytest.raises(BundleError, match="not enough disk space") as caught:
         receive(tmp_path / "lab.labgen", "second", None, Silent())
     assert "GiB free" in caught.value.details
     assert host.volumes() == before

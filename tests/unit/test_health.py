@@ -106,7 +106,7 @@ ROOT = "/dev/vda1         10229676 1100000   8600000      12% /"
         ("disk space", [HEAD, "/dev/vda1 9 86 14 86% /", "/dev/vdb 9 1 9 1% /var/lib/docker"], "warn",
          "/ has 14 % free, /var/lib/docker has 90 % free"),
         ("disk space", [HEAD, ROOT, "/dev/vdb 9 1 9 1% /var/lib/docker", "read-only /"], "fail",
-         "/ mounted read-only"),
+         "mounted read-only: /"),
         ("memory", ["MemTotal: 1000000 kB", "MemAvailable: 90000 kB", "oom_kill 0"], "warn",
          "9 % of 976 MiB available"),
         ("memory", ["MemTotal: 1000000 kB", "MemAvailable: 40000 kB", "oom_kill 0"], "fail",
@@ -131,6 +131,20 @@ def test_what_an_ill_machine_says(check: str, lines: list[str], status: str, evi
     (verdict,) = [each.judge(machine) for each in CHECKS if each.name == check]
     assert verdict
     assert verdict.fix
+
+
+@pytest.mark.parametrize(
+    ("answer", "fix"),
+    [
+        ("10.77.0.11:7946 Connection refused", "labgen exec lab --node manager1 -- sudo systemctl restart docker"),
+        ("10.77.0.11:22 Connection refused", "labgen status lab --check, once those nodes are healthy"),
+        ("10.77.0.11:7946 no answer within 10 s", "labgen status lab --check, once those nodes are healthy"),
+    ],
+)
+def test_a_docker_that_does_not_listen_is_restarted(answer: str, fix: str) -> None:
+    verdict = Reachability().judge(seen(reachability=["10.77.0.13:22", answer]))
+    assert verdict
+    assert verdict.fix == fix
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ LATER = Kind(Animal, later=("tame",))
 
 
 @pytest.mark.parametrize(
-    ("kind", "is missing files", "damaged"), [(LATER, "tame", False), (LATER, "legs", True), (Kind(Animal), "tame", True)]
+    ("kind", "lacks", "damaged"), [(LATER, "tame", False), (LATER, "legs", True), (Kind(Animal), "tame", True)]
 )
 def test_only_a_field_that_was_added_later_may_be_missing(
     path: Path, kind: Kind[Animal], lacks: str, damaged: bool

@@ -68,7 +68,7 @@ GIVE_UP = {
     "cut_power": {
         "connection.remove_domain",
         "freeze.revert",  # to a checkpoint, after a yes
-        "stages.go_on_with_received_memory",  # of an import that has not been started yet yet
+        "stages.go_on_with_received_memory",  # of an import that has not been started yet
         "stop.stop.wait",  # of a machine that did not react to its power button
         "warm.go_on",  # of machines that cannot go on with others' memory
     },
@@ -383,7 +383,9 @@ def test_a_machine_that_was_undefined_is_defined_again_over_its_disks(host: Host
 
 def test_the_question_names_what_only_this_node_holds(host: Host) -> None:
     make()
-    assert any("(services, configs, secrets): no other manager has them" in loss for loss in losses("lab", "manager1"))
+    assert any(
+        "(services, configs, secrets): no other manager has them" in loss for loss in losses("lab", "manager1")
+    )
     assert not any("cluster" in loss for loss in losses("lab", "worker1"))
     with pytest.raises(UsageError, match="worker9"):
         losses("lab", "worker9")
