@@ -86,15 +86,15 @@ def cli() -> None:
 
     \b
     Examples:
-      labgen create three-node-btrfs      make and boot a lab
-      labgen status three-node-btrfs      how it is
-      labgen ssh three-node-btrfs         enter its first manager
+      labgen create three-node-btrfs      create and boot a lab
+      labgen status three-node-btrfs      show its state
+      labgen ssh three-node-btrfs         log in to its first manager
       labgen destroy three-node-btrfs     remove it without a trace
 
     \b
     Exit codes: 0 done, 1 failed, 2 usage, 10 profile, 20 host not ready, 30 box,
     40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle, 130 interrupted,
-    141 whoever read the output went away.
+    141 the reader of the output went away.
     """
 
 

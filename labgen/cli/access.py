@@ -60,9 +60,9 @@ def _lacks_value(word: str) -> bool:
 )
 @click.pass_context
 def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
-    """Enter a node; without NODE the first manager.
+    """Log in to a node; default: the first manager.
 
-    Options go to ssh, and so does COMMAND, which the node's shell reads.
+    Options and COMMAND are passed to ssh; the node's shell runs COMMAND.
 
     \b
     Examples:
@@ -108,8 +108,8 @@ def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
 def ssh_config(lab: str, short: bool) -> None:
     """Print the lab as a section of ~/.ssh/config.
 
-    Its nodes are called NODE.LAB there. One line before the first "Host" in
-    ~/.ssh/config has plain ssh, scp and rsync know all labs:
+    It names the nodes NODE.LAB. With this line before the first "Host" in
+    ~/.ssh/config, ssh, scp and rsync reach the nodes of all labs:
 
     \b
       Include ~/.local/share/labgen/labs/*/ssh_config

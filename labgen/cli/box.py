@@ -11,7 +11,7 @@ from labgen.cli.group import Group
 def box() -> None:
     """List, build and remove the machines' disk images ("boxes").
 
-    "labgen create" builds the box it needs by itself; these commands are for everything else.
+    "labgen create" builds the box it needs automatically.
     """
 
 
@@ -20,7 +20,7 @@ def box() -> None:
 def list_boxes(form: str) -> None:
     """List all boxes and whether they are built on this host.
 
-    A box is "outdated" when its recipe has changed since; the next "labgen create" builds it anew.
+    A box is "outdated" when its recipe has changed since; the next "labgen create" builds it again.
 
     \b
     Examples:
@@ -37,9 +37,9 @@ def list_boxes(form: str) -> None:
 @click.argument("name", shell_complete=complete.boxes)
 @format_option
 def build(name: str, form: str) -> None:
-    """Build a box from Debian's packages of today.
+    """Build a box from Debian's current packages.
 
-    If these are the packages of the box that is there already, that one stays.
+    If they are the packages of an existing box, that box is kept.
 
     \b
     Examples:
@@ -60,9 +60,9 @@ def build(name: str, form: str) -> None:
 @click.argument("version", required=False, shell_complete=complete.box_versions)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def remove(name: str, version: str | None, yes: bool) -> None:
-    """Remove a box, all its versions or one, also from Vagrant's store.
+    """Remove a box, all versions or one, also from Vagrant's store.
 
-    Labs that exist go on working: libvirt has its own copy, which "labgen prune" removes after the last of them.
+    Existing labs keep working: libvirt has a copy, which "labgen prune" removes after the last of them.
 
     \b
     Examples:

@@ -11,9 +11,9 @@ label_argument = click.argument("label", shell_complete=complete.checkpoints)
 
 @click.group(cls=Group)
 def checkpoint() -> None:
-    """Keep the whole lab as it is, and come back to it.
+    """Save the state of a whole lab, and return to it.
 
-    A checkpoint has the disks and the memory of all machines, at one moment.
+    A checkpoint contains the disks and the memory of all machines at one moment.
 
     \b
     Examples:
@@ -26,9 +26,9 @@ def checkpoint() -> None:
 @lab_argument
 @click.argument("label", required=False)
 def save(lab: str, label: str | None) -> None:
-    """Keep the lab as it is now.
+    """Save the current state of a lab.
 
-    Its machines are paused for some seconds. The default label is the time.
+    Its machines are paused for a few seconds. The default label is the current time.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def save(lab: str, label: str | None) -> None:
 @label_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def restore(lab: str, label: str, yes: bool) -> None:
-    """Make the lab what it was. What happened in it since is lost.
+    """Return a lab to a checkpoint. Everything since then is lost.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def list_checkpoints(lab: str, form: str) -> None:
 @lab_argument
 @label_argument
 def delete(lab: str, label: str) -> None:
-    """Remove a checkpoint; the lab goes on as it is.
+    """Delete a checkpoint; the lab itself does not change.
 
     \b
     Example:

@@ -13,9 +13,9 @@ COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the set-up for a shell's tab completion.
+    """Print the setup for tab completion in a shell.
 
-    Commands, options, labs, nodes, checkpoints, profiles and boxes are completed.
+    It completes commands, options, labs, nodes, checkpoints, profiles and boxes.
 
     \b
     Examples:

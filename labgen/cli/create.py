@@ -42,10 +42,10 @@ set_option = click.option(
 def create(  # noqa: PLR0917 - click names them
     profile: str, name: str | None, overrides: tuple[str, ...], cold: bool, dry_run: bool, on_failure: str
 ) -> None:
-    """Make a lab from a profile, boot it and form its cluster.
+    """Create a lab from a profile, boot it and form its cluster.
 
-    Run again, it goes on where a first run was cut off, and checks and repairs a lab that is there. The first create
-    of a profile keeps its machines as a template, and the next ones take seconds ("labgen prune --cache" removes it).
+    Run it again to resume an interrupted create, or to check and repair an existing lab. The first create of a
+    profile saves a template, and later ones take seconds ("labgen prune --cache" removes templates).
 
     \b
     Examples:
@@ -76,9 +76,9 @@ def create(  # noqa: PLR0917 - click names them
 @name_option
 @set_option
 def render(profile: str, directory: Path, name: str | None, overrides: tuple[str, ...]) -> None:
-    """Write a lab's files into a directory.
+    """Write a lab's files to a directory.
 
-    They are a Vagrant project that needs no labgen.
+    They form a Vagrant project that needs no labgen.
 
     \b
     Example:

@@ -18,8 +18,8 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for conf
 def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) -> None:
     """Remove labs: machines, disks, network, keys and records.
 
-    If one of the names is not a lab, nothing is removed. If removing one lab fails, the others are removed all the
-    same, and the exit code is that of the failure.
+    If one of the names is not a lab, nothing is removed. If removing one lab fails, the others are still removed, and
+    the exit code is that of the failure.
 
     \b
     Examples:
@@ -89,12 +89,13 @@ def _destroyed(name: str) -> int:
 @yes_option
 @console.format_option
 def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) -> None:
-    """Remove what is left over on the host and belongs to no lab.
+    """Remove leftovers on this host that belong to no lab.
 
-    Looks only at objects that carry this user's own labgen prefix, and at volumes of boxes that were replaced.
+    Considers only objects with this user's labgen prefix, and volumes of replaced boxes.
 
-    With --everything, all that labgen has made on this host for this user: labs with what is in them, boxes, also in
-    Vagrant's store and in libvirt's, and labgen's own directories. What others own stays, and is named.
+    With --everything, removes everything that labgen has created on this host for this user: labs with everything in
+    them, boxes, also in Vagrant's store and in libvirt's, and labgen's directories. Objects of other users are kept
+    and listed.
 
     \b
     Examples:

@@ -21,8 +21,8 @@ from labgen.cli.profile import complete_profiles
 def doctor(context: click.Context, reference: str | None, form: str) -> None:
     """Check whether this host can run labs, by trying.
 
-    Does for a moment what create does: a volume, a network, a machine. Says what to do about what fails.
-    Exit code 20 if anything does.
+    Briefly does what create does: a volume, a network, a machine. Shows how to fix each problem. Exit code 20 if a
+    check fails.
 
     \b
     Examples:

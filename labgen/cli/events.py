@@ -22,11 +22,11 @@ LONGEST = len("checkpoint restore")  # of the commands that change labs
 )
 @console.format_option
 def events(lab: str, follow: bool, form: str) -> None:
-    """Show what labgen has done with a lab, and when.
+    """Show the history of a lab.
 
-    Every command that changes a lab leaves its steps and its exit code there.
+    Every command that changes a lab records its steps and its exit code there.
 
-    --format json prints a list of objects; with --follow, one object a line.
+    --format json prints a list of objects; with --follow, one object per line.
 
     \b
     Examples:

@@ -41,7 +41,9 @@ class OwnOptionsFirst(click.Command):
 
 @click.command("exec", cls=OwnOptionsFirst, context_settings={"allow_interspersed_args": False})
 @click.argument("lab", shell_complete=complete.labs)
-@click.option("--node", "nodes", multiple=True, metavar="N", shell_complete=complete.nodes, help="Repeatable.")
+@click.option(
+    "--node", "nodes", multiple=True, metavar="N", shell_complete=complete.nodes, help="Run on node N; repeatable."
+)
 @click.option("--all", "everywhere", is_flag=True, help="Run on all nodes (the default).")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
@@ -50,10 +52,10 @@ def exec_command(
 ) -> None:
     """Run a command on nodes, in parallel.
 
-    Each node gets all of standard input, unless that is a terminal. Output comes
-    as it is from one node; from several, each line is preceded by its node's
-    name. The exit code is the highest; 128 + N where signal N ended the command.
-    Ctrl-C ends it on all nodes.
+    Each node gets all of standard input, unless that is a terminal. Output of a
+    single node is passed on unchanged; of several, each line is prefixed with the
+    node's name. The exit code is the highest of all nodes; 128 + N if signal N
+    ended the command. Ctrl-C ends it on all nodes.
 
     \b
     Examples:

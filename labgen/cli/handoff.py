@@ -32,11 +32,11 @@ def export(  # noqa: PLR0917 - click names them
     with_secrets: bool,
     sign: Path | None,
 ) -> None:
-    """Write a lab into one file, for another host.
+    """Write a lab to one file, for another host.
 
-    That host needs no labgen.
+    The other host does not need labgen.
 
-    A running lab stands still while its disks, and at the depth "running" its memory, are copied, for some seconds.
+    A running lab is paused briefly for its disks and, at the depth "running", while its memory is saved.
 
     \b
     Examples:
@@ -65,9 +65,9 @@ def export(  # noqa: PLR0917 - click names them
     help="Refuse a bundle that none of these signers signed (a file in the format of ssh-keygen(1)).",
 )
 def import_command(file: Path, name: str | None, verify: Path | None) -> None:
-    """Make a lab of a file that "labgen export" wrote.
+    """Import a lab from a file written by "labgen export".
 
-    "labgen start" then boots it.
+    Then boot it with "labgen start".
 
     \b
     Examples:

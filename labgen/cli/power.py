@@ -16,7 +16,7 @@ lab_argument = click.argument("lab", shell_complete=complete.labs)
 @click.command()
 @lab_argument
 def stop(lab: str) -> None:
-    """Shut a lab's machines down; everything in them stays.
+    """Shut down a lab's machines; nothing in them is lost.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def stop(lab: str) -> None:
 def start(lab: str) -> None:
     """Start a stopped or suspended lab.
 
-    Returns when its cluster is whole again.
+    Returns when its cluster is complete again.
 
     \b
     Example:
@@ -46,9 +46,9 @@ def start(lab: str) -> None:
 @click.command()
 @lab_argument
 def suspend(lab: str) -> None:
-    """Save the machines' memory to disk and switch them off.
+    """Save the machines' memory to disk and power them off.
 
-    The memory is that of one moment. "labgen resume" goes on from there.
+    All memory is saved at the same moment. "labgen resume" continues from there.
 
     \b
     Example:
@@ -64,9 +64,9 @@ def suspend(lab: str) -> None:
 @click.command()
 @lab_argument
 def resume(lab: str) -> None:
-    """Resume a suspended lab where it was.
+    """Resume a suspended lab.
 
-    The clocks are set first. The same as "labgen start".
+    Sets the clocks first. The same as "labgen start".
 
     \b
     Example:

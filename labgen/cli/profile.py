@@ -28,10 +28,10 @@ def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: st
 
 @click.group(cls=Group)
 def profile() -> None:
-    """Look at profiles and check your own.
+    """Show profiles and validate your own.
 
-    A profile is the YAML file that says what a lab is made of. Everywhere that labgen takes one, it takes the
-    name of a shipped profile or the path of a file.
+    A profile is a YAML file that describes a lab. Every command accepts the name of a profile that comes with labgen,
+    or the path of a file.
     """
 
 
@@ -54,7 +54,7 @@ def list_profiles(form: str) -> None:
 @click.argument("reference", metavar="NAME|FILE", shell_complete=complete_profiles)
 @click.option("--set", "overrides", metavar="FIELD=VALUE", multiple=True, help="Change one field; can be repeated.")
 def show(reference: str, overrides: tuple[str, ...]) -> None:
-    """Print a profile with everything it leaves to defaults, as YAML.
+    """Print a profile as YAML, with all defaults filled in.
 
     \b
     Examples:
@@ -71,7 +71,7 @@ def show(reference: str, overrides: tuple[str, ...]) -> None:
 @profile.command()
 @click.argument("references", metavar="NAME|FILE...", nargs=-1, required=True, shell_complete=complete_profiles)
 def validate(references: tuple[str, ...]) -> None:
-    """Check profiles; every error is shown at once. Exit code 10 if there is any.
+    """Validate profiles and show all errors at once. Exit code 10 if there are any.
 
     \b
     Examples:
@@ -97,7 +97,7 @@ def validate(references: tuple[str, ...]) -> None:
 def schema() -> None:
     """Print the JSON Schema of profiles, for editors.
 
-    Editors complete and check profiles with it.
+    Editors use it to complete and validate profiles.
 
     \b
     Example:

@@ -10,10 +10,10 @@ from labgen.cli import complete, console
 @click.argument("node", shell_complete=complete.nodes)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def rebuild(lab: str, node: str, yes: bool) -> None:
-    """Make one node of a lab anew; what is on it is lost.
+    """Replace one node of a lab; everything on it is lost.
 
-    For a node whose disk is gone or broken; the other nodes stay as they are. If only its machine was removed from
-    libvirt, and its disks are still there, the machine is defined again and nothing is lost.
+    For a node whose disk is missing or broken; the other nodes are not changed. If only its machine was removed from
+    libvirt and its disks still exist, the machine is defined again and nothing is lost.
 
     \b
     Examples:

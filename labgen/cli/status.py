@@ -44,9 +44,9 @@ def list_command(form: str) -> None:
 @format_option
 @click.pass_context
 def status(context: click.Context, lab: str, check: bool, form: str) -> None:
-    """Show a lab's machines and what the cluster says of them.
+    """Show a lab's machines and their state in the cluster.
 
-    With --check the exit code is 50 if a machine is not as it should be; "labgen start" mends what is safe to mend.
+    With --check, the exit code is 50 if a check fails; "labgen start" repairs what is safe to repair.
 
     \b
     Examples:
