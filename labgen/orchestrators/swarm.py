@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 READY_LIMIT = 300  # seconds until all nodes are ready, and until the managers have a leader after a start
 POLL = 1.0
-GOSSIP_PORT = 7946
 STATES: dict[str, State] = {"ready": "ready", "down": "down", "disconnected": "down"}
 
 
@@ -74,16 +73,20 @@ class Swarm(Orchestrator):
 
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
         """The first manager keeps what the Swarm holds; the others leave, and join it again in :meth:`form`."""
-        from labgen import engine  # noqa: PLC0415
-
         first = lab.managers[0]
-        others = [node for node in lab.members if node != first]
-        with ExitStack() as stack:
-            engines = on_each(connections, lambda each: stack.enter_context(engine.connect(each)))
-            progress.step("taking the Swarm over", first.name, stage="take-over")
-            engines[first.name].swarm_take_over(first.address)
-            progress.done("took the Swarm over", first.name, stage="take-over")
-            on_each({node.name: engines[node.name] for node in others}, lambda each: _leave_if_in(each, each.info()))
+        progress.step("taking the Swarm over", first.name, stage="take-over")
+        try:
+            _take_over(lab, first, connections[first.name])
+        except ClusterError as error:
+            # A machine that was resumed from memory is busy with all that timed out, and Docker gives its own node
+            # 15 s to stop (moby's daemon/cluster/noderunner.go). After that its Swarm works only after a restart.
+            progress.note(f"{first.name}: {error.brief}: {error.details}".rstrip(": "))
+            progress.step("restarting Docker, which stops its containers", first.name, stage="restart-docker")
+            swarm_moved.restart_docker(lab, connections[first.name])
+            _take_over(lab, first, connections[first.name])
+        progress.done("took the Swarm over", first.name, stage="take-over")
+        others = {node.name: connections[node.name] for node in lab.members if node != first}
+        on_each(others, _leave)
 
     def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
         from labgen import engine  # noqa: PLC0415
@@ -105,7 +108,8 @@ class Swarm(Orchestrator):
         return swarm_words.handoff()
 
     def ports(self, node: Node) -> tuple[int, ...]:
-        return (swarm_moved.MANAGER_PORT, GOSSIP_PORT) if node.role == "manager" else (GOSSIP_PORT,)
+        gossip = swarm_moved.GOSSIP_PORT
+        return (swarm_moved.MANAGER_PORT, gossip) if node.role == "manager" else (gossip,)
 
     def complaint(self, node: Node, info: "EngineInfo") -> str:
         if info.swarm_state != "active":
@@ -169,6 +173,21 @@ def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | Non
         if infos[node.name].swarm_state == "active" and infos[node.name].is_manager:
             return node
     return None
+
+
+def _take_over(lab: Lab, first: Node, connection: "Connection") -> None:
+    from labgen import engine  # noqa: PLC0415
+
+    with engine.connect(connection) as each:
+        each.swarm_take_over(first.address)
+    swarm_moved.require_gossip(lab, connection)
+
+
+def _leave(connection: "Connection") -> None:
+    from labgen import engine  # noqa: PLC0415
+
+    with engine.connect(connection) as each:
+        _leave_if_in(each, each.info())
 
 
 def _leave_if_in(engine: "Engine", info: "EngineInfo") -> None:

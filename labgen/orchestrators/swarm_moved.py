@@ -1,11 +1,13 @@
-"""Workers that look for their managers where those were before the lab got other addresses.
+"""A Swarm whose lab has got other addresses.
 
-Docker goes on to name a lone manager by its first address, also after ``--force-new-cluster`` has given it another
-(docker/for-linux#523). A worker that starts, or loses its manager for a moment, does not find it again. Telling it
-gives up nothing of the Swarm: it keeps its id, its labels and its tasks.
+Its first manager is taken over, which may need a restart of its Docker. Workers may still look for their managers at
+the former addresses: Docker goes on to name a lone manager by its first address, even after ``--force-new-cluster``
+has given it another (docker/for-linux#523). A worker that starts, or briefly loses its manager, does not find it.
+Giving it the addresses discards nothing of the Swarm: it keeps its id, its labels and its tasks.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
     from labgen.ssh import Connection
 
 MANAGER_PORT = 2377
+GOSSIP_PORT = 7946
+GOSSIP_LIMIT = 30  # seconds; Docker listens within three, or never
 RESTART_LIMIT = 300  # seconds
+POLL = 1.0
+LISTENING = ["ss", "-Hltn", f"sport = :{GOSSIP_PORT}"]
+RESTART = ["sudo", "-n", "systemctl", "restart", "docker.service"]
 # The file that an engine keeps its managers' addresses in (swarmkit's node/node.go). It is read once, at the start.
 # $1: its new content; not from standard input, of which a connection that breaks would leave half.
 TELL = """
@@ -29,6 +36,35 @@ systemctl stop docker.socket docker.service
 mv state.json.new state.json
 systemctl start docker.service
 """
+
+
+def require_gossip(lab: Lab, connection: "Connection") -> None:
+    """Waits until a node takes part in the gossip of overlay networks, without which its tasks have none.
+
+    :raises ClusterError: it does not, although its Swarm is active.
+    """
+    deadline = time.monotonic() + GOSSIP_LIMIT
+    while not connection.run(LISTENING).stdout.strip():
+        if time.monotonic() > deadline:
+            name = connection.target.name
+            raise ClusterError(
+                f"{name} has no part in the Swarm's networks",
+                f"its Docker does not listen on port {GOSSIP_PORT}",
+                f"Check its log: labgen exec {lab.name} --node {name} -- sudo journalctl -u docker -n 50",
+            )
+        time.sleep(POLL)
+
+
+def restart_docker(lab: Lab, connection: "Connection") -> None:
+    """:raises ClusterError: it does not start again."""
+    result = connection.run(RESTART, limit=RESTART_LIMIT)
+    if result.status:
+        name = connection.target.name
+        raise ClusterError(
+            f"the Docker of {name} could not be restarted",
+            result.tail,
+            f"Check its log: labgen exec {lab.name} --node {name} -- sudo journalctl -u docker -n 50",
+        )
 
 
 def looks_elsewhere(lab: Lab, info: "EngineInfo") -> bool:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from labgen.engine import EngineInfo, JoinTokens, SwarmNode
 from labgen.errors import ClusterError
-from labgen.orchestrators.swarm_moved import TELL
+from labgen.orchestrators.swarm_moved import LISTENING, RESTART, TELL
 from labgen.ssh import Result
 from labgen.storage import EngineStorage
 
@@ -35,6 +35,8 @@ class FakeEngine:
         self.trouble = ""  # Docker's LocalNodeState, if it is "locked" or "error"
         self.error = ""
         self.broken = ""  # why its machine does not do as it is told
+        self.stuck = False  # it cannot stop its own node in time, until it is started again
+        self.gossips = True
 
     def info(self) -> EngineInfo:
         entry = self.cloud.entries.get(self.node_id)
@@ -59,8 +61,20 @@ class FakeEngine:
     def target(self) -> SimpleNamespace:
         return SimpleNamespace(name=self.name)
 
-    def run(self, command: Sequence[str], *, limit: float) -> Result:
-        """As the connection to its machine: the managers' addresses are other ones, and it restarts."""
+    def run(self, command: Sequence[str], *, limit: float = 60) -> Result:
+        """As the connection to its machine."""
+        if command == LISTENING:
+            return Result(0, "LISTEN" if self.gossips else "", "")
+        if command == RESTART and not self.broken:
+            self.calls.append("restart")
+            self.stuck, self.gossips = False, True
+            return Result(0, "", "")
+        if command == RESTART:
+            return Result(1, "", self.broken)
+        return self._tell(command)
+
+    def _tell(self, command: Sequence[str]) -> Result:
+        """The managers' addresses are other ones, and it restarts."""
         *_, program, _, managers = command
         assert program == TELL
         if self.broken:
@@ -84,6 +98,8 @@ class FakeEngine:
     def swarm_take_over(self, address: str) -> None:
         """The others are still listed, and down."""
         self.calls.append(f"take over {address}")
+        if self.stuck:
+            raise ClusterError(f"{self.name}: taking the Swarm over failed", "context deadline exceeded")
         self.address = address
 
     def swarm_unlock(self, key: str) -> None:

@@ -119,9 +119,11 @@ GIVE_UP = {
     "_leave_if_in": {
         "swarm.form",  # the first manager of a new Swarm, after swarm_states.refuse_new
         "swarm._join.join",  # after swarm_states.refuse_strangers
-        "swarm.move",
+        "swarm._leave",
     },
-    "swarm_take_over": {"swarm.move"},
+    "swarm._leave": {"swarm.move"},
+    "swarm_take_over": {"swarm._take_over"},
+    "swarm._take_over": {"swarm.move"},
     "orchestrator.move": {"stages.move_cluster"},  # of an import that has other addresses here
     "swarm_init": {"swarm.form"},
     "sweep": {

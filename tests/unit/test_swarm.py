@@ -11,8 +11,8 @@ import pytest
 from labgen import engine
 from labgen.engine import JoinTokens, SwarmNode
 from labgen.errors import ClusterError
-from labgen.orchestrators import ORCHESTRATORS, swarm, swarm_words
-from labgen.progress import Silent
+from labgen.orchestrators import ORCHESTRATORS, swarm, swarm_moved, swarm_words
+from labgen.progress import Progress, Silent
 from tests.unit.engines import Cloud, FakeEngine
 from tests.unit.labs import planned
 
@@ -71,6 +71,48 @@ def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(
     assert worker.calls[-1] == f"managers {json.dumps(managers)}"
     assert worker.node_id == before
     assert cloud.entries[before].labels == {"mine": "yes"}
+
+
+def move(engines: Mapping[str, Any]) -> list[str]:
+    """:return: what was noted."""
+    notes: list[str] = []
+    ORCHESTRATORS["swarm"].move(LAB, engines, Progress(lambda event: notes.append(event.text)))
+    return notes
+
+
+def test_a_lab_with_other_addresses_keeps_its_first_managers_swarm(engines: dict[str, FakeEngine]) -> None:
+    form(engines)
+    move(engines)
+    assert engines["manager1"].calls[-1] == f"take over {LAB.nodes[0].address}"
+    assert {engines[node.name].calls[-1] for node in LAB.nodes[1:]} == {"leave"}
+
+
+@pytest.mark.parametrize("trouble", [{"stuck": True}, {"gossips": False}], ids=["cannot stop", "no gossip"])
+def test_a_manager_that_cannot_be_taken_over_is_restarted_once(
+    engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch, trouble: dict[str, bool]
+) -> None:
+    form(engines)
+    manager = engines["manager1"]
+    monkeypatch.setattr(swarm_moved, "GOSSIP_LIMIT", 0)
+    vars(manager).update(trouble)
+    take_over = f"take over {LAB.nodes[0].address}"
+    notes = move(engines)
+    assert manager.calls[-3:] == [take_over, "restart", take_over]
+    assert any("context deadline exceeded" in note or "port 7946" in note for note in notes)
+    assert any("stops its containers" in note for note in notes)
+
+
+def test_a_manager_that_stays_without_gossip_is_named(
+    engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form(engines)
+    monkeypatch.setattr(swarm_moved, "GOSSIP_LIMIT", 0)
+    manager = engines["manager1"]
+    manager.gossips, manager.broken = False, "no space left on device"
+    with pytest.raises(ClusterError, match="manager1 could not be restarted") as caught:
+        move(engines)
+    assert caught.value.details == "no space left on device"
+    assert "leave" not in engines["worker1"].calls
 
 
 def test_a_worker_that_cannot_be_told_is_named(engines: dict[str, FakeEngine]) -> None:
