@@ -80,7 +80,7 @@ class Swarm(Orchestrator):
         except ClusterError as error:
             # A machine that was resumed from memory is busy with all that timed out, and Docker gives its own node
             # 15 s to stop (moby's daemon/cluster/noderunner.go). After that its Swarm works only after a restart.
-            progress.note(f"{first.name}: {error.brief}: {error.details}".rstrip(": "))
+            progress.note(f"{error.brief}: {error.details}".rstrip(": "))
             progress.step("restarting Docker, which stops its containers", first.name, stage="restart-docker")
             swarm_moved.restart_docker(lab, connections[first.name])
             _take_over(lab, first, connections[first.name])
