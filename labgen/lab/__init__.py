@@ -1,1 +1,1 @@
-"""The recipes: what labgen does with a lab, one verb a module."""
+"""The recipes: what labgen does with a lab, one module per verb."""

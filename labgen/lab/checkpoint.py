@@ -1,4 +1,4 @@
-"""``checkpoint``: the whole lab at one moment, disks and memory, to come back to."""
+"""``checkpoint``: the whole lab at one moment, disks and memory, to be restored later."""
 
 import re
 from dataclasses import replace
@@ -17,11 +17,11 @@ LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 def save(name: str, label: str, progress: Progress) -> Checkpoint:
-    """Keeps the lab as it is now; its machines stand still meanwhile, for some seconds.
+    """Saves the lab as it is now; its machines are paused for some seconds.
 
-    :raises UsageError: there is no such lab, it is suspended or half-made, or it has a checkpoint of that label.
-    :raises HypervisorError: a machine or a disk is missing; nothing was begun.
-    :raises LabgenError: as libvirt and the machines do; the lab then goes on, and there is no checkpoint.
+    :raises UsageError: there is no such lab, it is suspended or incomplete, or the label is taken.
+    :raises HypervisorError: a machine or a disk is missing; nothing was changed.
+    :raises LabgenError: from libvirt or the machines; the lab is then resumed, and there is no checkpoint.
     """
     if not LABEL.fullmatch(label):
         raise UsageError(
@@ -51,9 +51,9 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
 
 
 def restore(name: str, label: str, progress: Progress) -> Checkpoint:
-    """Makes the lab what it was. What happened in it since is lost.
+    """Restores the lab to a checkpoint. Everything that has changed since is lost.
 
-    :raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do.
+    :raises UsageError: there is no such lab or checkpoint. :raises LabgenError: from libvirt or the machines.
     """
     with opened(name, progress) as lab:
         checkpoint = checkpoints.load(name, label)
@@ -82,12 +82,12 @@ def restore(name: str, label: str, progress: Progress) -> Checkpoint:
 
 
 def delete(name: str, label: str, progress: Progress) -> None:
-    """:raises UsageError: there is no such lab or checkpoint. :raises LabgenError: as libvirt and the machines do."""
+    """:raises UsageError: there is no such lab or checkpoint. :raises LabgenError: from libvirt or the machines."""
     with seen(name):
         checkpoints.load(name, label)
     with opened(name, progress) as lab:
         for checkpoint in checkpoints.every(name):
-            if checkpoint.label == label:  # unless it was cut off, and so is gone already
+            if checkpoint.label == label:  # unless it was interrupted, and so has already been removed
                 lab.progress.step(f"deleting {label}", stage="delete-checkpoint")
                 freeze.drop(lab.plan, checkpoint, lab.hypervisor)
 

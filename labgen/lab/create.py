@@ -1,4 +1,4 @@
-"""``create``: from a profile to a running lab, or from a half-made or damaged one to a running one."""
+"""``create``: from a profile, or from an incomplete or damaged lab, to a running one."""
 
 from dataclasses import replace
 
@@ -16,11 +16,11 @@ from labgen.render import write
 
 
 def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = False, cold: bool = False) -> Outcome:
-    """Makes the lab, goes on with one that is half-made, or checks and repairs one that is there.
+    """Creates the lab, resumes an incomplete one, or checks and repairs an existing one.
 
-    :param rollback: after a failure remove what was made; otherwise keep it, to look at and to go on with.
-    :param cold: boot the machines even where there is a template, and leave none.
-    :raises LabgenError: as each stage does.
+    :param rollback: after a failure, remove what was created; otherwise keep it, to inspect it and to resume.
+    :param cold: boot the machines even if there is a template, and create none.
+    :raises LabgenError: from any of the stages.
     """
     with claimed(name, progress) as claim:
         planning.refuse_another_profile(loaded, name)
@@ -40,7 +40,7 @@ def create(loaded: Loaded, name: str, progress: Progress, *, rollback: bool = Fa
 
 
 def _prepared(loaded: Loaded, claim: Claim, cold: bool) -> Opened:
-    """A lab that has its files, and whose box Vagrant knows."""
+    """A lab that has its files, and whose box has been added to Vagrant."""
     doctor.require_ready(loaded.profile, claim.host)
     box = boxes.ensure(loaded.profile.box, claim.progress)
     lab = claim.begun(_planned(loaded, claim, box, cold))
@@ -67,7 +67,7 @@ def _planned(loaded: Loaded, claim: Claim, box: boxes.Box, cold: bool) -> Journa
 
 
 def _reserved(loaded: Loaded, claim: Claim) -> str:
-    """The lab's subnet, which no other lab of this data home gets from now on."""
+    """The lab's subnet, reserved: no other lab of this data home gets it from now on."""
     with registry.locked():
         known = registry.load()
         subnet = known.subnets.get(claim.name)
@@ -76,6 +76,6 @@ def _reserved(loaded: Loaded, claim: Claim) -> str:
             if choice.note:
                 claim.progress.note(choice.note)
             subnet = choice.subnet
-        paths.lab(claim.name).mkdir(parents=True, exist_ok=True)  # where that is refused, nothing is reserved either
+        paths.lab(claim.name).mkdir(parents=True, exist_ok=True)  # if that is refused, nothing is reserved either
         registry.save(known.with_lab(claim.name, subnet))
     return subnet

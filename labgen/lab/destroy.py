@@ -1,4 +1,4 @@
-"""``destroy``: the one verb that gives a whole lab up."""
+"""``destroy``: the only verb that discards a whole lab."""
 
 from labgen.errors import UsageError
 from labgen.host import LOCAL
@@ -10,10 +10,10 @@ from labgen.suggestions import near
 
 
 def destroy(name: str, progress: Progress) -> None:
-    """Removes a lab, and looks whether it is gone.
+    """Removes a lab, and checks that nothing of it is left.
 
-    :raises UsageError: there is no such lab. :raises LabgenError: it is being worked on, or libvirt refuses.
-    :raises HypervisorError: something of it is still there.
+    :raises UsageError: there is no such lab. :raises LabgenError: another process works on it, or libvirt refuses.
+    :raises HypervisorError: some of it still exists.
     """
     if not is_there(name):
         raise UsageError(f"there is no lab named {name!r}", near(name, journals.names(), "labs"))
@@ -23,7 +23,7 @@ def destroy(name: str, progress: Progress) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether there is anything of a lab of that name: its directory, its subnet, or machines and disks."""
+    """Whether anything exists of a lab of that name: its directory, its subnet, machines or disks."""
     if name in journals.names() or name in registry.load().subnets:
         return True
     owner = data_home.known_owner()

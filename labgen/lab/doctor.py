@@ -1,4 +1,4 @@
-"""Is this host ready? Asked before every ``create`` in short, and by ``labgen doctor`` at length."""
+"""Is this host ready? A short check before every ``create``, and a full one by ``labgen doctor``."""
 
 from collections.abc import Iterator
 
@@ -11,20 +11,20 @@ from labgen.progress import Progress, Silent
 
 
 def examine(profile: Profile | None = None, progress: Progress | None = None) -> list[Finding]:
-    """Everything; takes some seconds.
+    """All checks; takes some seconds.
 
-    :param profile: whether this one's machines would fit, too.
+    :param profile: also check whether this profile's machines would fit.
     """
     return list(_examine(profile, LOCAL, progress or Silent()))
 
 
 def quick(profile: Profile, host: Host) -> list[Finding]:
-    """What would stop ``create`` after minutes, found in less than a second."""
+    """Finds in less than a second what would otherwise stop ``create`` after minutes."""
     return [checks.programs(), checks.memory(host, profile), *_libvirt(profile, host)]
 
 
 def require_ready(profile: Profile, host: Host) -> None:
-    """:raises HostError: a quick check failed; it names every one that did, and what to do."""
+    """:raises HostError: a quick check failed; the error lists all failed checks, and how to fix them."""
     require(quick(profile, host))
 
 

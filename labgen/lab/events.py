@@ -1,4 +1,4 @@
-"""``events``: what labgen has done with a lab, as its commands have left it written."""
+"""``events``: what labgen has done with a lab, as recorded by its commands."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from labgen.records.events import Entry
 
 
 def history(name: str, *, follow: bool = False) -> Iterator[Entry]:
-    """Oldest first. Nothing is locked, and the lab's journal may be lost.
+    """Oldest first. Takes no lock, and works even if the lab's journal is lost.
 
-    :param follow: also what is yet to come, until the lab is gone.
-    :raises UsageError: there is no such lab. :raises OSError: as from the file system.
+    :param follow: also wait for further events, until the lab is destroyed.
+    :raises UsageError: there is no such lab. :raises OSError: from the file system.
     """
     journals.require_there(name)
     return events.follow(name) if follow else events.every(name)

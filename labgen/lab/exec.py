@@ -1,4 +1,4 @@
-"""``exec``: one command on several nodes, as if each were a part of a pipe on this host."""
+"""``exec``: one command on several nodes, as if each were part of a pipe on this host."""
 
 import contextlib
 import os
@@ -17,25 +17,25 @@ CHUNK = 65536  # bytes
 
 
 class Output(Protocol):
-    """Takes what the commands say, as it comes; from several threads at once.
+    """Receives the output of the commands as it arrives; called from several threads at once.
 
-    Whatever it raises ends all commands.
+    Any exception that it raises ends all commands.
     """
 
     def out(self, node: str, data: bytes) -> None:
-        """From a command's standard output."""
+        """Receives a command's standard output."""
 
     def err(self, node: str, data: bytes) -> None:
-        """From its standard error."""
+        """Receives a command's standard error."""
 
 
 def run(name: str, nodes: Sequence[str], command: Sequence[str], stdin: int | None, output: Output) -> dict[str, int]:
-    """Runs a command on nodes of a lab in parallel; interrupted, it ends them all.
+    """Runs a command on nodes of a lab in parallel; if interrupted, ends it on all of them.
 
-    :param nodes: names; none means all. :param stdin: a file descriptor that every command gets all of.
+    :param nodes: names; none means all. :param stdin: a file descriptor; every command gets all of its data.
     :return: the exit statuses, by node name.
     :raises UsageError: there is no such lab or node.
-    :raises GuestError: nodes could not be entered, or were lost; after the command has ended on all others.
+    :raises GuestError: nodes could not be entered, or were lost; raised after the command has ended on all others.
     """
     lab = journals.load(name).lab
     chosen = [find_node(lab, node) for node in nodes] or list(lab.nodes)
@@ -52,7 +52,7 @@ def run(name: str, nodes: Sequence[str], command: Sequence[str], stdin: int | No
             raise
     failures += [each for each in ended.values() if isinstance(each, GuestError)]
     if failures:
-        raise joined(list({each.brief: each for each in failures}.values()))  # a lab that is off says so once
+        raise joined(list({each.brief: each for each in failures}.values()))  # a lab that is off is reported once
     return {node: each for node, each in ended.items() if isinstance(each, int)}
 
 
@@ -73,7 +73,7 @@ def _with_resolution(error: GuestError, lab: Lab) -> GuestError:
 def _follow(
     lab: Lab, connections: Mapping[str, ssh.Connection], command: Sequence[str], stdin: int | None, output: Output
 ) -> dict[str, int | GuestError]:
-    """Starts the command everywhere, and hands on what comes and goes until it has ended everywhere."""
+    """Starts the command everywhere, and passes its input and output on until it has ended everywhere."""
 
     def wait(node: str) -> int | GuestError:
         try:
@@ -81,7 +81,7 @@ def _follow(
         except GuestError as error:
             return _with_resolution(error, lab)
         except OSError:
-            _stop(connections, "PIPE")  # nobody reads any more, and that goes for all
+            _stop(connections, "PIPE")  # nobody reads any more, which is true for all nodes
             raise
 
     with contextlib.ExitStack() as stack:
@@ -91,7 +91,7 @@ def _follow(
 
 
 def _feed(source: int | None, commands: Sequence[ssh.Command]) -> None:
-    """Chunk by chunk, no faster than the slowest of them reads; those that have ended are left out."""
+    """Chunk by chunk, no faster than the slowest command reads; commands that have ended are skipped."""
     while source is not None and commands and (chunk := _read(source)):
         commands = [each for each in commands if each.feed(chunk)]
     for each in commands:
@@ -99,7 +99,7 @@ def _feed(source: int | None, commands: Sequence[ssh.Command]) -> None:
 
 
 def _read(source: int) -> bytes:
-    """Not through Python's buffered file: its lock, held by a thread that waits here, would spoil the exit."""
+    """Bypasses Python's buffered file: its lock, held by a thread that waits here, would disturb the exit."""
     try:
         return os.read(source, CHUNK)
     except OSError:
@@ -107,5 +107,5 @@ def _read(source: int) -> bytes:
 
 
 def _stop(connections: Mapping[str, ssh.Connection], signal: str) -> None:
-    with contextlib.suppress(LabgenError):  # a machine that is gone runs nothing
+    with contextlib.suppress(LabgenError):  # a lost machine runs nothing
         on_each(connections, lambda each: each.stop(signal))

@@ -1,4 +1,4 @@
-"""``export``: a lab as one file, for somebody else's host."""
+"""``export``: a lab as one file, for another user's host."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from labgen.progress import Progress
 
 @dataclass(frozen=True)
 class Exported:
-    """:param size: in bytes. :param paused: seconds that the machines stood still; None if none was running."""
+    """:param size: in bytes. :param paused: seconds that the machines were paused; None if none was running."""
 
     size: int
     paused: float | None
@@ -36,11 +36,11 @@ def export(
 ) -> Exported:
     """Writes a lab into one file.
 
-    :param depth: see docs/handoff.md. :param with_box: the box's image travels along.
-    :param with_secrets: the lab's private key travels along. :param sign: an OpenSSH private key.
-    :raises UsageError: there is no such lab, it is not in a state to be exported, or the file exists.
+    :param depth: see docs/handoff.md. :param with_box: include the box's image.
+    :param with_secrets: include the lab's private key. :param sign: an OpenSSH private key.
+    :raises UsageError: there is no such lab, its state does not allow an export, or the file exists.
     :raises HypervisorError: a machine or a disk is missing.
-    :raises LabgenError: as libvirt, the machines and the disk do; no part of the file is left then.
+    :raises LabgenError: from libvirt, the machines or the disk; no part of the file is left then.
     """
     _refuse_bad_place(file)
     with opened(name, progress, finished=depth != "recipe") as lab:
@@ -66,7 +66,7 @@ def export(
 
 
 def _refuse_bad_place(file: Path) -> None:
-    """Before the work, not after it."""
+    """Checks the target before the work, not after it."""
     if os.path.lexists(file):
         raise UsageError(f"{file} exists already", resolution="Choose another name, or remove it.")
     directory = file.resolve().parent
@@ -88,7 +88,7 @@ def _refuse_bad_names(lab: Lab) -> None:
 
 @contextmanager
 def _workshop(name: str) -> Iterator[Path]:
-    """Where the parts are made; also gone if an earlier export was killed."""
+    """The directory in which the parts are created; leftovers of a killed export are removed."""
     work = paths.outgoing(name)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)

@@ -1,6 +1,6 @@
-"""``import``: somebody else's lab, from one file. Everything in it is a stranger's until it has been checked.
+"""``import``: another user's lab, from one file. Everything in it is untrusted until it has been checked.
 
-Nothing of the file is run: its profile is read as any profile, and what boots the lab is rendered anew from it.
+Nothing in the file is run: its profile is read like any other, and the files that boot the lab are rendered from it.
 """
 
 import shutil
@@ -29,8 +29,8 @@ from labgen.records.journals import Journal, Origin
 class Imported:
     """:param signed_by: who vouches for the file; None: nobody.
 
-    :param readdressed: the sender's addresses are taken here. :param with_key: the lab's private key came along.
-    :param without_memory: why the machines' memory, which came along, cannot be used here; empty if it can.
+    :param readdressed: the sender's addresses are in use here. :param with_key: the lab's private key was included.
+    :param without_memory: why the machines' memory, which was included, cannot be used here; empty if it can.
     """
 
     journal: Journal
@@ -41,11 +41,11 @@ class Imported:
 
 
 def receive(file: Path, name: str | None, verify: Path | None, progress: Progress) -> Imported:
-    """Makes a lab of a bundle; ``start`` boots it.
+    """Creates a lab from a bundle; ``start`` boots it.
 
-    :param name: what to call it; by default as it was called. :param verify: an allowed-signers file of OpenSSH.
-    :raises BundleError: the file is not what it should be. :raises UsageError: there is a lab of that name.
-    :raises LabgenError: as libvirt does; nothing of the lab is left then.
+    :param name: the lab's name; default: its name in the bundle. :param verify: an allowed-signers file of OpenSSH.
+    :raises BundleError: the file is not a valid bundle. :raises UsageError: there is a lab of that name.
+    :raises LabgenError: from libvirt; nothing of the lab is left then.
     """
     called = lab_name(name or bundle.peek(file).lab)
     with claimed(called, progress) as claim:
@@ -54,7 +54,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
                 f"a lab named {called!r} already exists", resolution="Choose another name: labgen import --name"
             )
         if paths.incoming(called).exists():
-            clear_lab(claim)  # what an import that was cut off left
+            clear_lab(claim)  # leftovers of an interrupted import
         recovery.refuse_lost_files(called)
         was_there = paths.lab(called).exists()
         try:
@@ -62,7 +62,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
             recovery.refuse_lost(called, claim.host)
         except BaseException:
             shutil.rmtree(paths.incoming(called), ignore_errors=True)
-            if not was_there:  # else it has what somebody may need to get a lost lab back
+            if not was_there:  # otherwise it contains what a user may need to recover a lost lab
                 remove_files(called)
                 paths.lab_lock(called).unlink()
             raise
@@ -74,7 +74,7 @@ def receive(file: Path, name: str | None, verify: Path | None, progress: Progres
 
 
 def _checked(file: Path, name: str, verify: Path | None, progress: Progress) -> tuple[Received, Profile]:
-    """The bundle, unpacked, and its profile; nothing on the host depends on them yet."""
+    """The unpacked bundle and its profile; nothing on the host depends on them yet."""
     paths.lab(name).mkdir(parents=True, exist_ok=True)
     received = bundle.read(file, paths.incoming(name), progress, verify)
     profile = incoming.read_profile(received)
@@ -95,18 +95,18 @@ def _made(claim: Claim, received: Received, profile: Profile) -> Imported:
     origin = Origin(readdressed and with_disks, with_disks and not with_key, "kept" if with_memory else "")
     journal = Journal(lab, "verified" if with_disks else "rendered", origin=origin)
     claim.begun(journal)
-    shutil.rmtree(paths.incoming(claim.name))  # as long as it is there without a journal, the import was cut off
+    shutil.rmtree(paths.incoming(claim.name))  # while it exists without a journal, the import counts as interrupted
     return Imported(journal, received.signed_by, readdressed, with_key, unfit)
 
 
 def _planned(claim: Claim, manifest: Manifest, profile: Profile) -> tuple[Lab, bool]:
-    """The lab with the sender's addresses, if these are free here; else with others, whatever the profile says."""
+    """The lab with the sender's addresses if they are free here, else with others, whatever the profile specifies."""
     name, progress = claim.name, claim.progress
     kind = claim.host.accelerator(progress).kind
     with registry.locked():
         known = registry.load()
         uses = addresses.in_use(known.subnets, claim.hypervisor.networks(), claim.host)
-        # A stranger's file decides only about addresses that lead nowhere else.
+        # An untrusted file may only choose addresses that lead nowhere else.
         wanted = IPv4Network(manifest.subnet)
         elsewhere = subnets.conflict(manifest.subnet, uses) or subnets.covering(manifest.subnet, uses)
         free = any(map(wanted.subnet_of, PRIVATE)) and not elsewhere

@@ -1,4 +1,4 @@
-"""``prune``: what of ours is on the host, but belongs to no lab any more."""
+"""``prune``: labgen's objects on the host that no longer belong to any lab."""
 
 import contextlib
 import shutil
@@ -21,7 +21,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
     owner = data_home.owner()
     gone = {lab_of(name, owner) for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} - {""}
     for name in gone | set(orphans.directories) | set(orphans.reservations):
-        # Somebody may have begun to make a lab of that name meanwhile.
+        # Another command may have begun to create a lab of that name in the meantime.
         with contextlib.suppress(journals.BusyError), claimed(name, progress) as claim:
             if not claim.has_journal:
                 _remove_remains(claim)

@@ -1,4 +1,4 @@
-"""``rebuild``: one node of a lab made anew; or its machine defined again, where its disks are still there."""
+"""``rebuild``: one node of a lab rebuilt; or, if its disks still exist, only its machine defined again."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +22,9 @@ from labgen.records.journals import Journal
 
 
 def losses(name: str, node_name: str) -> list[str]:
-    """What a rebuild of a node removes, in words; empty if it only defines its machine again over its disks.
+    """What a rebuild of a node removes, in words; empty if it only defines its machine again over the existing disks.
 
-    :raises UsageError: there is no such lab or node, or the lab never was complete.
+    :raises UsageError: there is no such lab or node, or the lab was never complete.
     """
     with seen(name) as (journal, hypervisor):
         journals.require_finished(journal)
@@ -32,13 +32,13 @@ def losses(name: str, node_name: str) -> list[str]:
 
 
 def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress) -> Outcome:
-    """Makes a node anew of the lab's box; if only its machine is gone, defines that again over its disks.
+    """Rebuilds a node from the lab's box; if only its machine is missing, defines that again over its disks.
 
-    A call that was cut off is resumed by the next one, or by ``start``.
+    An interrupted call is resumed by the next one, or by ``start``.
 
-    :param agreed: what the user gives up, as :func:`losses` said it.
-    :raises UsageError: there is no such lab or node, the lab never was complete, or more would be lost than agreed.
-    :raises LabgenError: as libvirt, the machines and the cluster do.
+    :param agreed: the losses that the user has agreed to, as returned by :func:`losses`.
+    :raises UsageError: there is no such lab or node, the lab was never complete, or more would be lost than agreed.
+    :raises LabgenError: from libvirt, the machines or the cluster.
     """
     with opened(name, progress, finished=True) as lab:
         node = find_node(lab.plan, node_name)
@@ -46,7 +46,7 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
             raise UsageError(
                 f"{node.name} has changed since the question", "\n".join(lost), "Run the same command again."
             )
-        # All that may fail comes before the first loss.
+        # Everything that may fail comes before the first loss.
         key = ssh.public_key(paths.lab(name) / paths.KEY)
         if lost:
             with _origin(lab.plan, node, lab.hypervisor, lab.progress) as base:
@@ -75,7 +75,7 @@ def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
 
 @contextmanager
 def _origin(lab: Lab, node: Node, hypervisor: Hypervisor, progress: Progress) -> Iterator[str]:
-    """The volume that the lab's root disks began as; nobody removes it meanwhile."""
+    """The volume that the lab's root disks were created from; nobody removes it in the meantime."""
     roots = [root_volume(each) for each in lab.nodes if each != node]
     if others := [root for root in roots if root in hypervisor.pool.volumes(lab.prefix)]:
         yield hypervisor.pool.backing(others[0])

@@ -1,4 +1,4 @@
-"""``start`` and ``resume``: the whole lab on again, and its cluster whole; or a lab that was imported on at last."""
+"""``start`` and ``resume``: the whole lab on, with a complete cluster; also the first start after an import."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ from labgen.render import vagrantfile, write
 
 
 def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcome:
-    """Starts all machines and waits until the cluster is whole again; makes those of a lab that was imported.
+    """Starts all machines and waits until the cluster is complete again; creates the machines of an imported lab.
 
-    :param new_cluster: the user has given up what the cluster holds: form another one if need be.
-    :raises UsageError: there is no such lab, or it has not even its files. :raises LabgenError: as create.
+    :param new_cluster: the user has agreed to lose the cluster's contents: form a new one if necessary.
+    :raises UsageError: there is no such lab, or even its files are missing. :raises LabgenError: as create.
     """
     with opened(name, progress) as lab:
         if lab.journal.complete:
@@ -36,9 +36,9 @@ def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcom
 
 
 def unlock(name: str, key: str, progress: Progress) -> None:
-    """Unlocks a lab's cluster; :func:`start` then finds it as it was.
+    """Unlocks a lab's cluster; :func:`start` then finds it unchanged.
 
-    :raises UsageError: there is no such lab. :raises ClusterError: the key is not the right one.
+    :raises UsageError: there is no such lab. :raises ClusterError: the key is not correct.
     """
     with opened(name, progress) as lab:
 
@@ -50,7 +50,7 @@ def unlock(name: str, key: str, progress: Progress) -> None:
 
 
 def _ready_box(opened: Opened) -> None:
-    """The box of a lab that has its files and nothing else yet; this host may have another version of it."""
+    """Prepares the box of a lab that has only its files so far; this host may have another version of it."""
     lab = opened.plan
     profile = parse(read_text(paths.lab(lab.name) / paths.PROFILE), lab.profile).profile
     doctor.require_ready(profile, opened.host)

@@ -1,4 +1,4 @@
-"""``status``: what the host and the cluster say at this moment."""
+"""``status``: what the host and the cluster report now."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ UNKNOWN = Membership("unknown")
 
 @dataclass(frozen=True)
 class Status:
-    """A lab as it is now; ``members`` and ``states`` are by node name.
+    """A lab's current state; ``members`` and ``states`` are by node name.
 
     :param cut_off: the nodes that run without their network.
     """
@@ -28,7 +28,7 @@ class Status:
     cut_off: Collection[str] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The stable form that scripts read; see docs/labs.md."""
+        """The stable format for scripts; see docs/labs.md."""
         lab = self.journal.lab
         return {
             "lab": lab.name,
@@ -59,7 +59,7 @@ class Status:
 
     def _cluster(self, node: Node) -> dict[str, Any] | None:
         if not node.role:
-            return None  # it is outside
+            return None  # it is outside the cluster
         member = self.members.get(node.name, UNKNOWN)
         return {"state": member.state, "availability": member.availability or None, "leader": member.leader}
 

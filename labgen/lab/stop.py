@@ -1,4 +1,4 @@
-"""``stop``: the whole lab off."""
+"""``stop``: switches the whole lab off."""
 
 from labgen.errors import UsageError
 from labgen.machines import parts
@@ -12,9 +12,9 @@ OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containe
 def stop(name: str, progress: Progress) -> bool:
     """Shuts all machines down, as their power buttons would.
 
-    One that does not react is switched off; a node without a machine is named. :return: whether any was on.
+    One that does not react is switched off; a node without a machine is reported. :return: whether any was on.
     :raises UsageError: there is no such lab, or it is suspended.
-    :raises LabgenError: it is being worked on, or libvirt refuses.
+    :raises LabgenError: another process works on it, or libvirt refuses.
     """
     with opened(name, progress, going_off=True) as lab:
         states = lab.states()

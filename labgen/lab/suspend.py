@@ -1,4 +1,4 @@
-"""``suspend``: the machines' memory on disk, and the machines off, until ``start`` lets them go on."""
+"""``suspend``: the machines' memory saved to disk, and the machines off, until ``start`` resumes them."""
 
 from labgen.machines import freeze, parts
 from labgen.machines.opened import opened
@@ -7,11 +7,11 @@ from labgen.progress import Progress
 
 
 def suspend(name: str, progress: Progress) -> bool:
-    """Saves the memory of all machines at one moment and switches them off; a node without a machine is named.
+    """Saves the memory of all machines at one moment and switches them off; a node without a machine is reported.
 
     :return: whether any was on.
     :raises UsageError: there is no such lab.
-    :raises LabgenError: it is being worked on, or libvirt refuses; all machines then go on.
+    :raises LabgenError: another process works on it, or libvirt refuses; all machines are then resumed.
     """
     with opened(name, progress) as lab:
         parts.tell_missing_machines(lab.journal, lab.hypervisor, lab.progress)

@@ -1,6 +1,6 @@
-"""``prune --everything``: what labgen has made on this host for this user, and nothing of anybody else's.
+"""``prune --everything``: all that labgen has created on this host for this user, and nothing of other users.
 
-It works from what is there, not from what was done: cut off, it goes on where it was. The files of the homes go last.
+It works from what exists, not from what was done: after an interruption it resumes. The homes' files go last.
 """
 
 from labgen import boxes, vagrant_store
@@ -18,11 +18,11 @@ __all__ = ["find", "remove"]
 
 
 def remove(agreed: Everything, progress: Progress) -> None:
-    """Removes everything, and looks whether it is gone.
+    """Removes everything, and checks that nothing is left.
 
-    :param agreed: what :func:`find` had found when the user said yes.
-    :raises BusyError: another labgen is running. :raises UsageError: there are labs that nobody agreed to lose.
-    :raises LabgenError: as libvirt does, or something is still there.
+    :param agreed: what :func:`find` had found when the user agreed.
+    :raises BusyError: another labgen is at work. :raises LabgenError: from libvirt, or something still exists.
+    :raises UsageError: there are labs that the user has not agreed to lose.
     """
     homes.refuse_busy()
     labs = find().labs
@@ -35,7 +35,7 @@ def remove(agreed: Everything, progress: Progress) -> None:
             claim.progress.step(f"destroying {name}", stage="destroy")
             remove_lab(claim)
     progress.step("removing boxes and templates", stage="remove-boxes")
-    boxes.remove(built())  # first, for prune leaves the volumes of boxes that are there
+    boxes.remove(built())  # first, because prune keeps the volumes of existing boxes
     if libvirt_was_used():
         prune.remove(prune.find(cache=True), progress)
         _dissolve_pool()
@@ -47,7 +47,7 @@ def remove(agreed: Everything, progress: Progress) -> None:
 
 
 def _dissolve_pool() -> None:
-    """Removes what doctor may have left, and the pool, unless others have something in it."""
+    """Removes doctor's leftovers, and the pool unless other users have something in it."""
     left = in_libvirt()
     with LOCAL.connect() as hypervisor:
         for network in left.probes:

@@ -1,4 +1,4 @@
-"""The box that a profile names: whether there is one, and whether it has what the storage driver needs."""
+"""The box that a profile names: whether it exists, and whether it has what the storage driver needs."""
 
 from collections.abc import Container, Iterator
 
@@ -12,7 +12,7 @@ DRIVER: Location = ("storage", "driver")
 
 
 def unfit(profile: Profile, written: Container[Location]) -> Iterator[Finding]:
-    """:param written: the fields that are given, as opposed to those that are left to their defaults.
+    """:param written: the fields that are given, as opposed to those with their defaults.
 
     :raises BoxError: the box's recipe cannot be read.
     """

@@ -1,7 +1,7 @@
-"""What a single value may be. Each kind checks it, words the complaint and describes it in the JSON Schema.
+"""Valid single values. Each kind checks a value, words the complaint and describes itself in the JSON Schema.
 
-They are used as ``Annotated[type, Kind(...)]`` and replace pydantic's own check, which has no room for a
-sentence that says what would be right, and which turns ``true`` into 1.
+They are used as ``Annotated[type, Kind(...)]`` and replace pydantic's own check, which cannot tell the user
+what would be valid, and which turns ``true`` into 1.
 """
 
 import re
@@ -22,30 +22,30 @@ from labgen.profile.size import Size
 from labgen.subnets import conflict
 
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))  # RFC 1918
-_SUBNETS_LEFT = "choose a /24 in 10.0.0.0/8 or 172.16.0.0/16"  # what Docker leaves of the private addresses
+_SUBNETS_LEFT = "choose a /24 in 10.0.0.0/8 or 172.16.0.0/16"  # the private addresses that Docker leaves
 LONGEST_DESCRIPTION = 200
 
 
 def complaint(sentence: str) -> PydanticCustomError:
-    """An error whose text is already what the user should read."""
+    """An error whose text is already worded for the user."""
     return PydanticCustomError("labgen", "{sentence}", {"sentence": sentence})
 
 
 class Constraint(ABC):
     """One kind of value."""
 
-    kept_as_object = False  # what check() returns is written to a file as its str()
+    kept_as_object = False  # the value that check() returns is written to a file as its str()
 
     @abstractmethod
     def check(self, value: object) -> object:
-        """The value as the profile keeps it.
+        """The value as the profile stores it.
 
-        :raises PydanticCustomError: it is wrong.
+        :raises PydanticCustomError: it is not valid.
         """
 
     @abstractmethod
     def json_schema(self) -> dict[str, Any]:
-        """How an editor can check it."""
+        """The schema by which an editor can check it."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
@@ -66,7 +66,7 @@ def text(value: object) -> str:
 
 @dataclass(frozen=True)
 class Pattern(Constraint):
-    """Text of few characters, which can go into Ruby, shell and XML as it is.
+    """Text from a limited set of characters, which can go into Ruby, shell and XML unchanged.
 
     :param noun: what the value is, for the complaint: ``is not {noun}``.
     :param rule: what is allowed, for the complaint.
@@ -110,9 +110,9 @@ class Whole(Constraint):
 class SizeBetween(Constraint):
     """An amount of memory or disk.
 
-    :param low: the least, e.g. ``512MiB``, and :param high: the most.
-    :param why: who needs the least, e.g. ``Docker needs``.
-    :param whole_gib: only whole GiB, because Vagrant takes no others.
+    :param low: the minimum, e.g. ``512MiB``, and :param high: the maximum.
+    :param why: who needs the minimum, e.g. ``Docker needs``.
+    :param whole_gib: only whole GiB, because Vagrant accepts nothing else.
     """
 
     low: str
@@ -153,7 +153,7 @@ class SizeBetween(Constraint):
 class OneOf(Constraint):
     """One of a few words.
 
-    :param choices: asked at each check, so that a new driver is known without an edit here.
+    :param choices: evaluated at each check, so that a new driver is accepted without an edit here.
     """
 
     noun: str
@@ -172,7 +172,7 @@ class OneOf(Constraint):
 
 
 class Description(Constraint):
-    """Free text, one printable line. The only text of a profile that may hold quotes."""
+    """Free text, one printable line. The only text of a profile that may contain quotes."""
 
     def check(self, value: object) -> str:
         given = text(value)
@@ -215,7 +215,7 @@ class Subnet(Constraint):
 
 
 class ScriptPath(Constraint):
-    """A file's path relative to the profile's directory, which it cannot leave."""
+    """A file's path relative to the profile's directory; it cannot leave that directory."""
 
     pattern = r"[A-Za-z0-9._][A-Za-z0-9._-]*(/[A-Za-z0-9._][A-Za-z0-9._-]*)*"
     longest = 200

@@ -1,4 +1,4 @@
-"""In which fields two profiles differ."""
+"""The fields in which two profiles differ."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +10,14 @@ _UNSET = "not set"
 
 
 def differences(recorded: Profile, given: Profile) -> Iterator[str]:
-    """A line for each field: what is recorded, and what is given instead. None where both make the same lab."""
+    """A line for each field: the recorded and the given value. No lines if both profiles result in the same lab."""
     before, after = (dict(_leaves(each.model_dump(mode="json"), ())) for each in (recorded, given))
     for location in sorted(before.keys() | after.keys()):
         old, new = before.get(location), after.get(location)
         if old != new:
             yield f"{dotted(location)}: {_said(old)} in the lab, {_said(new)} now"
     if list(recorded.nodes) != list(given.nodes) and recorded.nodes.keys() == given.nodes.keys():
-        # Addresses are given out in this order.
+        # Addresses are assigned in this order.
         yield f"nodes: in the order {', '.join(recorded.nodes)} in the lab, {', '.join(given.nodes)} now"
 
 

@@ -11,13 +11,13 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from labgen.profile.schema import Profile
 from labgen.profile.source import scalar
 
-# Text that YAML 1.1 or 1.2 readers may take for a number or a time: 1e3, 0x1F, 007, 1_000, 12:30.
+# Text that YAML 1.1 or 1.2 readers may mistake for a number or a time: 1e3, 0x1F, 007, 1_000, 12:30.
 _LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9][-+.:_0-9a-fA-FoOxX]*")
 _SHORT = 90  # characters; mappings up to this length stay on one line
 
 
 def dump(profile: Profile) -> str:
-    """The profile as YAML, defaults written out. It loads back to an equal profile."""
+    """The profile as YAML, with the defaults written out. It loads back to an equal profile."""
     data = _pruned(profile.model_dump(mode="json", exclude_none=True))
     yaml = YAML()
     yaml.width = 4096  # no line is folded
@@ -27,7 +27,7 @@ def dump(profile: Profile) -> str:
 
 
 def _pruned(data: dict[str, Any]) -> dict[str, Any]:
-    """Without sections and lists that say nothing; a group that says nothing still is a group."""
+    """Without empty sections and lists; but an empty group is still a group."""
     pruned = {key: _pruned(value) if isinstance(value, dict) else value for key, value in data.items()}
     return {key: value for key, value in pruned.items() if value or not isinstance(value, dict | list | str)}
 

@@ -1,4 +1,4 @@
-"""Reading a file of which nothing is known."""
+"""Reading a file about which nothing is known."""
 
 import os
 import stat
@@ -14,10 +14,10 @@ _KINDS = {
 
 
 def read_text(path: Path, limit: int) -> str:
-    """The text of a small regular file. Never waits, and never reads more than the limit.
+    """The text of a small regular file. Never blocks, and never reads more than the limit.
 
     :param limit: the largest size, in bytes.
-    :raises ValueError: it is missing, unreadable, no regular file, too large or no UTF-8 text; the message
+    :raises ValueError: it is missing, unreadable, not a regular file, too large or not UTF-8 text; the message
         continues a sentence that begins with the file's name.
     """
     try:
@@ -35,12 +35,12 @@ def read_text(path: Path, limit: int) -> str:
 
 def _read(path: Path, limit: int) -> bytes:
     """At most one byte more than the limit."""
-    _require_regular(path.stat().st_mode)  # before opening, which alone moves some devices
-    # A pipe that has taken the file's place by now does not block, and the second look refuses it.
+    _require_regular(path.stat().st_mode)  # before opening it: opening alone moves some devices
+    # If a pipe has replaced the file by now, it does not block, and the second check refuses it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         _require_regular(os.fstat(descriptor).st_mode)
-        return file.read(limit + 1) or b""  # None where it would have to wait, as in /proc/kmsg
+        return file.read(limit + 1) or b""  # None if it would have to wait, as in /proc/kmsg
 
 
 def _require_regular(mode: int) -> None:

@@ -1,4 +1,4 @@
-"""Which file a profile's name or path stands for."""
+"""The file that a profile's name or path refers to."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def shipped() -> dict[str, Path]:
-    """The profiles that come with labgen, by name."""
+    """The profiles that are shipped with labgen, by name."""
     return {file.stem: file for file in sorted(paths.shipped_profiles().glob("*.yaml"))}
 
 
 def find(reference: str) -> Path:
     """The file of a profile.
 
-    :param reference: a shipped profile's name, or a path: what contains a ``/``, ends in ``.yaml`` or
+    :param reference: a shipped profile's name, or a path: anything that contains a ``/``, ends in ``.yaml`` or
         ``.yml``, or is a file.
-    :raises ProfileError: there is none; the error lists what there is.
+    :raises ProfileError: there is none; the error lists the available profiles.
     """
     if "\0" in reference:
         raise ProfileError(f"{shown(reference)} is not a path")

@@ -1,4 +1,4 @@
-"""A profile from its file, with every error at once."""
+"""Loading a profile from its file, with all errors reported at once."""
 
 import contextlib
 import copy
@@ -29,11 +29,11 @@ from labgen.profile.source import Document
 
 @dataclass(frozen=True)
 class Loaded:
-    """A profile that can be used.
+    """A valid profile.
 
     :param source: its file; None if it was not read from one.
     :param scripts: the extra guest scripts' files, by the names that ``provision`` gives them.
-    :param warnings: sentences for people. :param overrides: what was changed of the file, as given to ``--set``.
+    :param warnings: sentences for the user. :param overrides: the changes to the file, as given to ``--set``.
     """
 
     profile: Profile
@@ -47,9 +47,9 @@ def load(reference: str, overrides: Sequence[str] = ()) -> Loaded:
     """A profile by its name or path.
 
     :param reference: see :func:`labgen.profile.finder.find`.
-    :param overrides: like ``resources.memory=2GiB``; the later one wins.
-    :raises ProfileError: anything is wrong with the profile; the details have a line for each error.
-    :raises UsageError: an override is not of the form ``PATH=VALUE``. :raises BoxError: the box's recipe is wrong.
+    :param overrides: like ``resources.memory=2GiB``; the last one wins.
+    :raises ProfileError: the profile is not valid; the details have a line for each error.
+    :raises UsageError: an override is not of the form ``PATH=VALUE``. :raises BoxError: the box's recipe is invalid.
     """
     path = find(reference)
     try:
@@ -66,8 +66,8 @@ def parse(
 ) -> Loaded:
     """A profile from its text.
 
-    :param name: what errors call the profile. :param label: what they call its file.
-    :param path: its file, beside which its scripts are; without one, nothing outside the text is looked at:
+    :param name: the profile's name in errors. :param label: its file's name in errors.
+    :param path: its file, whose directory also holds the scripts; without one, nothing outside the text is read:
         neither the scripts nor the box's recipe. So a lab's own record can always be read back.
     :raises ProfileError: as :func:`load`. :raises UsageError: as :func:`load`.
     """
@@ -84,12 +84,12 @@ def parse(
 
 
 def _checked(document: Document, path: Path | None) -> tuple[Loaded | None, list[Finding]]:
-    """The profile, and what is wrong with it, except where the text itself was wrong."""
+    """The profile and its problems, except for those of the text itself."""
     unsure = [problem.location for problem in document.problems]
     profile, found = _validated(document.data)
     wrong = unsure + [finding.location for finding in found]
     found = [finding for finding in found if not within(finding.location, unsure)]
-    if profile is None:  # the rules are looked at all the same, on what is left
+    if profile is None:  # the rules are checked all the same, on the remaining data
         profile, _ = _validated(_repaired(document.data, wrong))
     if profile is None:
         return None, found
@@ -110,7 +110,7 @@ def _validated(data: Any) -> tuple[Profile | None, list[Finding]]:
 
 
 def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]:
-    """The data without what is wrong, so that the rest can be looked at."""
+    """The data without the invalid values, so that the rest can be checked."""
     repaired = copy.deepcopy(data)
     for location in sorted(wrong, key=len, reverse=True):
         holder: Any = repaired
@@ -120,14 +120,14 @@ def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]
         if isinstance(holder, dict):
             holder.pop(last, None)
         elif isinstance(holder, list) and isinstance(last, int):
-            holder[last] = "wrong"  # keeps the others' numbers; what is found about it is dropped
+            holder[last] = "wrong"  # keeps the numbers of the others; findings about it are dropped
     return {"name": "unnamed", "nodes": {"node": {}}, **repaired}
 
 
 def _problem(document: Document, finding: Finding, inborn: bool) -> Problem:
-    """With the place to blame: what ``--set`` changed of what the finding rests on, else where the value is.
+    """The finding with the place to blame: a ``--set`` that changed something it rests on, else the value's place.
 
-    :param inborn: the file has it, whatever ``--set`` says.
+    :param inborn: the problem is in the file, regardless of ``--set``.
     """
     place = document.place(finding.location)
     if not inborn:
@@ -137,7 +137,7 @@ def _problem(document: Document, finding: Finding, inborn: bool) -> Problem:
 
 
 def _label(path: Path) -> str:
-    """The path as errors give it: short if it is below the current directory."""
-    with contextlib.suppress(OSError, ValueError):  # the current directory no longer exists, or elsewhere
+    """The path as errors show it: short if it is below the current directory."""
+    with contextlib.suppress(OSError, ValueError):  # the current directory was removed, or is elsewhere
         return str(path.relative_to(Path.cwd()))
     return str(path)

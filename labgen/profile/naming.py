@@ -1,4 +1,4 @@
-"""Names that a user gives to a lab."""
+"""Names that users give to labs."""
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -7,9 +7,9 @@ from labgen.profile.schema import Name
 
 
 def lab_name(text: str) -> str:
-    """The name, if it is fit for one: the same rules as for a profile's.
+    """The name, if it is valid for a lab: the rules are those for a profile's name.
 
-    :raises ProfileError: it is not.
+    :raises ProfileError: it is not valid.
     """
     try:
         return TypeAdapter(Name).validate_python(text)

@@ -11,9 +11,9 @@ _SPLIT = "write it like --set resources.memory=2GiB"
 
 
 def apply(document: Document, overrides: Sequence[str]) -> None:
-    """Changes a document's data. Wrong values are found later, like those of a file.
+    """Changes a document's data. Invalid values are found later, like those of a file.
 
-    :raises UsageError: an override that is not of the form ``PATH=VALUE``.
+    :raises UsageError: an override does not have the form ``PATH=VALUE``.
     """
     parsed = [_parsed(override) for override in overrides]
     for index, (override, (location, value)) in enumerate(zip(overrides, parsed, strict=True)):
@@ -30,7 +30,7 @@ def _parsed(override: str) -> tuple[Location, object]:
         raise UsageError(f"--set {clipped(override)} has no field before the '='", resolution=_SPLIT)
     if "\n" in override:
         raise UsageError(f"--set {clipped(override)} has several lines", resolution=_SPLIT)
-    # As the value of some key, it means what it would mean in a file.
+    # As the value of a key, it has the same meaning as in a file.
     value = source.parse(f"x: {text}", "--set") if text else Document({"x": ""})
     if value.problems:
         raise UsageError(f"--set {clipped(override)}: {value.problems[0].message}", resolution=_SPLIT)
@@ -38,7 +38,7 @@ def _parsed(override: str) -> tuple[Location, object]:
 
 
 def _location(path: str) -> Location:
-    """The steps of a path. A label's name may itself hold dots, so it takes all that follows."""
+    """The steps of a path. A label's name may contain dots, so it takes the rest of the path."""
     steps = path.split(".")
     for depth in (1, 3):
         if steps[depth - 1 : depth] == ["labels"] and (depth == 1 or steps[0] == "nodes") and steps[depth:]:
@@ -64,7 +64,7 @@ def _put(document: Document, location: Location, value: object, place: Place) ->
 
 
 def _refuse_new_group(document: Document, location: Location, place: Place, groups: list[str]) -> None:
-    """A mistyped group would otherwise become a new one, with a node of its own."""
+    """Otherwise a mistyped group would become a new one, with its own node."""
     group = str(location[1])
     message = f"there is no group {shown(group)}{suggestion(group, groups)}"
     message += f" (a new group is set as a whole: --set 'nodes.{clipped(group)}={{count: 2}}')"

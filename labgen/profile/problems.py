@@ -1,4 +1,4 @@
-"""What is wrong with a profile, where, and what would be right."""
+"""Problems in a profile: what is wrong, where, and what would be valid."""
 
 import difflib
 import re
@@ -12,7 +12,7 @@ Location = tuple[str | int, ...]
 
 MOST_SHOWN = 50  # lines of errors; nobody reads more, and a hostile file could cause thousands
 ANY = "*"
-BEYOND_LINES = 1_000_000_000  # the order of what comes from no line of a file
+BEYOND_LINES = 1_000_000_000  # the order of values that come from no line of a file
 _LONGEST_VALUE = 60
 _LONGEST_LABEL = 300
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """An error in a profile.
 
     :param location: the path of the field in the data; empty for the whole file.
     """
@@ -48,10 +48,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong in the data.
+    """A problem in the data.
 
-    :param rests_on: what else it was concluded from, where :data:`ANY` stands for every step; if that is wrong
-        itself, the finding means nothing.
+    :param rests_on: the other values that it was concluded from, where :data:`ANY` stands for every step; if one
+        of them is wrong, the finding means nothing.
     """
 
     location: Location
@@ -59,7 +59,7 @@ class Finding:
     rests_on: tuple[Location, ...] = ()
 
     def is_doubtful(self, wrong: Iterable[Location]) -> bool:
-        """Whether something wrong lies at, below or above what the finding rests on."""
+        """Whether there is an error at, below or above the values that the finding rests on."""
         return any(
             all(step in (ANY, other) for step, other in zip(basis, location, strict=False))
             for location in wrong
@@ -83,7 +83,7 @@ def profile_error(name: str, problems: Iterable[Problem]) -> ProfileError:
 
 
 def within(location: Location, others: Iterable[Location]) -> bool:
-    """Whether the location is one of the others, or lies below one."""
+    """Whether the location is one of the others, or is below one."""
     return any(location[: len(other)] == other for other in others)
 
 
@@ -120,9 +120,9 @@ def clipped(text: str) -> str:
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
-    """``; did you mean 'btrfs'?``, or what there is to choose from."""
+    """``; did you mean 'btrfs'?``, or the available choices."""
     choices = sorted(choices)
-    # Long words are not meant, and would take long to compare.
+    # A long word is not a mistyped choice, and would take long to compare.
     if near := difflib.get_close_matches(word[:64].lower(), choices, n=1):
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(choices)}" if choices else ""

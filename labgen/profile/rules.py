@@ -1,4 +1,4 @@
-"""What no field can tell alone."""
+"""Rules that involve several fields."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from labgen.storage import DRIVERS
 
 
 def broken(profile: Profile) -> Iterator[Finding]:
-    """What is wrong with a profile whose fields are all right."""
+    """The problems of a profile whose single fields are all valid."""
     yield from _strange_kinds(profile)
     yield from _no_manager(profile)
     total = sum(group.count for group in profile.nodes.values())
     if total > MOST_NODES:
         yield Finding(("nodes",), f"{total} nodes are too many: at most {MOST_NODES}", (("nodes", ANY, "count"),))
-    else:  # looking at each of them would take long for the many that a hostile file can ask for
+    else:  # comparing the names of all nodes that a hostile file can ask for would take long
         yield from _same_names(profile)
     yield from _small_storage(profile)
     yield from _same_scripts(profile)
 
 
 def warnings(profile: Profile) -> Iterator[str]:
-    """What is allowed, but probably not meant."""
+    """Settings that are allowed, but probably not intended."""
     managers = sum(group.count for group in profile.nodes.values() if _manages(profile, group))
     labels = bool(profile.labels) or any(group.labels for group in profile.nodes.values())
     yield from ORCHESTRATORS[profile.orchestrator].advice(managers=managers, labels=labels)
@@ -90,7 +90,7 @@ def _same_scripts(profile: Profile) -> Iterator[Finding]:
 
 
 def _repeated(scripts: tuple[str, ...], location: Location, seen: set[str]) -> Iterator[Finding]:
-    """A script that is listed twice for a node would run twice there."""
+    """A script that is listed twice for a node would run there twice."""
     for index, script in enumerate(scripts):
         if script in seen:
             message = f"{script!r} is listed before, and would run twice"

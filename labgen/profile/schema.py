@@ -1,4 +1,4 @@
-"""What a profile holds, and what is assumed where it is silent.
+"""The fields of a profile, and their defaults.
 
 Sizes are written with their unit and kept as :class:`~labgen.profile.size.Size` (``.mib``, ``.gib``).
 """
@@ -22,7 +22,7 @@ ROLES: tuple[Role, ...] = ("manager", "worker")
 _WORD = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _WORD_RULE = "use a-z, 0-9 and '-', beginning and ending with a letter or digit"
 Name = Annotated[str, Pattern(_WORD, "a name", _WORD_RULE, longest=40)]
-# A node's name is its group's and at most two digits; it must fit into tables and domain names.
+# A node's name is its group's name and at most two digits; it must fit into tables and domain names.
 GroupName = Annotated[str, Pattern(_WORD, "a group's name", _WORD_RULE, longest=30)]
 BoxName = Annotated[
     str, Pattern(r"[a-z0-9][a-z0-9.-]*", "a box's name", "use a-z, 0-9, '.' and '-', e.g. debian13", longest=40)
@@ -55,9 +55,9 @@ _storage = SizeBetween("1GiB", "2TiB", "Docker's data needs", whole_gib=True)
 
 
 def _tidied(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Makes the JSON Schema one that editors show well.
+    """Makes the JSON Schema suitable for display in editors.
 
-    Titles only repeat the names, ``default: null`` stands for "as the profile says", and sizes are text.
+    Titles only repeat the names, ``default: null`` means "as in the profile", and sizes are text.
     """
     schema.pop("title", None)
     for name, part in schema.get("properties", {}).items():
@@ -143,9 +143,9 @@ class Group(Section):
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node, with all that its group inherits filled in.
+    """One node, with everything that its group inherits.
 
-    :param name: the group's name and a number from 1, e.g. ``worker2``.
+    :param name: the group's name and a number, counted from 1, e.g. ``worker2``.
     :param role: empty for a machine outside the lab's cluster.
     :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param storage_gib: Docker's disk, if it has one, in
         GiB.
@@ -193,7 +193,7 @@ class Profile(Section):
     )
 
     def node_specs(self) -> tuple[NodeSpec, ...]:
-        """Every node, managers first, else in the order of the file."""
+        """Every node, managers first, otherwise in the order of the file."""
         return tuple(
             self._spec(name, group, number)
             for role in ROLES
@@ -203,11 +203,11 @@ class Profile(Section):
         )
 
     def kind_of(self, group: Group) -> str:
-        """What the nodes of a group are for."""
+        """The purpose of a group's nodes."""
         return group.kind or ORCHESTRATORS[self.orchestrator].kind
 
     def is_outside(self, group: Group) -> bool:
-        """Whether the lab has a cluster, and the nodes of a group are no part of it."""
+        """Whether the lab has a cluster that the nodes of a group are not part of."""
         return bool(ORCHESTRATORS[self.orchestrator].noun) and not KINDS[self.kind_of(group)].is_member
 
     def _spec(self, name: str, group: Group, number: int) -> NodeSpec:

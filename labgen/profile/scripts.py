@@ -12,7 +12,7 @@ LARGEST = 256 * 1024  # bytes
 
 
 def listed(profile: Profile) -> Iterator[tuple[Location, str]]:
-    """Every script as written, with its place in the profile."""
+    """Every script as written, with its location in the profile."""
     for index, script in enumerate(profile.provision):
         yield ("provision", index), script
     for name, group in profile.nodes.items():
@@ -21,9 +21,9 @@ def listed(profile: Profile) -> Iterator[tuple[Location, str]]:
 
 
 def resolve(profile: Profile, directory: Path) -> tuple[dict[str, Path], list[Finding]]:
-    """The scripts' files by their names in the profile, and what is wrong with them.
+    """The scripts' files by their names in the profile, and the problems with them.
 
-    :param directory: the profile's own, which no script may lie outside of, not even through a symbolic link.
+    :param directory: the profile's; no script may be outside of it, not even through a symbolic link.
     """
     files: dict[str, Path] = {}
     wrong: list[Finding] = []
@@ -37,7 +37,7 @@ def resolve(profile: Profile, directory: Path) -> tuple[dict[str, Path], list[Fi
 
 
 def read_script(path: Path) -> str:
-    """A script's text, when it is rendered.
+    """A script's text, read when it is rendered.
 
     :param path: from :attr:`labgen.profile.loader.Loaded.scripts`.
     :raises ProfileError: it can no longer be read.

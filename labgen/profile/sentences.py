@@ -1,4 +1,4 @@
-"""pydantic's errors as sentences that say what would be right."""
+"""pydantic's errors as sentences that tell what would be valid."""
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,7 +14,7 @@ def findings(error: ValidationError) -> list[Finding]:
 
 def _finding(details: ErrorDetails) -> Finding:
     location = details["loc"]
-    # pydantic marks an error in a key, as opposed to its value, with one more step. A field can be called so, too.
+    # pydantic marks an error in a key, as opposed to its value, with one more step. A field can have that name, too.
     if location[-1:] == ("[key]",) and details["type"] != "extra_forbidden":
         location = location[:-1]
     return Finding(location, _sentence(details, location))
@@ -62,7 +62,7 @@ def _section(location: Location) -> type[Section]:
     return section
 
 
-# What a mapping, a list or a missing field could look like, by the field's name.
+# Examples of a mapping, a list or a missing field, by the field's name.
 _EXAMPLES: dict[str | int, str] = {
     "name": "name: my-lab",
     "nodes": "nodes: {manager: {role: manager}, worker: {count: 2}}",

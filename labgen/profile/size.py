@@ -6,7 +6,7 @@ from fractions import Fraction
 
 _MIB = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
 PATTERN = r"([0-9]{1,12}(\.[0-9]{1,6})?) ?([MGT]iB)"
-# What people write instead: 10G, 10 gb, 512m. Never accepted (is a GB 10^9 bytes?), but understood.
+# What users write instead: 10G, 10 gb, 512m. Never accepted (is a GB 10^9 bytes?), but recognized.
 _NEARLY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([MGT])(?:i?b)?", re.ASCII | re.IGNORECASE)
 
 
@@ -31,7 +31,7 @@ class Size:
     def parse(cls, text: str) -> "Size":
         """``512MiB``, ``10 GiB``, ``1.5GiB``, ``1TiB``.
 
-        :raises ValueError: it is no size, or no whole number of MiB; the message says what would be right.
+        :raises ValueError: it is not a size, or not a whole number of MiB; the message tells what would be valid.
         """
         match = re.fullmatch(PATTERN, text)
         if match is None:

@@ -1,8 +1,8 @@
 """From YAML text to plain data, each value with its line.
 
-The text may come from anybody. Of YAML only mappings, lists and scalars are taken: no tags (they name
-objects to be made), no anchors and aliases (a few lines of them expand to gigabytes), no second document.
-The parser's events are read one by one, so that nothing is built before it has been looked at.
+The text may come from anyone. Of YAML, only mappings, lists and scalars are accepted: no tags (they name
+objects to construct), no anchors and aliases (a few lines of them expand to gigabytes), no second document.
+The parser's events are read one by one, so that nothing is built before it has been checked.
 """
 
 import re
@@ -27,9 +27,9 @@ from ruamel.yaml.events import (
 
 from labgen.profile.problems import MOST_SHOWN, Location, Place, Problem, clipped, shown
 
-LARGEST = 64 * 1024  # bytes; the longest sensible profile has a tenth of it
+LARGEST = 64 * 1024  # bytes; the longest sensible profile is a tenth of it
 DEEPEST = 12  # levels; the schema has four
-MOST_VALUES = 5000  # fifty groups with all their labels have half of them
+MOST_VALUES = 5000  # fifty groups with all their labels are half of them
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,99})")  # longer ones stay text: Python refuses to convert thousands
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,5})?|[-+]?[0-9]+[eE][-+]?[0-9]{1,5}")
@@ -40,11 +40,11 @@ _REFUSED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line and 
 
 @dataclass
 class Document:
-    """What a text holds.
+    """The contents of a text.
 
     :param data: dicts, lists, str, int, Decimal (which keeps 1.10 as it is), bool and None.
-    :param places: where the values come from; a value without an entry comes from where its parent does.
-    :param problems: what is wrong with the text; the values there are not to be trusted.
+    :param places: where the values come from; a value without an entry comes from the same place as its parent.
+    :param problems: the errors in the text; the values at their locations are not reliable.
     """
 
     data: Any = None
@@ -58,11 +58,11 @@ class Document:
 
 
 class _Stop(Exception):
-    """Reading further makes no sense."""
+    """There is no point in reading further."""
 
 
 def parse(text: str, label: str) -> Document:
-    """Never raises: all that is wrong is in the document's problems.
+    """Never raises: all errors are in the document's problems.
 
     :param label: the file's name, for the places.
     """
@@ -74,7 +74,7 @@ def parse(text: str, label: str) -> Document:
 
 
 def scalar(text: str) -> object:
-    """What a word without quotes means, in YAML 1.2's core rules: ``no`` and ``12:30`` are text."""
+    """The meaning of a word without quotes by YAML 1.2's core rules: ``no`` and ``12:30`` are text."""
     if text.lower() in _WORDS and text in (text.lower(), text.title(), text.upper()):
         return _WORDS[text.lower()]
     if _INTEGER.fullmatch(text):
@@ -198,7 +198,7 @@ class _Builder:
         return scalar(event.value) if plain else str(event.value)
 
     def _check_text(self, event: Any, location: Location) -> None:
-        """Escapes like "\\x07" write characters that the text itself must not hold."""
+        """Escapes like "\\x07" produce characters that the text itself must not contain."""
         if not event.value.replace("\n", " ").isprintable():
             self._problem(_line(event), location, f"{shown(event.value)} has characters that cannot be printed")
 
@@ -216,7 +216,7 @@ def _line(event: Any) -> int:
 
 
 def _described(error: MarkedYAMLError) -> tuple[int, Location, str]:
-    """What the parser complains about, with its line."""
+    """The parser's complaint, with its line."""
     message = f"not YAML: {clipped(str(error.problem))}"
     if error.context and error.context_mark:
         message += f" ({error.context} from line {error.context_mark.line + 1})"

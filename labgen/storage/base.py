@@ -1,4 +1,4 @@
-"""What a storage driver has to say for itself."""
+"""The interface of a storage driver."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from labgen.model import Step
 
-DISK = "docker-disk.sh"  # the guest script that makes a file system, and mounts it where Docker keeps its data
+DISK = "docker-disk.sh"  # the guest script that creates a file system and mounts it where Docker keeps its data
 
 
 @dataclass(frozen=True)
 class EngineStorage:
-    """What a running Docker engine says about its storage.
+    """What a running Docker engine reports about its storage.
 
     :param driver: as in ``docker info``.
     :param backing_filesystem: as in ``docker info``, e.g. ``btrfs`` or ``extfs``.
@@ -22,14 +22,14 @@ class EngineStorage:
 
 
 class StorageDriver(ABC):
-    """One of Docker's storage drivers: how its disk is readied, configured and checked.
+    """One of Docker's storage drivers: how its disk is prepared, configured and checked.
 
-    A new driver is a sibling module with a subclass, a guest script where none fits, and a line in
+    A new driver is a sibling module with a subclass, a guest script if none fits, and a line in
     :data:`labgen.storage.DRIVERS`.
 
-    ``needs`` are the Debian packages that a box must have for it, beside Docker and a kernel of Debian's: its tools,
-    and a file system that this kernel lacks. ``doing`` is what users read while one of its guest scripts runs, by the
-    script's name.
+    ``needs`` are the Debian packages that a box must have for it, in addition to Docker and a Debian kernel: its
+    tools, and a file system that this kernel lacks. ``doing`` is what users read while one of its guest scripts runs,
+    by the script's name.
     """
 
     name: str
@@ -39,7 +39,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def steps(self, serial: str) -> tuple[Step, ...]:
-        """The guest scripts that ready the disk with that serial number, before Docker starts."""
+        """The guest scripts that prepare the disk with that serial number, before Docker starts."""
 
     def daemon_config(self) -> Mapping[str, object]:
         """What the driver needs in ``daemon.json``."""
@@ -47,13 +47,13 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def complaint(self, storage: EngineStorage) -> str:
-        """What is wrong with a running engine's storage; empty if it is what was asked for."""
+        """What is wrong with a running engine's storage; empty if it is as requested."""
 
 
 class FilesystemDriver(StorageDriver):
-    """A driver whose data lies in an ordinary file system on a disk of its own.
+    """A driver whose data is in an ordinary file system on a separate disk.
 
-    ``filesystem`` is what is made on the disk, ``backing`` what Docker then calls it.
+    ``filesystem`` is the one created on the disk, ``backing`` is Docker's name for it.
     """
 
     filesystem: str
