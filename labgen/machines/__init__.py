@@ -1,1 +1,1 @@
-"""A lab's machines: how they are planned, booted, entered, prepared, held and put back. The verbs call these."""
+"""A lab's machines: planning, booting, entering, preparing, pausing and restoring them. The verbs call these."""

@@ -30,9 +30,9 @@ def find_node(lab: Lab, name: str) -> Node:
 
 @contextlib.contextmanager
 def entered(connect: Mapping[str, Callable[[], ssh.Connection]]) -> Iterator[dict[str, ssh.Connection]]:
-    """Connections to several nodes, made in parallel and closed at the end.
+    """Connections to several nodes, opened in parallel and closed at the end.
 
-    :param connect: what makes each connection, by node name.
+    :param connect: opens each connection, by node name.
     """
     with contextlib.ExitStack() as stack:
         yield on_each(connect, lambda make: stack.enter_context(make()))
@@ -43,7 +43,7 @@ def cut_off_evidence(lab: Lab) -> str:
 
 
 def why_off(lab: Lab, node: Node) -> GuestError | None:
-    """What libvirt knows of a node that cannot be entered; None if its machine runs and is connected.
+    """What libvirt reports about a node that cannot be entered; None if its machine runs and is connected.
 
     :raises HostError: libvirt does not answer.
     """

@@ -1,4 +1,4 @@
-"""QEMU's guest agent in a machine: scripts run as root, where no login can, nor any network has to be.
+"""QEMU's guest agent in a machine: runs scripts as root where no login is possible, and without a network.
 
 The commands are those of QEMU's docs/interop/qemu-ga-ref.
 """
@@ -14,9 +14,9 @@ from labgen.errors import GuestError, HypervisorError
 from labgen.hypervisor import Hypervisor
 from labgen.ssh import Result
 
-ANSWER_LIMIT = 60  # seconds until the agent is there
+ANSWER_LIMIT = 60  # seconds until the agent answers
 LIMIT = 120  # seconds for a script
-POLL = 0.5  # seconds; each look costs an emulated machine some work
+POLL = 0.5  # seconds; each poll costs an emulated machine some work
 
 
 def run(
@@ -28,8 +28,8 @@ def run(
 ) -> Result:
     """Runs a shell script as root in a machine.
 
-    :param variables: set before the script begins; unlike the arguments no process list ever shows them.
-    :raises GuestError: it does not end, or the agent answers nonsense. :raises HypervisorError: there is no agent.
+    :param variables: set before the script begins; unlike the arguments, they never appear in a process list.
+    :raises GuestError: it does not end, or the agent's answer is invalid. :raises HypervisorError: there is no agent.
     """
     try:
         return _run(hypervisor, domain, script, arguments, variables or {})

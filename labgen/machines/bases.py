@@ -1,4 +1,4 @@
-"""Boxes that came in bundles: volumes that imported disks lie on, called after their digest, of all labs alike."""
+"""Boxes from bundles: volumes that imported disks are based on, named after their digest, shared by all labs."""
 
 import contextlib
 from contextlib import AbstractContextManager
@@ -17,18 +17,18 @@ TURN_LIMIT = 900  # seconds
 
 
 def locked(sha256: str, progress: Progress) -> AbstractContextManager[None]:
-    """Held until the first disk lies on the box: two imports do not store it at once, and no prune removes it.
+    """Held until the first disk is based on the box: no two imports store it at once, and no prune removes it.
 
-    :raises LabgenError: another import holds it for long.
+    :raises LabgenError: another import holds it for too long.
     """
     why = "another lab with the same box is being imported"
     return turn(paths.base_lock(sha256), TURN_LIMIT, why, "Wait for that import, or stop it.", progress)
 
 
 def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) -> str:
-    """Makes the box's volume, unless it is there. For a caller that holds its lock.
+    """Creates the box's volume, unless it exists. For a caller that holds its lock.
 
-    :param image: of that digest. :return: the volume's name.
+    :param image: the file with that digest. :return: the volume's name.
     """
     volume = f"{RECEIVED_BOXES}{sha256}.img"
     if volume in hypervisor.pool.volumes(volume):
@@ -36,7 +36,7 @@ def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) 
         amount = Amount("checking this host's copy of the box", size, progress, stage="check-box")
         if hypervisor.pool.digest(volume, amount.more) == sha256:
             return volume
-        hypervisor.pool.remove(volume)  # an import that was killed has left it half-written
+        hypervisor.pool.remove(volume)  # left half-written by an import that was killed
     amount = Amount("storing the box", image.stat().st_size, progress, stage="store-box")
     try:
         hypervisor.pool.upload(image, volume, amount.more)
@@ -48,9 +48,9 @@ def place(image: Path, sha256: str, hypervisor: Hypervisor, progress: Progress) 
 
 
 def image(manifest: Manifest, part: Path | None) -> Path:
-    """The box's image: the one that came along, or this host's own copy.
+    """The box's image: the one in the bundle, or this host's own copy.
 
-    :raises BundleError: it is not what it should be, or this host has none.
+    :raises BundleError: it is not valid, or this host has none.
     """
     sha256 = manifest.box.sha256
     if part:
@@ -70,13 +70,13 @@ def image(manifest: Manifest, part: Path | None) -> Path:
 
 
 def unused(hypervisor: Hypervisor) -> list[str]:
-    """The volumes that no disk lies on."""
+    """The volumes that no disk is based on."""
     used = hypervisor.pool.backings()
     return [volume for volume in hypervisor.pool.volumes(RECEIVED_BOXES) if volume not in used]
 
 
 def remove_unused(hypervisor: Hypervisor) -> None:
-    """Removes them, but for those that an import is about to use."""
+    """Removes unused volumes, except those that an import is about to use."""
     for volume in unused(hypervisor):
         file = paths.base_lock(volume.removeprefix(RECEIVED_BOXES).removesuffix(".img"))
         with contextlib.suppress(HeldError), lock(file):

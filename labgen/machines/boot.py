@@ -1,4 +1,4 @@
-"""The lab's machines on the host: network, boot, and what to say when one does not come up."""
+"""The lab's machines on the host: network, boot, and the explanation if one does not come up."""
 
 import contextlib
 import threading
@@ -17,17 +17,17 @@ from labgen.refusals import explained
 from labgen.render import network_xml
 from labgen.turns import turn
 
-# Seconds until a machine lets us in. The machines of a lab share the host's processors: each slows the others.
+# Seconds until a machine accepts a login. The machines of a lab share the host's processors and slow each other down.
 BOOT_LIMIT = 300
 BOOT_LIMIT_PER_NODE = {"kvm": 20, "tcg": 180}
-TURN_LIMIT = 3600  # seconds that another lab's boot may take before ours begins
-CANCEL_LIMIT = 10  # seconds for a killed Vagrant to be gone
+TURN_LIMIT = 3600  # seconds that another lab's boot may take before this one begins
+CANCEL_LIMIT = 10  # seconds for a killed Vagrant to end
 
 
 class Boot:
     """``vagrant up`` in the background, so that each node can be prepared as soon as it answers.
 
-    A context manager: after it no Vagrant makes machines any more.
+    A context manager: after it, no Vagrant creates machines any more.
     """
 
     def __init__(self, lab: Lab, progress: Progress) -> None:
@@ -43,7 +43,7 @@ class Boot:
 
     def __exit__(self, *_: object) -> None:
         self._cancelled.set()
-        self._thread.join(CANCEL_LIMIT)  # one that still waits for its turn makes nothing either
+        self._thread.join(CANCEL_LIMIT)  # one that still waits for its turn creates nothing either
 
     def wait(self) -> None:
         """:raises LabgenError: Vagrant failed."""
@@ -66,9 +66,9 @@ class Boot:
 
 
 def clear_half_made(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
-    """Removes what a boot that was cut off left of machines: it would be in Vagrant's way.
+    """Removes what an interrupted boot left of machines, which would be in Vagrant's way.
 
-    Only for a lab that was never complete. :return: the nodes that have no machine now.
+    Only for a lab that was never complete. :return: the nodes that now have no machine.
     """
     directory = paths.lab(lab.name)
     recorded = vagrant.known_machines(directory)
@@ -81,20 +81,20 @@ def clear_half_made(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
 
 
 def remove(hypervisor: Hypervisor, domain: str) -> None:
-    """Removes a machine and its disks, or what there is of them."""
+    """Removes a machine and its disks, as far as they exist."""
     if any(each.name == domain for each in hypervisor.domains(domain)):
         hypervisor.remove_domain(domain)
-    # vagrant-libvirt calls the root disk DOMAIN.img and further ones DOMAIN-vdb.qcow2, ...
+    # vagrant-libvirt names the root disk DOMAIN.img and further ones DOMAIN-vdb.qcow2, ...
     for volume in hypervisor.pool.volumes(domain):
         if volume.removeprefix(domain)[0] in ".-":
             hypervisor.pool.remove(volume)
 
 
 def connect(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> list[Node]:
-    """Sees that the lab's network is there, and that the machines that run are in it.
+    """Ensures that the lab's network is active, and that the running machines are connected to it.
 
-    :return: those that were not, as after somebody has stopped the network.
-    :raises HypervisorError: the network cannot be started, or a machine not be put into it.
+    :return: the nodes that were not, for example because a user stopped the network.
+    :raises HypervisorError: the network cannot be started, or a machine cannot be connected to it.
     """
     hypervisor.ensure_network(lab.network.name, network_xml(lab))
     cut_off = hypervisor.cards.cut_off(lab.prefix, lab.network)
@@ -115,7 +115,7 @@ def connect(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> list[Node]:
 def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, DomainState]:
     """Starts the machines that are off or suspended.
 
-    :return: their names, and what they were. :raises HypervisorError: libvirt cannot start one.
+    :return: their names and their former states. :raises HypervisorError: libvirt cannot start one.
     """
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     off = {node.name: states[node.domain] for node in lab.nodes if states.get(node.domain, "running") != "running"}
@@ -140,10 +140,10 @@ def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, Dom
 
 
 def enter(lab: Lab, node: Node, host: Host, progress: Progress, boot: Boot | None) -> ssh.Connection:
-    """Waits until a node lets us in.
+    """Waits until a node accepts a login.
 
-    :param boot: what is booting it, if it is new.
-    :raises GuestError: it did not; with what the host knows about the reason.
+    :param boot: the boot in progress, if the node is new.
+    :raises GuestError: it does not; the error includes what the host knows about the reason.
     """
 
     def give_up() -> str:
@@ -168,7 +168,7 @@ def console_log(lab: Lab, node: Node) -> Path:
 
 
 def _evidence(lab: Lab, node: Node, host: Host) -> str:
-    """What the host knows of a machine that does not answer."""
+    """What the host knows about a machine that does not answer."""
     lines = []
     with contextlib.suppress(LabgenError), host.connect() as hypervisor:
         domain = next((each for each in hypervisor.domains(node.domain) if each.name == node.domain), None)

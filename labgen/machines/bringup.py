@@ -1,7 +1,7 @@
-"""Bring-up: what ``create``, ``start`` and repair do with a lab's machines, as one list of stages.
+"""Bring-up: what ``create``, ``start`` and repair do with a lab's machines, as a single list of stages.
 
-Each stage looks whether it has to run. After one that was cut off, the next bring-up begins at the top and finds what
-is there already: so making a lab, resuming one that is half-made, starting and repairing are one and the same.
+Each stage checks whether it has to run. After an interruption, the next bring-up begins at the top and skips what
+is already done: creating a lab, resuming an incomplete one, starting and repairing are the same operation.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Stage:
-    """:param needed: whether it has to run. :param leaves: how far a lab has come that was not complete before."""
+    """:param needed: whether it has to run. :param leaves: the stage that an incomplete lab has reached then."""
 
     do: Callable[[Bringup], None]
     needed: Callable[[Bringup], bool] = lambda _: True
@@ -33,7 +33,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """For programs: what the events of this stage are called by."""
+        """The name of this stage in events, for programs."""
         return self.do.__name__.replace("_", "-")
 
 
@@ -62,11 +62,11 @@ STAGES = (
 
 
 def bring_up(opened: Opened, *, cold: bool = False, new_cluster: bool = False) -> Outcome:
-    """From files on disk to a checked cluster; what is there already is only looked at.
+    """From files on disk to a checked cluster; what already exists is only checked.
 
-    :param cold: boot the machines even where there is a template, and leave none.
-    :param new_cluster: the user has given up what the cluster holds.
-    :raises LabgenError: as each stage does.
+    :param cold: boot the machines even if there is a template, and create none.
+    :param new_cluster: the user has agreed to lose the cluster's contents.
+    :raises LabgenError: from any of the stages.
     """
     with ExitStack() as stack:
         work = Bringup(opened, stack, cold, new_cluster, changed=bool(opened.woken))

@@ -1,4 +1,4 @@
-"""Clocks of machines that go on from saved memory: behind by as long as they were away."""
+"""Clocks of machines that resume from saved memory: they are behind by the time the machines were off."""
 
 from collections.abc import Collection
 
@@ -8,9 +8,9 @@ from labgen.machines.access import target
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 
-ANSWER_LIMIT = 120  # seconds until a machine that goes on lets us in
-# The machine's hardware clock is QEMU's and goes on with the host's; it counts whole seconds, so at its next tick.
-# Asking it in the machine is exact however slowly the machine answers us.
+ANSWER_LIMIT = 120  # seconds until a resumed machine accepts a login
+# The machine's hardware clock is QEMU's and follows the host's; it counts whole seconds, so the clock is set at its
+# next tick. Reading it inside the machine is exact, however slowly the machine answers us.
 FROM_HARDWARE = """
 clock=/sys/class/rtc/rtc0/since_epoch
 read -r now <$clock

@@ -1,4 +1,4 @@
-"""Copies of a lab's disks and memory, as they are at one moment, for a bundle."""
+"""Copies of a lab's disks and memory at one moment, for a bundle."""
 
 import shutil
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from labgen.progress import Amount, Progress
 
 
 def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, with_memory: bool) -> None:
-    """Room for a copy of every disk and all memory, and for what is made of it, and for the bundle.
+    """Requires space for a copy of every disk and all memory, for the parts made from them, and for the bundle.
 
-    :param work: where the copies go. :param target: the bundle's directory. :raises BundleError: there is too little.
+    :param work: the copies' directory. :param target: the bundle's directory. :raises BundleError: it is not enough.
     """
     names = {volume for node in lab.nodes for volume in volumes(node).values()}
     sizes = hypervisor.pool.sizes("")
@@ -41,9 +41,9 @@ def require_space(lab: Lab, hypervisor: Hypervisor, work: Path, target: Path, wi
 
 
 def copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None:
-    """Copies all disks, and perhaps the memory, as they are at one moment, and what the disks are overlays of.
+    """Copies all disks at one moment, optionally with the memory, and the base of the root disks.
 
-    :param work: where they go. :return: seconds that the machines stood still; None if none was running.
+    :param work: the copies' directory. :return: seconds that the machines were paused; None if none was running.
     """
     lab, hypervisor, progress = opened.plan, opened.hypervisor, opened.progress
     running = freeze.running(lab, hypervisor)
@@ -62,7 +62,7 @@ def copy_machines(opened: Opened, work: Path, with_memory: bool) -> float | None
 
 
 def _copy(what: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progress: Progress) -> None:
-    """Copies volumes to files, one after the other."""
+    """Copies volumes to files, one after another."""
     sizes = hypervisor.pool.sizes("")
     total = sum(sizes.get(volume, 0) for volume in volumes)
     amount = Amount(f"copying the {what}", total, progress, stage=f"copy-{what}")
@@ -71,7 +71,7 @@ def _copy(what: str, volumes: Mapping[str, Path], hypervisor: Hypervisor, progre
 
 
 def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
-    """The box's volume that the root disks lie on."""
+    """The box's volume that the root disks are based on."""
     bases = {hypervisor.pool.backing(root_volume(node)) for node in lab.nodes}
     if len(bases) != 1:
         raise BundleError(f"the root disks of {lab.name!r} are not based on one box", "\n".join(sorted(bases)))
@@ -79,6 +79,6 @@ def _base_volume(lab: Lab, hypervisor: Hypervisor) -> str:
 
 
 def _write_back(lab: Opened, node: Node) -> None:
-    """What programs have written is on the disk, not only in the machine's memory."""
+    """Ensures that programs' writes are on the disk, not only in the machine's memory."""
     with lab.connect(node) as connection:
         connection.run(["sync"], limit=300)

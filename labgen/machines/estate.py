@@ -1,4 +1,4 @@
-"""All that labgen has made on this host for this user, looked up where it is, not where it was noted."""
+"""Everything that labgen has created on this host for this user, as found on the host, not as recorded."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from labgen.records import data_home, registry, templates
 
 @dataclass(frozen=True)
 class InLibvirt:
-    """:param labs: of which there are machines, disks or a network. :param templates: of which there is memory.
+    """:param labs: those with machines, disks or a network. :param templates: those with memory in the pool.
 
-    :param volumes: of boxes that nobody else's disk lies on. :param probes: networks that doctor has left.
-    :param others: the volumes of other users, and of boxes that their disks lie on.
+    :param volumes: of boxes that no other user's disk is based on. :param probes: networks that doctor has left.
+    :param others: the volumes of other users, and of boxes that their disks are based on.
     """
 
     pool: bool = False
@@ -33,10 +33,10 @@ class InLibvirt:
 
 @dataclass(frozen=True)
 class Everything:
-    """:param labs: also those of which only something is left. :param boxes: with their versions.
+    """:param labs: also those of which only leftovers exist. :param boxes: with their versions.
 
-    :param added: boxes in Vagrant's store. :param records: projects in Vagrant's machine index that are no lab.
-    :param stays: what is not removed, a sentence each.
+    :param added: boxes in Vagrant's store. :param records: projects in Vagrant's machine index that are not labs.
+    :param stays: what is kept, one sentence each.
     """
 
     labs: list[str]
@@ -65,7 +65,7 @@ class Everything:
 
 
 def find() -> Everything:
-    """:raises HostError: libvirt does not answer, and may hold something of labgen's."""
+    """:raises HostError: libvirt does not answer, and may have objects of labgen's."""
     found = in_libvirt()
     labs = {*homes.labs(), *registry.load().subnets, *found.labs}
     bare = vagrant_store.is_bare()
@@ -82,7 +82,7 @@ def find() -> Everything:
 
 
 def libvirt_was_used() -> bool:
-    """Where no lab was ever tried, libvirt need not even run."""
+    """If no lab was ever created or attempted, libvirt need not even run."""
     return LOCAL.has(LOCAL.libvirt.directory) or bool(homes.labs())
 
 
@@ -92,7 +92,7 @@ def in_libvirt() -> InLibvirt:
         return InLibvirt()
     owner = data_home.known_owner() or orphans.NOBODY
     with LOCAL.connect() as hypervisor:
-        there = hypervisor.pool.is_there()  # to list the volumes of one that is not would make it
+        there = hypervisor.pool.is_there()  # listing the volumes of a missing pool would create it
         volumes = hypervisor.pool.volumes("") if there else []
         lies_on = hypervisor.pool.overlays() if there else {}
         networks = [each.name for each in hypervisor.networks()]
@@ -116,9 +116,9 @@ def in_libvirt() -> InLibvirt:
 
 
 def _of_labs_of_0_1_0(owner: str, hypervisor: Hypervisor) -> Iterator[str]:
-    """How the names of labs begin that labgen 0.1.0 made under an id of their own, which destroy removes as well."""
+    """The name prefixes of labs that labgen 0.1.0 created under a separate id, which destroy removes as well."""
     for lab in homes.labs():
-        with contextlib.suppress(HypervisorError):  # destroy refuses it, and what it may have stays
+        with contextlib.suppress(HypervisorError):  # destroy refuses such a lab, and whatever it has is kept
             yield f"{owner_of(lab, owner, hypervisor)}_{lab}_"
 
 

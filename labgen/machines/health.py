@@ -1,4 +1,4 @@
-"""A lab's machines against the list of checks: shown by ``status --check``, mended where it is safe by ``start``."""
+"""The list of checks applied to a lab's machines: ``status --check`` shows them, ``start`` repairs what is safe."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from labgen.progress import Progress
 
 
 def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list[Finding]:
-    """Every check on every node, in the nodes' order; changes nothing.
+    """Runs every check on every node, in the nodes' order; changes nothing.
 
     :param states: of the machines, by node name. :param cut_off: the nodes that run without their network.
     """
@@ -34,9 +34,9 @@ def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list
 
 
 def set_clocks(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progress) -> bool:
-    """Sets the clocks that are wrong, as after a pause that was not ours. :return: whether any was.
+    """Sets clocks that are wrong, as after a pause by someone else. :return: whether any was wrong.
 
-    Before the nodes have to trust each other's certificates.
+    Must run before the nodes have to trust each other's certificates.
     """
     wrong = _complaints(lab, connections, [CLOCK])
     for finding in wrong:
@@ -47,7 +47,7 @@ def set_clocks(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Pr
 
 
 def tell(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progress) -> None:
-    """Notes whatever is not as it should be in machines that are up, and what to do about it."""
+    """Notes all problems in machines that are up, and how to fix them."""
     progress.step("checking the machines")
     try:
         complaints = _complaints(lab, connections, CHECKS)

@@ -1,4 +1,4 @@
-"""The data and the cache home: what in them is labgen's, and its removal. A file that labgen does not know stays."""
+"""The data and the cache home: labgen's files in them, and their removal. Unknown files are kept."""
 
 import contextlib
 import shutil
@@ -14,12 +14,12 @@ LOCK = "*.lock"
 
 
 def labs() -> list[str]:
-    """The labs that have a directory; one whose name no lab can have is somebody else's."""
+    """The labs that have a directory; a directory with a name that no lab can have is not labgen's."""
     return [name for name in journals.names() if _is_lab_name(name)]
 
 
 def refuse_busy() -> None:
-    """:raises BusyError: another labgen process is running in these homes."""
+    """:raises BusyError: another labgen process is at work in these homes."""
     files = [*paths.locks().glob(LOCK), *paths.templates().glob(LOCK), paths.registry_lock(), paths.build_lock()]
     held = sorted(file for file in files if turns.is_held(file))
     if held:
@@ -31,23 +31,23 @@ def refuse_busy() -> None:
 
 
 def to_remove() -> list[Path]:
-    """The homes in which anything is labgen's; so is a directory of its own that is empty."""
+    """The homes that contain anything of labgen's; an empty directory of labgen's counts too."""
     empty = [each for each in (paths.labs(), paths.locks(), *_homes()) if each.is_dir() and not any(each.iterdir())]
     own = [*_trees(), *_files(), *paths.locks().glob(LOCK), *map(paths.lab, labs()), *empty]
     return [home for home in _homes() if any(each.is_relative_to(home) for each in own)]
 
 
 def strange() -> list[Path]:
-    """What is in the homes and not labgen's."""
+    """The files in the homes that are not labgen's."""
     own = {paths.labs(), paths.locks(), *_trees(), *_files(), *paths.locks().glob(LOCK), *map(paths.lab, labs())}
     known = (*_homes(), paths.labs(), paths.locks())
     return sorted({path for directory in known if directory.is_dir() for path in directory.iterdir()} - own)
 
 
 def remove() -> None:
-    """Removes all that is labgen's but labs, which are destroyed one by one; a directory only once it is empty.
+    """Removes everything of labgen's except labs, which are destroyed one by one; directories only if they are empty.
 
-    :raises HeldError: another labgen has begun to work meanwhile.
+    :raises HeldError: another labgen process has begun to work in the meantime.
     """
     with _locked(paths.build_lock()):
         for tree in _trees():
@@ -58,13 +58,13 @@ def remove() -> None:
         for file in (*paths.locks().glob(LOCK), *_files()):
             file.unlink()
     for directory in filter(None, (paths.labs(), paths.locks(), *_homes(), paths.labgen_home())):
-        with contextlib.suppress(OSError):  # it is not there, or something is in it
+        with contextlib.suppress(OSError):  # it does not exist, or is not empty
             directory.rmdir()
 
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Holds a lock, if its file is there."""
+    """Holds a lock, if its file exists."""
     with turns.lock(file) if file.exists() else contextlib.nullcontext():
         yield
 
@@ -81,14 +81,14 @@ def _homes() -> list[Path]:
 
 
 def _trees() -> list[Path]:
-    """The directories in which everything is labgen's."""
+    """The directories whose entire contents are labgen's."""
     trials = paths.data_home().glob(paths.trial("*").name)
     trees = (paths.boxes(), paths.templates(), paths.vagrant_view(), *trials)
     return [tree for tree in trees if tree.is_dir() and not tree.is_symlink()]
 
 
 def _files() -> list[Path]:
-    """The files, and those that a labgen which was killed had begun to write beside them."""
+    """The files, including temporary files next to them that a killed labgen process left."""
     files = [paths.identity(), paths.registry(), paths.registry_lock(), paths.accelerator(), paths.fault()]
     begun = [path for file in files for path in file.parent.glob(f".{file.name}.*")]
     return [file for file in (*files, *begun) if file.is_file()]

@@ -1,6 +1,6 @@
-"""What came in a bundle, held against what its own profile makes of it; and the lab's files made of it.
+"""The contents of a bundle, compared with what its own profile results in; and the lab's files created from it.
 
-Everything in it is a stranger's until it has been checked. Nothing of it is run.
+Everything in it is untrusted until it has been checked. Nothing in it is run.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ LARGEST_TEXT = 1024 * 1024  # bytes that a profile, a script or a key may have
 
 
 def read_profile(received: Received) -> Profile:
-    """The profile, by the same rules as any.
+    """The profile, validated by the same rules as any other.
 
     :raises BundleError: there is none, or it is not valid.
     """
@@ -35,7 +35,7 @@ def read_profile(received: Received) -> Profile:
 
 
 def refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
-    """:raises BundleError: a part that the profile needs is not there."""
+    """:raises BundleError: a part that the profile needs is missing."""
     if manifest.box.name != profile.box:
         raise BundleError(f"the bundle's box is {manifest.box.name}, and its profile asks for {profile.box}")
     wanted = {f"{paths.GUEST_DIR}/{script}" for script in _extra_scripts(profile)}
@@ -49,11 +49,11 @@ def refuse_incomplete(manifest: Manifest, profile: Profile) -> None:
 
 
 def refuse_code(received: Received, profile: Profile) -> None:
-    """What somebody would run who unpacks the bundle by hand must be what labgen renders for that profile.
+    """Whatever a user who unpacks the bundle by hand would run must equal what labgen renders for that profile.
 
-    Another version of labgen renders other text; what it wrote is then not compared, and not used either.
+    Another version of labgen renders other text; what it wrote is then neither compared nor used.
 
-    :raises BundleError: it is something else.
+    :raises BundleError: it differs.
     """
     manifest = received.manifest
     if manifest.tools.get("labgen") != bundle.labgen_version():
@@ -74,21 +74,21 @@ def refuse_code(received: Received, profile: Profile) -> None:
 
 
 def _neutral(manifest: Manifest, profile: Profile) -> Lab:
-    """The lab as it is planned for a bundle."""
+    """The lab as planned for a bundle."""
     return plan(
         profile, manifest.lab, subnet=manifest.subnet, box=box_of(manifest), accelerator="tcg", owner=handoff.OWNER
     )
 
 
 def box_of(manifest: Manifest) -> Box:
-    """The box that the lab's machines started from."""
+    """The box from which the lab's machines were created."""
     return Box(manifest.box.name, f"labgen/{manifest.box.name}", manifest.box.version)
 
 
 def write_files(lab: Lab, libvirt: Libvirt, profile: Profile, received: Received) -> None:
-    """The lab's directory, rendered anew; the scripts that are the profile's own and the key are the sender's.
+    """The lab's directory, rendered again; only the key and the profile's extra scripts are the sender's.
 
-    :param libvirt: its host's. :raises BundleError: one of these cannot be used.
+    :param libvirt: the host's. :raises BundleError: one of the sender's files cannot be used.
     """
     directory = paths.lab(lab.name)
     scripts = {name: _script(name, received) for name in sorted(_extra_scripts(profile))}
@@ -102,7 +102,7 @@ def write_files(lab: Lab, libvirt: Libvirt, profile: Profile, received: Received
 
 
 def _extra_scripts(profile: Profile) -> set[str]:
-    """The guest scripts that are the profile's own, by the names that a bundle gives them."""
+    """The profile's extra guest scripts, by their names in a bundle."""
     return {guest_file(script) for spec in profile.node_specs() for script in spec.provision}
 
 
@@ -127,7 +127,7 @@ def _text(part: Path) -> str:
 
 
 def unfit(lab: Lab, manifest: Manifest, hypervisor: Hypervisor) -> str:
-    """Why this host cannot go on with the machines' memory; empty if nothing speaks against it."""
+    """Why this host cannot resume the machines from their memory; empty if there is no known obstacle."""
     machine = manifest.machine
     if machine.accelerator != lab.accelerator:
         names = {"kvm": "with KVM", "tcg": "in software emulation"}

@@ -1,4 +1,4 @@
-"""What a lab's cluster says of its nodes, and what it loses with one."""
+"""What a lab's cluster reports about its nodes, and what it loses with one of them."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,11 +8,11 @@ from labgen.orchestrators import ORCHESTRATORS
 from labgen.orchestrators.base import Membership
 from labgen.records.journals import Journal
 
-ANSWER_LIMIT = 10  # seconds for a manager to say how the cluster is
+ANSWER_LIMIT = 10  # seconds for a manager to report the state of the cluster
 
 
 def members(lab: Lab, reachable: Collection[str]) -> dict[str, Membership]:
-    """What the first node that knows says, by node name; nothing if none does.
+    """The report of the first node that can give one, by node name; empty if there is none.
 
     Workers are asked after the managers: a user may have promoted one.
 
@@ -34,7 +34,7 @@ def members(lab: Lab, reachable: Collection[str]) -> dict[str, Membership]:
 def losses_of_cluster(journal: Journal, node: Node, said: Mapping[str, Membership]) -> list[str]:
     """What the cluster loses with a node's disks, in words.
 
-    :param said: by the cluster itself; where it says nothing, its managers are those of the plan.
+    :param said: reported by the cluster itself; if empty, the managers are those of the plan.
     """
     managers = {name for name, each in said.items() if each.manages} or {each.name for each in journal.lab.managers}
     if node.name not in managers:

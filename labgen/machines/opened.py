@@ -1,4 +1,4 @@
-"""A lab that is being worked on. The one way in which a verb gets lock, journal, libvirt, clocks and connections."""
+"""A lab that is being worked on: the only way for a verb to get lock, journal, libvirt, clocks and connections."""
 
 import contextlib
 from collections.abc import Collection, Iterator
@@ -15,14 +15,14 @@ from labgen.progress import Progress
 from labgen.records import journals
 from labgen.records.journals import Journal
 
-LOGIN_LIMIT = 60  # seconds for each stage of a login to a machine that is to be changed
+LOGIN_LIMIT = 60  # seconds for each stage of a login to a machine that is about to be changed
 
 
 @dataclass
 class Opened:
-    """A lab that nobody else works on.
+    """A lab that no other process works on.
 
-    :param woken: the nodes that went on when it was opened: an earlier labgen had left them as they were.
+    :param woken: the nodes that were resumed when it was opened: an interrupted labgen process had left them paused.
     """
 
     journal: Journal
@@ -33,7 +33,7 @@ class Opened:
 
     @property
     def plan(self) -> Lab:
-        """What it is made of."""
+        """The plan of the lab."""
         return self.journal.lab
 
     @property
@@ -41,7 +41,7 @@ class Opened:
         return self.plan.nodes
 
     def states(self) -> dict[str, str]:
-        """What libvirt says of the nodes' machines, by node name; nodes without a machine are left out."""
+        """The states of the nodes' machines in libvirt, by node name; nodes without a machine are left out."""
         found = {domain.name: domain.state for domain in self.hypervisor.domains(self.plan.prefix)}
         return {node.name: found[node.domain] for node in self.nodes if node.domain in found}
 
@@ -50,26 +50,26 @@ class Opened:
         self.journal = journal
 
     def connect(self, node: Node) -> ssh.Connection:
-        """:raises GuestError: the machine does not let us in."""
+        """:raises GuestError: the login to the machine fails."""
         return ssh.Connection.open(access.target(self.plan, node), LOGIN_LIMIT)
 
     def set_clocks(self, nodes: Collection[str]) -> None:
-        """Sets the clocks of machines that were away for a while. :param nodes: names.
+        """Sets the clocks of machines that were off or paused. :param nodes: names.
 
         :raises GuestError: one does not answer, or refuses.
         """
         clocks.adjust(self.plan, nodes)
 
     def recover(self) -> set[str]:
-        """Puts right what a labgen that was killed left. :return: the nodes that went on; their clocks are behind."""
+        """Repairs what a killed labgen process left. :return: the resumed nodes, whose clocks are behind."""
         return freeze.recover(self.plan, self.hypervisor, self.progress)
 
 
 class Claim:
-    """A lab's name, which nobody else works on: whether there is such a lab or not."""
+    """A lab's name, locked for this process, whether such a lab exists or not."""
 
     def __init__(self, name: str, host: Host, progress: Progress, stack: contextlib.ExitStack) -> None:
-        """:param host: which the lab is on, or will be. :param stack: what closes the connection to its libvirt."""
+        """:param host: the lab's present or future host. :param stack: closes the connection to its libvirt."""
         self.name, self.host, self.progress, self._stack = name, host, progress, stack
 
     @cached_property
@@ -86,15 +86,15 @@ class Claim:
         return journals.load(self.name)
 
     def begun(self, journal: Journal) -> Opened:
-        """The lab as it is in a journal, which is saved. Nothing else is touched."""
+        """Saves a journal, and returns its lab. Nothing else is touched."""
         journals.save(journal)
         return Opened(journal, self.host, self.hypervisor, self.progress)
 
     def opened(self, journal: Journal, *, going_off: bool = False) -> Opened:
-        """The lab that is there, with what an earlier labgen was killed in put right.
+        """The existing lab, after repairing what an interrupted labgen process left.
 
-        :param going_off: the machines' clocks do not matter any more.
-        :raises LabgenError: as libvirt and the machines do.
+        :param going_off: the machines' clocks no longer matter.
+        :raises LabgenError: from libvirt or the machines.
         """
         lab = Opened(journal, self.host, self.hypervisor, self.progress)
         lab.woken = lab.recover()
@@ -106,9 +106,9 @@ class Claim:
 
 @contextlib.contextmanager
 def claimed(name: str, progress: Progress) -> Iterator[Claim]:
-    """For a verb that makes a lab, or removes what there is of one.
+    """For a verb that creates a lab, or removes what exists of one.
 
-    :raises BusyError: somebody else works on it. :raises HostError: the lab may be another data home's.
+    :raises BusyError: another process works on it. :raises HostError: the lab may belong to another data home.
     """
     with journals.locked(name), contextlib.ExitStack() as stack:
         yield Claim(name, LOCAL, progress.of(name), stack)
@@ -116,12 +116,12 @@ def claimed(name: str, progress: Progress) -> Iterator[Claim]:
 
 @contextlib.contextmanager
 def opened(name: str, progress: Progress, *, finished: bool = False, going_off: bool = False) -> Iterator[Opened]:
-    """For a verb that changes a lab: what an earlier labgen was killed in is put right first.
+    """For a verb that changes a lab: what an interrupted labgen process left is repaired first.
 
-    :param finished: only a lab that has run here. :param going_off: the machines' clocks do not matter any more.
-    :raises UsageError: there is no such lab, or it has not run here. :raises BusyError: somebody else works on it.
-    :raises JournalLost: its journal is lost, and what is there does not say what it was.
-    :raises LabgenError: as libvirt and the machines do.
+    :param finished: only a lab that has run here. :param going_off: the machines' clocks no longer matter.
+    :raises UsageError: there is no such lab, or it has not run here. :raises BusyError: another process works on it.
+    :raises JournalLost: its journal is lost, and cannot be reconstructed from what exists.
+    :raises LabgenError: from libvirt or the machines.
     """
     with claimed(name, progress) as claim:
         journal = recovery.journal(name, claim.host, claim.progress)
@@ -132,7 +132,7 @@ def opened(name: str, progress: Progress, *, finished: bool = False, going_off: 
 
 @contextlib.contextmanager
 def seen(name: str) -> Iterator[tuple[Journal, Hypervisor]]:
-    """For who only looks: nothing is locked, and nothing is put right.
+    """For verbs that only read: nothing is locked, and nothing is repaired.
 
     :raises UsageError: there is no such lab. :raises JournalLost: its journal is lost.
     :raises HostError: libvirt does not answer.
@@ -144,11 +144,11 @@ def seen(name: str) -> Iterator[tuple[Journal, Hypervisor]]:
 
 @contextlib.contextmanager
 def failure_noted(name: str) -> Iterator[None]:
-    """What ends the making of a lab is written into its journal, as far as the disk takes it."""
+    """Writes an error that ends the creation of a lab into its journal, if the disk permits."""
     try:
         yield
     except BaseException as error:
-        with contextlib.suppress(LabgenError, OSError):  # the first error is the one to tell
+        with contextlib.suppress(LabgenError, OSError):  # the first error is the one to report
             journal = journals.load(name)
             if not journal.complete:
                 journals.save(journal.failed(_in_words(error)))

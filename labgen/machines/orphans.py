@@ -1,4 +1,4 @@
-"""What of ours is on the host, but belongs to no lab any more."""
+"""labgen's objects on the host that no longer belong to any lab."""
 
 import re
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from labgen.machines import bases, homes, trial
 from labgen.paths import BOX_VOLUMES
 from labgen.records import data_home, journals, registry, templates
 
-NOBODY = "labgen-nobody"  # whose nothing in libvirt is, in a data home that has made nothing there
+NOBODY = "labgen-nobody"  # the owner of nothing in libvirt, for a data home that has created nothing there
 
 
 @dataclass(frozen=True)
 class Orphans:
-    """Names of what no lab owns.
+    """Names of objects that no lab owns.
 
-    :param volumes: also those of boxes that were replaced. :param directories: of labs without a journal.
-    :param reservations: of subnets, by the name of the lab that had it.
-    :param exports: labs whose export was cut off. :param templates: the keys of those that no create will use.
-    :param lost: labs that have machines or disks, and no journal. They are no leftovers, and stay.
+    :param volumes: including those of replaced boxes. :param directories: of labs without a journal.
+    :param reservations: of subnets, by the name of the lab that had them.
+    :param exports: labs whose export was interrupted. :param templates: the keys of those that no create will use.
+    :param lost: labs with machines or disks, but without a journal. They are not leftovers, and are kept.
     """
 
     domains: list[str] = field(default_factory=list)
@@ -76,25 +76,25 @@ def find(*, cache: bool = False) -> Orphans:
 
 
 def _may_be_lived_in(name: str) -> bool:
-    """Neither doctor's machine nor an import that was cut off has anything of a user's in it."""
+    """Neither doctor's machine nor an interrupted import contains anything of a user's."""
     return name != trial.NAME and not paths.incoming(name).exists()
 
 
 def lab_of(name: str, owner: str) -> str:
-    """The lab that an object of ours belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
+    """The lab that one of labgen's objects belongs to: OWNER_LAB or OWNER_LAB_NODE..."""
     parts = name.split("_")
     return parts[1] if len(parts) > 1 and parts[0] == owner else ""
 
 
 def _template_keys(hypervisor: Hypervisor, owner: str) -> list[str]:
-    """Of all templates, also of those of which only something is left."""
+    """The keys of all templates, including incomplete ones."""
     prefix = templates.memory_volumes(owner)
     in_pool = {name.removeprefix(prefix).partition(".")[0] for name in hypervisor.pool.volumes(prefix)}
     return sorted(in_pool | set(templates.keys()))
 
 
 def _is_needed(key: str) -> bool:
-    """Whether a template is complete and of a box as it is built today, or is being made."""
+    """Whether a template is complete and of a box as it is built today, or is being created."""
     if templates.is_locked(key):
         return True
     template = templates.find(key)
@@ -106,15 +106,15 @@ def _is_needed(key: str) -> bool:
 
 
 def others_have_templates(volumes: Iterable[str], owner: str) -> bool:
-    """Whether the pool has memory of templates of other data homes.
+    """Whether the pool contains memory of templates of other data homes.
 
-    Their disks, which lie in their owners' caches, are not seen in the pool: they may lie on any box there.
+    Their disks are in their owners' caches and cannot be seen in the pool: they may be based on any box there.
     """
     return any(templates.MEMORY in name and not name.startswith(templates.memory_volumes(owner)) for name in volumes)
 
 
 def _unused_box_volumes(hypervisor: Hypervisor, owner: str) -> list[str]:
-    """Volumes of boxes that Vagrant uploaded and no disk lies on; the newest of their kind stay."""
+    """Volumes of boxes that Vagrant uploaded and no disk is based on; the newest ones of their kind are kept."""
     if others_have_templates(hypervisor.pool.volumes(""), owner):
         return []
     newest = [box for name in boxes.known() if (box := boxes.find(name))]

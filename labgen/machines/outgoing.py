@@ -1,4 +1,4 @@
-"""The parts of a bundle, made of a lab's files and of the copies of its disks and memory."""
+"""The parts of a bundle, created from a lab's files and from the copies of its disks and memory."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,9 +18,9 @@ from labgen.render import NodeBox
 
 
 def disk_parts(lab: Lab, work: Path, progress: Progress, with_box: bool) -> dict[str, Path | bytes]:
-    """The disks, compressed; of the root disks only what differs from the box.
+    """The disks, compressed; of the root disks, only the differences from the box.
 
-    :param work: where :mod:`labgen.machines.copies` has left the copies, which are removed one by one.
+    :param work: where :mod:`labgen.machines.copies` has put the copies, which are removed one by one.
     """
     parts: dict[str, Path | bytes] = {handoff.BOX_PART: work / "base.qcow2"} if with_box else {}
     for node in lab.nodes:
@@ -45,7 +45,7 @@ def disk_digests(lab: Lab, sources: Mapping[str, Path | bytes]) -> dict[str, str
 
 
 def memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | bytes]:
-    """Without the sender's definitions: who goes on with it makes its own."""
+    """The memory without the sender's definitions: each receiver creates its own."""
     parts: dict[str, Path | bytes] = {}
     for node in lab.nodes:
         memory = work / f"{node.name}.memory"
@@ -65,7 +65,7 @@ def memory_parts(lab: Lab, work: Path, progress: Progress) -> dict[str, Path | b
 
 
 def text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> dict[str, Path | bytes]:
-    """The profile, its scripts, and what brings the lab up without labgen.
+    """The profile, its scripts, and the files that bring the lab up without labgen.
 
     :param machines: see :func:`labgen.handoff.node_boxes`.
     """
@@ -87,7 +87,7 @@ def script_parts(lab: Lab) -> list[str]:
 
 
 def _neutral(lab: Lab, profile: str) -> Lab:
-    """The lab as it is planned for a bundle: without the sender's prefix, and for either accelerator."""
+    """The lab as planned for a bundle: without the sender's prefix, and for either accelerator."""
     return plan(
         parse(profile, lab.profile).profile,
         lab.name,
@@ -99,7 +99,7 @@ def _neutral(lab: Lab, profile: str) -> Lab:
 
 
 def manifest(lab: Lab, depth: Depth, base: str, hypervisor: Hypervisor) -> Manifest:
-    """:param base: sha256 of the box's image; empty where no disk travels."""
+    """:param base: sha256 of the box's image; empty if no disk is included."""
     machine = Machine(type="", cpu="")
     if depth != "recipe":
         slots = {node.name: dict(hardware(hypervisor.definition(node.domain)).slots) for node in lab.nodes}

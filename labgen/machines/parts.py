@@ -1,7 +1,7 @@
-"""What a lab has on the host, and what of it is not there.
+"""A lab's parts on the host, and which of them are missing.
 
-A part that a lab once had and that is gone was somebody's decision or somebody's accident. Either way nothing is made
-in its place here: only ``rebuild`` does that, when it is asked for.
+If a part that a lab once had is missing, a user removed it, or there was an accident. Either way it is not replaced
+here: only ``rebuild`` does that, on request.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ from labgen.records.journals import Journal
 
 @dataclass(frozen=True)
 class Parts:
-    """What is there of one node.
+    """The existing parts of one node.
 
-    :param disks: whether each is there, by the disk's name, the root disk first.
-    :param running: whether its machine is.
+    :param disks: whether each disk exists, by its name, the root disk first.
+    :param running: whether the machine is running.
     """
 
     domain: bool
@@ -48,7 +48,7 @@ def of(lab: Lab, hypervisor: Hypervisor) -> dict[str, Parts]:
 
 
 def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
-    """:raises HypervisorError: something is gone; it names all of it, and how to get it back."""
+    """:raises HypervisorError: something is missing; the error lists all of it, and how to get it back."""
     found = of(lab, hypervisor)
     broken = [node for node in lab.nodes if not found[node.name].whole]
     if not broken:
@@ -63,7 +63,7 @@ def require_whole(lab: Lab, hypervisor: Hypervisor) -> None:
 
 
 def tell_missing_machines(journal: Journal, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Notes which nodes a verb passes over that needs no machine of theirs, and how each gets one again."""
+    """Notes which nodes a verb skips because they have no machine, and how each gets one again."""
     lab = journal.lab
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
     for node in lab.nodes:
@@ -75,9 +75,9 @@ def tell_missing_machines(journal: Journal, hypervisor: Hypervisor, progress: Pr
 
 
 def rewrite_records(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Vagrant's records of the machines say again which domains they are, where they did not; so does the public key.
+    """Corrects Vagrant's records of which domains the machines are, where needed; also restores the public key.
 
-    :raises GuestError: the private key is not there.
+    :raises GuestError: the private key is missing.
     """
     directory = paths.lab(lab.name)
     ssh.public_key(directory / paths.KEY)

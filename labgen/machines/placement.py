@@ -1,4 +1,4 @@
-"""What came in a bundle takes its place on this host: disks and memory as volumes, and machines of them."""
+"""Puts the contents of a bundle on this host: disks and memory as volumes, and machines that use them."""
 
 import shutil
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from labgen.model import Lab, Node
 from labgen.progress import Amount, Progress
 from labgen.render import network_xml
 
-LARGEST_DEVICES = 128 * 2**20  # bytes that a machine's devices may have beside its memory
+LARGEST_DEVICES = 128 * 2**20  # bytes that a machine's devices may have in addition to its memory
 
 
 def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hypervisor, progress: Progress) -> None:
-    """The received disks and perhaps memory as volumes, and machines that are off and have them.
+    """Creates volumes of the received disks and, if requested, the memory; and machines with them, which are off.
 
-    :raises BundleError: a disk, a memory or the box is not what it should be, or there is too little space.
-    :raises LabgenError: as libvirt does.
+    :raises BundleError: a disk, a memory or the box is not valid, or there is not enough space.
+    :raises LabgenError: from libvirt.
     """
     box = bases.image(received.manifest, received.parts.get(handoff.BOX_PART))
     memory = _checked(lab, received, with_memory)
@@ -30,7 +30,7 @@ def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hyperviso
     hypervisor.ensure_network(lab.network.name, network_xml(lab))
     with bases.locked(received.manifest.box.sha256, progress):
         base = bases.place(box, received.manifest.box.sha256, hypervisor, progress)
-        # One after the other, and not in threads: Ctrl-C ends it here, and nothing goes on behind it.
+        # One after another, and not in threads: Ctrl-C ends it here, and nothing continues in the background.
         for node in lab.nodes:
             _place_machine(
                 lab, node, received, base, with_memory=with_memory, hypervisor=hypervisor, progress=progress
@@ -38,7 +38,7 @@ def place(lab: Lab, received: Received, with_memory: bool, hypervisor: Hyperviso
 
 
 def _checked(lab: Lab, received: Received, with_memory: bool) -> dict[str, int]:
-    """Refuses what is strange. :return: the bytes that each machine's memory unpacks to."""
+    """Refuses invalid memory and disks. :return: the size in bytes of each machine's unpacked memory."""
     for node in lab.nodes:
         for disk, gib in sizes(node).items():
             disks.refuse_strange(received.parts[handoff.disk_part(node, disk)], gib * 2**30)
@@ -53,7 +53,7 @@ def _checked(lab: Lab, received: Received, with_memory: bool) -> dict[str, int]:
 
 
 def _require_room(received: Received, memory: Mapping[str, int], hypervisor: Hypervisor) -> None:
-    """Room in libvirt's pool for everything, and where the bundle is unpacked for one memory after the other."""
+    """Requires space in libvirt's pool for everything, and where the bundle is unpacked for one memory at a time."""
     stored = sum(path.stat().st_size for name, path in received.parts.items() if name.startswith(("box/", "disks/")))
     unpacked = max(memory.values(), default=0)
     staging = next(iter(received.parts.values())).parent
@@ -96,7 +96,7 @@ def _place_machine(
 
 
 def _place_memory(node: Node, part: Path, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Memory as libvirt restores it. It begins where a definition belongs; the receiver's own is put there."""
+    """Memory in the form that libvirt restores. At its beginning, the receiver's own definition takes its place."""
     memory = part.with_suffix(".memory")
     amount = Amount("unpacking its memory", part.stat().st_size, progress, node.name, stage="unpack-memory")
     disks.unpacked(part, memory, amount.more)

@@ -1,4 +1,4 @@
-"""What ``create`` decides before it touches anything, and ``create --dry-run`` prints."""
+"""The decisions of ``create`` before it touches anything, which ``create --dry-run`` prints."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ASK_LIMIT = 5  # seconds that a preview waits for libvirt
 
 @dataclass(frozen=True)
 class Preview:
-    """What ``create`` would make. :param notes: sentences for people."""
+    """What ``create`` would create. :param notes: sentences for the user."""
 
     lab: Lab
     files: dict[str, str]
@@ -29,7 +29,7 @@ class Preview:
 
 
 def preview(loaded: Loaded, name: str) -> Preview:
-    """The plan and the files that ``create`` would make; nothing on the host changes.
+    """The plan and the files that ``create`` would create; nothing on the host changes.
 
     :raises LabgenError: ``create`` would refuse.
     """
@@ -48,7 +48,7 @@ def preview(loaded: Loaded, name: str) -> Preview:
 
 
 def _owner() -> tuple[str, str]:
-    """The data home's id, and what to say if it has none yet."""
+    """The data home's id, and a note if it has none yet."""
     if owner := data_home.known_owner():
         return owner, ""
     stand_in = data_home.owner_of_path()
@@ -59,7 +59,7 @@ def _owner() -> tuple[str, str]:
 
 
 def files(loaded: Loaded, lab: Lab, libvirt: Libvirt, directory: Path) -> dict[str, str]:
-    """The rendered files of a lab that will lie in ``directory``. :param libvirt: its host's."""
+    """The rendered files of a lab that is to be in ``directory``. :param libvirt: its host's."""
     scripts = {guest_file(script): read_script(path) for script, path in loaded.scripts.items()}
     return render(lab, libvirt, directory, dump(loaded.profile), scripts)
 
@@ -71,14 +71,14 @@ def decide(loaded: Loaded, name: str, subnet: str, kind: Accelerator, box: "boxe
 
 
 def _box(loaded: Loaded) -> Box:
-    """The box as far as it is known without building it."""
+    """The box, as far as it is known without building it."""
     built = boxes.find(loaded.profile.box)
     name = loaded.profile.box
     return Box(name, f"labgen/{name}", built.version if built else "0")
 
 
 def _networks() -> tuple[list[LibvirtNetwork], str]:
-    """libvirt's networks, and what to say if it does not answer."""
+    """libvirt's networks, and a note if it does not answer."""
     try:
         with LOCAL.connect(ASK_LIMIT) as hypervisor:
             return hypervisor.networks(), ""
@@ -87,7 +87,7 @@ def _networks() -> tuple[list[LibvirtNetwork], str]:
 
 
 def request(loaded: Loaded, *, cold: bool) -> Request | None:
-    """What ``create`` is asked for; None: the profile was read from no file, which could be named again."""
+    """The request to ``create``; None if the profile was not read from a file, and so cannot be named again."""
     if loaded.source is None:
         return None
     path = loaded.source.resolve()
@@ -100,16 +100,16 @@ def choose_subnet(
 ) -> subnets.Choice:
     """:param labs: the labs' subnets by their names.
 
-    :raises ProfileError: the profile's subnet is in use. :raises HostError: the pool is used up.
+    :raises ProfileError: the profile's subnet is in use. :raises HostError: the pool is exhausted.
     """
     wanted = loaded.profile.network.subnet
     return subnets.choose(str(wanted) if wanted else None, addresses.in_use(labs, networks, host), subnets.pool())
 
 
 def refuse_another_profile(loaded: Loaded, name: str) -> None:
-    """A lab is what its first profile said; another profile under the same name is a mistake.
+    """A lab is defined by its first profile; another profile under the same name is a mistake.
 
-    :raises UsageError: the lab is there and was made from something else.
+    :raises UsageError: the lab exists and was created from another profile.
     """
     if not journals.exists(name):
         return
@@ -123,7 +123,7 @@ def refuse_another_profile(loaded: Loaded, name: str) -> None:
 
 
 def _other_plan(name: str, loaded: Loaded) -> list[str]:
-    """Of a lab whose profile is lost, or was never written."""
+    """For a lab whose profile is lost, or was never written."""
     lab = journals.load(name).lab
     owner = lab.prefix.removesuffix(f"_{name}_")
     same = loaded.profile.box == lab.box.name and lab == decide(
@@ -140,7 +140,7 @@ def _differences(recorded: Path, loaded: Loaded) -> list[str]:
 
 
 def add_box(box: boxes.Box, progress: Progress) -> None:
-    """Sees that Vagrant knows a box."""
+    """Ensures that a box has been added to Vagrant."""
     if not vagrant.has_box(box.vagrant_name, box.version):
         progress.step(f"adding the box {box.name} {box.version} to Vagrant", stage="add-box")
         vagrant.add_box(box.catalog)

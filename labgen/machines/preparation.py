@@ -1,4 +1,4 @@
-"""Preparing a lab's machines: each as soon as it can be entered, as far as nobody lives in it yet."""
+"""Preparing a lab's machines, each as soon as it can be entered and only if no user has used it yet."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ from labgen.progress import Progress
 class Preparation:
     """Enters nodes and prepares them, unless they already are as they should be.
 
-    :param lived_in: the nodes that a user may have changed: nothing is set up there again.
-    :param prepared: the nodes that have been prepared, as far as is known. :param booting: what boots them, if they
-        are new. :param facts: what was found, by node. :param provisioned: the nodes that had to be prepared.
+    :param lived_in: the nodes that a user may have changed: they are not set up again.
+    :param prepared: the nodes known to be prepared. :param booting: the boot in progress, if they are new.
+    :param facts: the findings, by node. :param provisioned: the nodes that had to be prepared.
     """
 
     lab: Lab
@@ -54,7 +54,7 @@ def tell_addresses(lab: Lab, progress: Progress, connection: ssh.Connection) -> 
 
 
 def _inspected(lab: Lab, node: Node, connection: ssh.Connection) -> NodeFacts | None:
-    """None: the node is not as it should be."""
+    """None: the node is not in the expected state."""
     try:
         return KINDS[node.kind].inspect(lab, node, connection)
     except LabgenError:

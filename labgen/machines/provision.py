@@ -1,4 +1,4 @@
-"""Preparing machines that answer: the guest scripts."""
+"""Preparing machines that answer, with guest scripts."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def provision(
 ) -> None:
     """Runs a node's guest scripts in order.
 
-    :param steps: only these; by default all of the node's.
+    :param steps: only these; default: all of the node's.
     :raises GuestError: one failed.
     """
     chosen = node.steps if steps is None else steps
@@ -29,7 +29,7 @@ def provision(
         begun.append(script)
         progress.step(doing(script), node.name, stage=f"provision/{script}")
 
-    with log.open("a", buffering=1) as file:  # line by line, for whoever wants to see why it takes so long
+    with log.open("a", buffering=1) as file:  # line by line, so that users can see why it takes so long
         result = ssh.run_all(connection, scripts, chosen, begin, lambda line: file.write(f"{line}\n"))
         file.write(f"{result.stderr}== exit status {result.status}\n")
     if result.status:

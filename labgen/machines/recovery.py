@@ -1,7 +1,7 @@
-"""A lab whose journal is lost or damaged: it is written again from the lab's profile and what libvirt has.
+"""A lab whose journal is lost or damaged: the journal is written again from the lab's profile and libvirt's objects.
 
-A plan follows from a profile, a name and a subnet, so it is the same again. That is looked at, not taken for granted:
-every machine must be there, with the network card that the plan gives it.
+A plan follows from a profile, a name and a subnet, so it is the same again. This is checked, not assumed: every
+machine must exist, with the network card that the plan gives it.
 """
 
 import re
@@ -20,15 +20,15 @@ from labgen.progress import Progress
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import Journal, JournalLost
 
-DAMAGED = ".damaged"  # what a journal that cannot be read is kept as, beside the new one
+DAMAGED = ".damaged"  # suffix of the damaged journal, which is kept next to the new one
 BOX_VERSION = re.compile(r"_vagrant_box_image_([0-9.]+?)(_box(_\d+)?)?\.img$")  # in the name of a box's volume
 
 
 def journal(name: str, host: Host, progress: Progress) -> Journal:
-    """A lab's journal; one that is lost is written again. For a caller that holds the lab's lock.
+    """A lab's journal; if it is lost, it is written again. For a caller that holds the lab's lock.
 
     :raises UsageError: there is no such lab.
-    :raises JournalLost: it is lost, and what is there does not say what it was.
+    :raises JournalLost: it is lost, and cannot be reconstructed from what exists.
     """
     try:
         return journals.load(name)
@@ -44,7 +44,7 @@ def journal(name: str, host: Host, progress: Progress) -> Journal:
 
 
 def may_be_possible(name: str) -> bool:
-    """Whether a lab has its files and only lacks its journal; an import that was cut off never had one."""
+    """Whether a lab has its files and only lacks its journal; an interrupted import never had one."""
     return (
         (paths.lab(name) / paths.PROFILE).is_file()
         and not journals.exists(name)
@@ -55,16 +55,16 @@ def may_be_possible(name: str) -> bool:
 def refuse_lost_files(name: str) -> None:
     """Called before an import unpacks anything.
 
-    :raises JournalLost: there are the files of a lab of that name, whose journal is lost.
+    :raises JournalLost: there are files of a lab of that name whose journal is lost.
     """
     if may_be_possible(name):
         raise _taken(name, str(paths.lab(name)))
 
 
 def refuse_lost(name: str, host: Host) -> None:
-    """Called before a lab's machines are made.
+    """Called before a lab's machines are created.
 
-    :raises JournalLost: there are machines or disks of a lab of that name, whose journal is lost.
+    :raises JournalLost: there are machines or disks of a lab of that name whose journal is lost.
     """
     prefix = f"{data_home.owner()}_{name}_"
     with host.connect() as hypervisor:
@@ -118,7 +118,7 @@ def _box(profile: Profile, domain: str, hypervisor: Hypervisor) -> Box:
 
 
 def _differing(lab: Lab, hypervisor: Hypervisor) -> list[str]:
-    """The nodes that are incomplete, or whose machine has not the card that the plan gives it."""
+    """The nodes that are incomplete, or whose machine does not have the network card in the plan."""
     found = parts.of(lab, hypervisor)
     return [
         node.name

@@ -1,6 +1,6 @@
 """Removing a lab: nothing of it is left, and nothing else is touched.
 
-It works from the lab's name alone: everything of it on the host carries its prefix, so neither the profile
+It works from the lab's name alone: all of the lab's objects on the host have its prefix, so neither the profile
 nor an intact journal is needed.
 """
 
@@ -20,16 +20,16 @@ from labgen.records import data_home, journals, registry
 
 
 def remove_lab(claim: Claim) -> None:
-    """Removes everything of a lab, and looks whether it is gone.
+    """Removes everything of a lab, and checks that nothing is left.
 
-    :raises LabgenError: libvirt refuses. :raises HypervisorError: something of it is still there.
+    :raises LabgenError: libvirt refuses. :raises HypervisorError: some of it still exists.
     """
     clear_lab(claim)
     paths.lab_lock(claim.name).unlink(missing_ok=True)
 
 
 def clear_lab(claim: Claim) -> None:
-    """The same, but for its lock, which the caller goes on to hold."""
+    """The same, except for its lock, which the caller continues to hold."""
     _require_files_to_be_ours(claim.name)
     owner = owner_of(claim.name, data_home.owner(), claim.hypervisor)
     claim.hypervisor.sweep(f"{owner}_{claim.name}_")
@@ -38,9 +38,9 @@ def clear_lab(claim: Claim) -> None:
 
 
 def _require_files_to_be_ours(name: str) -> None:
-    """Before the first loss.
+    """Called before the first loss.
 
-    :raises PermissionError: the lab's files, or where it is written down, belong to another user.
+    :raises PermissionError: the lab's files, or its record, belong to another user.
     """
     if paths.lab(name).is_dir():
         require_removable(paths.lab(name))
@@ -50,14 +50,14 @@ def _require_files_to_be_ours(name: str) -> None:
 
 
 def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
-    """The id that a lab was made under.
+    """The id under which a lab was created.
 
     :param ours: this data home's.
 
-    Under labgen 0.1.0 a home had another one for each path that it was reached by. The journal alone does not say
-    that the machines are ours: it may have been copied from another home.
+    Under labgen 0.1.0, a home had a separate id for each path by which it was reached. The journal alone does not
+    prove that the machines are this home's: it may have been copied from another home.
 
-    :raises HypervisorError: there is something under the journal's id, and nothing shows that it is this home's.
+    :raises HypervisorError: there are objects under the journal's id, and nothing shows that they are this home's.
     """
     made = _in_journal(name)
     if made in {None, ours}:
@@ -78,7 +78,7 @@ def owner_of(name: str, ours: str, hypervisor: Hypervisor) -> str:
 
 
 def _in_journal(name: str) -> str | None:
-    """The id in the journal's names; None: it has no such id, or is lost."""
+    """The id in the journal's names; None: it has none, or the journal is lost."""
     with contextlib.suppress(LabgenError):
         if made := re.fullmatch(f"({data_home.OWNER})_{re.escape(name)}_", journals.load(name).lab.prefix):
             return made[1]
@@ -92,7 +92,7 @@ def _writes_into(directory: Path, definition: str) -> bool:
 
 
 def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:
-    """By the lab's identity too: a machine that somebody renamed is still the lab's."""
+    """Also searches by the lab's identity: a machine that a user renamed is still the lab's."""
     prefix, written = f"{owner}_{name}_", identity_of(name, owner)
     left = {
         "machine": [
@@ -111,17 +111,17 @@ def _require_gone(name: str, owner: str, hypervisor: Hypervisor) -> None:
 
 
 def remove_files(name: str) -> None:
-    """Removes a lab's directory and what registry and Vagrant know of it; libvirt is not asked."""
+    """Removes a lab's directory and its entries in the registry and in Vagrant; libvirt is not used."""
     directory = paths.lab(name)
     vagrant.forget(directory)
-    # The journal goes last: until then the lab can be seen, and destroyed again.
+    # The journal is removed last: until then the lab is visible, and can be destroyed again.
     if directory.is_symlink() and not (directory / paths.STATE).exists():
-        directory.unlink()  # what it leads to is no lab, or no longer one
+        directory.unlink()  # its target is not a lab, or no longer one
     elif directory.is_dir():
         for entry in directory.iterdir():
             if entry.name != paths.STATE:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        if directory.is_symlink():  # somebody keeps it elsewhere
+        if directory.is_symlink():  # a user keeps it elsewhere
             (directory / paths.STATE).unlink(missing_ok=True)
             directory.unlink()
         else:

@@ -1,8 +1,8 @@
-"""The file that libvirt saves a machine's memory to. Pure.
+"""The file to which libvirt saves a machine's memory. Pure.
 
-A header, the machine's definition (XML) padded to the length that the header says, then QEMU's own stream. With
-another definition in its place, of the same devices, the memory comes up in another machine. The form is that of
-libvirt's src/qemu/qemu_saveimage.h.
+It has a header, the machine's definition (XML) padded to the length in the header, then QEMU's own stream. If the
+definition is replaced by another one with the same devices, the memory comes up in another machine. The format is
+that of libvirt's src/qemu/qemu_saveimage.h.
 """
 
 import struct
@@ -16,18 +16,18 @@ LONGEST = 2**20  # bytes of a definition
 
 
 def start_length(header: bytes) -> int:
-    """How long everything before QEMU's stream is, in bytes.
+    """The length of everything before QEMU's stream, in bytes.
 
-    :param header: the file's first bytes, at least :data:`HEADER` many. :raises ValueError: it is no such file.
+    :param header: the file's first bytes, at least :data:`HEADER` many. :raises ValueError: it is not such a file.
     """
     return HEADER.size + _fields(header)[2]
 
 
 def redefined(start: bytes, xml: str) -> bytes:
-    """A file's start with another definition in it, of a machine that comes up paused.
+    """The start of a file with another definition, for a machine that comes up paused.
 
-    :param start: as long as :func:`start_length` says. :param xml: empty for none.
-    :raises ValueError: it is no such file, or the definition does not fit.
+    :param start: of the length returned by :func:`start_length`. :param xml: empty for none.
+    :raises ValueError: it is not such a file, or the definition does not fit.
     """
     magic, version, length = _fields(start)
     text = xml.encode() + b"\0"

@@ -1,4 +1,4 @@
-"""The stages of a bring-up, in the order of :data:`labgen.machines.bringup.STAGES`, which says when each runs."""
+"""The stages of a bring-up, in the order of :data:`labgen.machines.bringup.STAGES`, which defines when each runs."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -20,10 +20,10 @@ from labgen.records.journals import Journal
 
 @dataclass
 class Bringup:
-    """What the stages of one bring-up tell each other.
+    """The state that the stages of one bring-up share.
 
-    :param new_cluster: the user has given up what the cluster holds. :param stack: what is open until the end.
-    :param new: the nodes that hold nothing yet. :param behind: the nodes that were away, and whose clocks are wrong.
+    :param new_cluster: the user has agreed to lose the cluster's contents. :param stack: closed at the end.
+    :param new: the nodes without any data yet. :param behind: the nodes that were away: their clocks are wrong.
     :param awake: the machines come from a template. :param changed: whether anything had to be done.
     """
 
@@ -38,7 +38,7 @@ class Bringup:
     connections: Mapping[str, ssh.Connection] = field(default_factory=dict)
     facts: dict[str, NodeFacts] = field(default_factory=dict)
     changed: bool = False
-    progress: Progress = field(init=False)  # of the stage that is at work
+    progress: Progress = field(init=False)  # of the current stage
 
     @property
     def journal(self) -> Journal:
@@ -64,7 +64,7 @@ class Bringup:
         return not self.journal.complete
 
     def begins_afresh(self) -> bool:
-        """Whether there is nothing of the lab yet, so that it may begin with a template, or leave one."""
+        """Whether nothing of the lab exists yet, so that it may begin with a template, or leave one."""
         return not self.cold and self.is_half_made() and len(self.new) == len(self.lab.nodes)
 
 
@@ -74,7 +74,7 @@ def connect_network(work: Bringup) -> None:
 
 
 def require_whole(work: Bringup) -> None:
-    """What is gone of a lab that was complete is named, not made in its place."""
+    """Parts missing from a lab that was complete are named, not replaced."""
     parts.require_whole(work.lab, work.opened.hypervisor)
     parts.rewrite_records(work.lab, work.opened.hypervisor, work.progress)
     work.new = set(work.journal.rebuilding)
@@ -85,7 +85,7 @@ def clear_half_made(work: Bringup) -> None:
 
 
 def resume_held(work: Bringup) -> None:
-    """Also machines that a labgen was about to make a template of."""
+    """Also resumes machines of which a killed labgen process was about to create a template."""
     work.behind = work.opened.recover() - work.new
 
 
@@ -94,7 +94,7 @@ def has_received_memory(work: Bringup) -> bool:
 
 
 def go_on_with_received_memory(work: Bringup) -> None:
-    """Lets imported machines go on with the memory that came along; they are off afterwards if they cannot."""
+    """Resumes imported machines from the memory in the bundle; if that fails, they are off afterwards."""
     origin = work.journal.origin
     assert origin  # noqa: S101 - the stage is not needed otherwise
     if origin.memory == "taken":
@@ -102,7 +102,7 @@ def go_on_with_received_memory(work: Bringup) -> None:
         for node in work.lab.nodes:
             work.opened.hypervisor.cut_power(node.domain)
     else:
-        # Memory belongs to the disks of its moment: once a machine has run with it, it is worthless.
+        # Memory belongs to the disks of the same moment: once a machine has run with it, it is worthless.
         work.opened.save(replace(work.journal, origin=replace(origin, memory="taken")))
         work.progress.step("resuming the machines from memory")
         memory = {node.name: freeze.memory_volume(node, freeze.RECEIVED) for node in work.lab.nodes}
@@ -141,7 +141,7 @@ def has_to_boot(work: Bringup) -> bool:
 
 
 def begin_boot(work: Bringup) -> None:
-    """In the background, until :func:`wait_for_boot`: each node is prepared as soon as it answers."""
+    """Boots in the background, until :func:`wait_for_boot`: each node is prepared as soon as it answers."""
     work.booting = work.stack.enter_context(boot.Boot(work.lab, work.progress))
 
 
@@ -216,6 +216,6 @@ def note_facts(work: Bringup) -> None:
 
 
 def _holds_nothing(work: Bringup) -> bool:
-    """Whether the lab's cluster is to be formed of all nodes, whatever they are part of now."""
+    """Whether the lab's cluster is to be formed of all nodes, whatever cluster they are part of now."""
     managers = {node.name for node in work.lab.managers}
     return work.is_half_made() or is_readdressed(work) or (bool(managers) and managers <= work.journal.rebuilding)

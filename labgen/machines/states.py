@@ -1,4 +1,4 @@
-"""What state a lab and its nodes are in, by what libvirt says of their machines."""
+"""The state of a lab and its nodes, derived from the states of their machines in libvirt."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -11,9 +11,9 @@ LabState = Literal["running", "stopped", "suspended", "failed", "creating"]
 
 
 def node_states(journal: Journal, domains: Mapping[str, Domain]) -> dict[str, str]:
-    """A node without a machine has failed: it could not be made, or somebody removed it.
+    """A node without a machine has failed: its machine could not be created, or a user removed it.
 
-    But those of a lab that was imported as a recipe are made by its first start.
+    Exception: the machines of a lab that was imported as a recipe are created by its first start.
     """
     to_come = journal.origin and not journal.complete and not journal.failure and not domains
     absent = "stopped" if to_come else "failed"
@@ -26,7 +26,7 @@ def lab_state(journal: Journal, states: Mapping[str, str]) -> LabState:
         if journals.is_locked(journal.lab.name):
             return "creating"
         return "stopped" if journal.origin and present == {"stopped"} else "failed"
-    # A lab with a node that was switched off, to show what the others do, is running.
+    # A lab is running even if a node was switched off, for example to show how the others react.
     for each in ("running", "suspended", "failed"):
         if each in present:
             return each
