@@ -1,4 +1,4 @@
-"""What can make one cluster of a lab's nodes."""
+"""The orchestrators, each of which can form one cluster of a lab's nodes."""
 
 from labgen.orchestrators.base import ClusterGone, ClusterLocked, Orchestrator
 from labgen.orchestrators.none import NoOrchestrator

@@ -1,4 +1,4 @@
-"""What an orchestrator has to do for a lab."""
+"""The interface of an orchestrator: what it has to do for a lab."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +20,7 @@ State = Literal["ready", "down", "unknown"]
 class Membership:
     """One node's part in the cluster, as the cluster sees it.
 
-    :param manages: whether it holds what the cluster knows: the plan's role may have been changed since.
+    :param manages: whether it has the cluster's state: the plan's role may have been changed since.
     """
 
     state: State
@@ -30,24 +30,24 @@ class Membership:
 
 
 class ClusterLocked(ClusterError):
-    """The cluster's managers want a key before they say or do anything; see :meth:`Orchestrator.unlock`."""
+    """The cluster's managers need a key before they answer or do anything; see :meth:`Orchestrator.unlock`."""
 
 
 class ClusterGone(ClusterError):
-    """No manager has the cluster that the lab once had. Another one can be formed, if the user says so."""
+    """No manager has the cluster that the lab once had. A new one can be formed, if the user agrees."""
 
 
 class Orchestrator(ABC):
-    """Makes one cluster of a lab's nodes.
+    """Forms one cluster of a lab's nodes.
 
     A new one is a sibling module with a subclass and a line in :data:`labgen.orchestrators.ORCHESTRATORS`.
 
-    ``kind`` is what nodes are for unless the profile says something else; see :mod:`labgen.kinds`.
-    ``noun`` is what users call its cluster; empty: there is none. ``needs_manager`` says whether a lab without a
-    manager can be one. ``pools`` are the networks (CIDR) that it takes in the machines, each with what for: no lab
-    can be in them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
-    command that shows the cluster, on a manager. ``holds`` is what its managers alone have; empty: they have nothing
-    that the other nodes lack. ``when_moved`` tells users what :meth:`move` makes of the cluster.
+    ``kind`` is the nodes' kind unless the profile specifies another one; see :mod:`labgen.kinds`.
+    ``noun`` is the users' name for its cluster; empty: there is none. ``needs_manager`` tells whether a lab must have
+    a manager. ``pools`` are the networks (CIDR) that it uses in the machines, each with its purpose: no lab can be in
+    them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
+    command that shows the cluster, on a manager. ``holds`` is what only its managers have; empty: they have nothing
+    that the other nodes lack. ``when_moved`` tells users what :meth:`move` does to the cluster.
     """
 
     name: str
@@ -64,26 +64,26 @@ class Orchestrator(ABC):
     def form(
         self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress, *, empty: Collection[str]
     ) -> bool:
-        """Called when every node is ready; forms the cluster, or repairs what is there.
+        """Called when every node is ready; forms the cluster, or repairs the existing one.
 
         :param connections: to the lab's members, by node name.
         :param empty: the nodes that have nothing to lose in a cluster: they may
-            leave the one they are in. The others stay what they are.
+            leave the one they are in. The others are kept as they are.
         :return: whether anything had to be done.
-        :raises ClusterLocked: as it says. :raises ClusterGone: as it says.
+        :raises ClusterLocked: see there. :raises ClusterGone: see there.
         :raises ClusterError: it could not be formed, or is in a state that only the user can judge.
         """
 
     @abstractmethod
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
-        """Called before :meth:`form` when all nodes have other addresses than the cluster on their disks knows.
+        """Called before :meth:`form` if all nodes have other addresses than in the cluster's data on their disks.
 
-        :raises ClusterError: what is on the disks cannot be used.
+        :raises ClusterError: the data on the disks cannot be used.
         """
 
     @abstractmethod
     def renew_secrets(self, lab: Lab, connections: "Mapping[str, Connection]") -> None:
-        """Called after :meth:`form` when others may know what lets a node into the cluster.
+        """Called after :meth:`form` when others may know the secret that lets a node into the cluster.
 
         :raises ClusterError: it cannot be changed.
         """
@@ -92,34 +92,34 @@ class Orchestrator(ABC):
     def unlock(self, manager: "Connection", key: str) -> None:
         """Called after :class:`ClusterLocked`, for each manager, with the key that the user has.
 
-        :raises ClusterError: the key is not the right one.
+        :raises ClusterError: the key is not correct.
         """
 
     @abstractmethod
     def members(self, lab: Lab, manager: "Connection") -> dict[str, Membership]:
-        """Called for the status; what one manager says of the nodes, by node name.
+        """Called for the status; one manager's report about the nodes, by node name.
 
         :raises ClusterError: the manager does not answer.
         """
 
     def advice(self, *, managers: int, labels: bool) -> Iterator[str]:
-        """Called for a profile: what is allowed, but probably not meant, as sentences; by default nothing.
+        """Called for a profile: settings that are allowed, but probably not intended, as sentences; default: none.
 
         :param managers: how many there are. :param labels: whether any node has one.
         """
         yield from ()
 
     def handoff(self) -> str:
-        """POSIX shell that ends the ``up`` of a handed-over lab: makes one cluster of its machines, which are up.
+        """POSIX shell that ends the ``up`` of a handed-over lab: forms one cluster of its machines, which are up.
 
-        It has what scripts/handoff/up defines; by default there is nothing to do.
+        It can use everything that scripts/handoff/up defines; default: nothing to do.
         """
         return ""
 
     def ports(self, node: Node) -> tuple[int, ...]:
-        """The TCP ports at which the other nodes need a node that is part of the cluster; by default none."""
+        """The TCP ports at which the other nodes need a node that is part of the cluster; default: none."""
         return ()
 
     def complaint(self, node: Node, info: "EngineInfo") -> str:
-        """What is wrong with a node's part in the cluster, as its own engine sees it; by default nothing is."""
+        """What is wrong with a node's part in the cluster, as its own engine sees it; default: nothing."""
         return ""

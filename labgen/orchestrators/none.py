@@ -1,4 +1,4 @@
-"""No cluster: each node's Docker stands for itself."""
+"""No cluster: each node's Docker is on its own."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The states of a Swarm that labgen does not mend by itself: what is seen, and the ways out. Pure.
+"""The states of a Swarm that labgen does not repair by itself: the evidence, and how to fix them. Pure.
 
 The states are Docker's LocalNodeState (api/types/swarm in moby): inactive, pending, active, error, locked.
 """
@@ -20,7 +20,7 @@ UNTOUCHED = "Nothing was changed in the Swarm."
 def refuse_unusable(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collection[str]) -> None:
     """:param empty: the nodes that have nothing to lose.
 
-    :raises ClusterLocked: a manager wants its key. :raises ClusterError: a node is in error, or does not get further.
+    :raises ClusterLocked: a manager needs its key. :raises ClusterError: a node is in error, or makes no progress.
     """
     held = [node for node in lab.members if node.name not in empty]
     if locked := [node for node in held if infos[node.name].swarm_state == "locked"]:
@@ -48,7 +48,7 @@ def refuse_unusable(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collecti
 def refuse_new(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collection[str]) -> None:
     """Called where no node is a manager of a Swarm.
 
-    :raises ClusterGone: there was one, which somebody had.
+    :raises ClusterGone: there was one before.
     """
     if all(node.name in empty for node in lab.members):
         return
@@ -69,9 +69,9 @@ def refuse_new(lab: Lab, infos: "Mapping[str, EngineInfo]", empty: Collection[st
 def refuse_strangers(
     lab: Lab, manager: Node, infos: "Mapping[str, EngineInfo]", listed: Collection[str], empty: Collection[str]
 ) -> None:
-    """:param listed: the ids of the nodes that the Swarm's manager knows.
+    """:param listed: the ids of the nodes that the Swarm's manager has.
 
-    :raises ClusterError: a node is active in another Swarm, or was removed from this one and does not know yet.
+    :raises ClusterError: a node is active in another Swarm, or was removed from this one and has not noticed yet.
     """
     strangers = [
         node
@@ -91,7 +91,7 @@ def refuse_strangers(
 
 
 def leaderless(lab: Lab, manager: str, error: ClusterError, limit: float) -> ClusterError:
-    """:param error: what a manager says when it is asked. :param limit: seconds that it was asked for."""
+    """:param error: a manager's answer when it is asked. :param limit: seconds for which it was asked."""
     return ClusterError(
         f"the managers of {lab.name!r} do not agree on a leader within {limit:.0f} s",
         error.details,

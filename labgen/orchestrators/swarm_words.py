@@ -1,13 +1,13 @@
-"""What a Swarm takes in the machines, advises a profile, and needs in a handed-over lab."""
+"""The networks that a Swarm uses in the machines, its advice for a profile, and its part of a handed-over lab."""
 
 from collections.abc import Iterator
 
 from labgen import paths
 
-# Its overlay networks are cut from here, not from Docker's default 10.0.0.0/8, which holds our own pool.
+# Its overlay networks are cut from here, not from Docker's default 10.0.0.0/8, which contains labgen's own pool.
 OVERLAY_POOL = "10.201.0.0/16"
 CERTIFICATE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
-MOST_MANAGERS = 7  # Docker's own advice: every further manager makes each decision slower
+MOST_MANAGERS = 7  # Docker's own advice: every further manager slows each decision down
 
 
 def advice(managers: int) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What labgen remembers in files: labs, their subnets, checkpoints, templates, and who the data home is."""
+"""What labgen remembers in files: labs, their subnets, checkpoints, templates, and the data home's identity."""

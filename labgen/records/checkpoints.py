@@ -1,7 +1,7 @@
-"""The records of a lab's checkpoints. What they speak of, memory and disks, lies in libvirt's pool.
+"""The records of a lab's checkpoints. The memory and the disks themselves are in libvirt's pool.
 
-A record is written before the first machine is touched and says what is going on, so that whoever comes after a
-labgen that was killed knows what to finish or to undo.
+A record is written before the first machine is touched and states the operation in progress. So after a labgen
+process was killed, the next one knows what to finish or to undo.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Checkpoint:
 
     :param created: local time, ISO 8601, to the millisecond.
     :param memory: the nodes that were running; the others were off.
-    :param phase: anything but ``complete`` is going on, or was cut off.
+    :param phase: anything but ``complete`` is in progress, or was interrupted.
     """
 
     label: str
@@ -39,7 +39,7 @@ def begun(label: str, memory: tuple[str, ...]) -> Checkpoint:
 
 
 def default_label() -> str:
-    """The time of day, for who gave no label."""
+    """The time of day, for users who give no label."""
     return datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
 
 
@@ -54,13 +54,13 @@ def remove(lab: str, label: str) -> None:
 
 
 def every(lab: str) -> list[Checkpoint]:
-    """All of a lab, oldest first, also those that are not complete."""
+    """All checkpoints of a lab, oldest first, including incomplete ones."""
     found = [_read(lab, path.stem) for path in paths.checkpoints(lab).glob("*.json")]
     return sorted(found, key=lambda each: datetime.fromisoformat(each.created))
 
 
 def load(lab: str, label: str) -> Checkpoint:
-    """:raises UsageError: there is none of that label."""
+    """:raises UsageError: there is none with that label."""
     labels = [each.label for each in every(lab)]
     if label not in labels:
         hint = f"'labgen checkpoint list {lab}' shows all, 'labgen checkpoint save {lab} LABEL' saves one."
@@ -78,7 +78,7 @@ def _read(lab: str, label: str) -> Checkpoint:
             raise ValueError(f"it is the record of {found.label!r}")
         return found
     except PermissionError:
-        raise  # it is somebody else's, not damaged
+        raise  # it belongs to another user, and is not damaged
     except (ValueError, OSError) as error:
         raise LabgenError(
             "the record of a checkpoint is damaged",

@@ -1,7 +1,7 @@
-"""Who this data home is on its host: the id that tells its labs from those of others.
+"""The identity of this data home on its host: the id that distinguishes its labs from those of others.
 
-It is chosen at random and kept in the data home, so that the labs are the same ones by whatever path the home is
-reached, and two homes with the same path (in two containers with one libvirt) do not meet.
+It is chosen at random and kept in the data home. So the labs are the same ones, whatever path the home is reached by,
+and two homes with the same path (in two containers with one libvirt) do not conflict.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ OWNER = r"labgen-[0-9a-f]{6}"  # a regular expression
 
 @dataclass(frozen=True)
 class _Record:
-    """:param owner: the id. :param home: the data home's path when it was last used, by which a copy is noticed."""
+    """:param owner: the id. :param home: the data home's path when it was last used, which exposes a copy."""
 
     owner: str
     home: str
@@ -34,16 +34,16 @@ _KIND = Kind(_Record)
 
 
 def owner() -> str:
-    """The prefix of everything that labs of this data home are called in libvirt, e.g. ``labgen-3fa2b1``.
+    """The prefix of all names that this data home's labs have in libvirt, e.g. ``labgen-3fa2b1``.
 
-    For whoever changes something: it is chosen and written down where there is none yet.
+    For callers that change something: if there is no id yet, one is chosen and written down.
 
     :raises HostError: the record is damaged, or the data home is a copy of another one.
     """
     here = str(paths.data_home())
     while (record := _read(paths.identity())) is None:
         chosen = _inherited() or f"labgen-{secrets.token_hex(3)}"
-        with contextlib.suppress(FileExistsError):  # another labgen was quicker
+        with contextlib.suppress(FileExistsError):  # another labgen process was quicker
             _KIND.create(paths.identity(), _Record(chosen, here))
     if record.home != here:
         _refuse_copy(record)
@@ -52,7 +52,7 @@ def owner() -> str:
 
 
 def known_owner() -> str | None:
-    """The same for whoever only looks: nothing is written. None: nothing has been made from this data home yet.
+    """The same for callers that only read: nothing is written. None: nothing was created from this data home yet.
 
     :raises HostError: as :func:`owner`.
     """
@@ -65,7 +65,7 @@ def known_owner() -> str | None:
 
 
 def owner_of_path() -> str:
-    """What labgen 0.1.0 used, and what a preview shows where there is no id yet."""
+    """The id that labgen 0.1.0 used, and that a preview shows if there is no id yet."""
     return f"labgen-{hashlib.sha256(str(paths.data_home()).encode()).hexdigest()[:6]}"
 
 
@@ -86,11 +86,11 @@ def _read(file: Path) -> _Record | None:
 
 
 def _inherited() -> str | None:
-    """The id under which a labgen that kept none has made what is there.
+    """The id under which a labgen version that kept no id has created the existing labs.
 
     :raises HostError: the data home is a copy.
 
-    Not looked up in libvirt: what is there under the path's id may be of another host's home, or another container's.
+    Not looked up in libvirt: objects under the path's id may belong to another host's home, or another container's.
     """
     if found := (Counter(_in_journals()) or Counter(_in_templates())).most_common(1):
         _refuse_copy_of_0_1_0()
@@ -114,11 +114,11 @@ def _in_templates() -> Iterator[str]:
 
 
 def _refuse_copy(record: _Record) -> None:
-    """The home has another path than before. It may have been moved, or be reached by a mount; a copy is refused.
+    """Refuses a copy, if the home has another path than before. It may also have been moved, or be on a mount.
 
-    What one of two homes with the same id knows nothing of would be a leftover for it.
+    With two homes of the same id, each would take the other's newer labs for leftovers.
 
-    :raises HostError: the data home with this id is still where it was, or that cannot be told.
+    :raises HostError: the data home with this id is still where it was, or this cannot be determined.
     """
     original = Path(record.home) / paths.identity().name
     try:
@@ -136,9 +136,9 @@ def _refuse_copy(record: _Record) -> None:
 
 
 def _refuse_copy_of_0_1_0() -> None:
-    """A home whose labs were made by a labgen that kept no record, of which Vagrant's records of them still have one.
+    """The same for a home with labs of 0.1.0 and no record: Vagrant's records of the labs have the former path.
 
-    :raises HostError: the labs are still there, too.
+    :raises HostError: the labs still exist there as well.
     """
     for record in paths.labs().glob("*/.vagrant/machines/*/libvirt/vagrant_cwd"):
         with contextlib.suppress(OSError, ValueError):
@@ -148,7 +148,7 @@ def _refuse_copy_of_0_1_0() -> None:
 
 
 def _copy(original: Path, why: str) -> HostError:
-    """Both ways out leave the labs in one of the two homes only."""
+    """Both fixes leave the labs in only one of the two homes."""
     here, labs = paths.data_home(), (paths.labs().name, paths.registry().name, paths.identity().name)
 
     def removal(home: Path) -> str:

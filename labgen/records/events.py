@@ -1,6 +1,6 @@
-"""A lab's events as they are kept: JSON, one a line, in ``logs/events.jsonl``; the older ones beside it, in ``.1``.
+"""A lab's stored events: JSON, one per line, in ``logs/events.jsonl``; the older ones next to it, in ``.1``.
 
-Only lines that are whole count: what a full disk, or a labgen that was killed, has left half-written is passed over.
+Only complete lines count: lines left half-written by a full disk or a killed labgen process are skipped.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from labgen import paths
 from labgen.progress import Event
 
 LARGEST = 2**20  # bytes of each of the two files
-POLL = 0.3  # seconds between two looks for more
+POLL = 0.3  # seconds between two checks for more
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Entry(Event):
 
 
 def append(lab: str, entries: Sequence[Entry], *, begin: bool = True) -> None:
-    """Adds entries at the end; several processes may do so at once.
+    """Appends entries; several processes may do so at once.
 
-    :param begin: where there is no file, make one.
+    :param begin: create the file if it is missing.
     :raises FileNotFoundError: there is no file, or the lab has no directory.
-    :raises OSError: as from the file system.
+    :raises OSError: from the file system.
     """
     path = paths.events(lab)
     if begin:
         path.parent.mkdir(exist_ok=True)
     lines = "".join(json.dumps(entry.to_json(), ensure_ascii=False) + "\n" for entry in entries)
-    data = lines.encode("utf-8", "replace")  # names of files may be no text
+    data = lines.encode("utf-8", "replace")  # file names need not be valid text
     with _at_the_end(path, begin) as (descriptor, size):
         if size == 0 or size + len(data) <= LARGEST:
             is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
@@ -60,21 +60,21 @@ def append(lab: str, entries: Sequence[Entry], *, begin: bool = True) -> None:
 
 
 def every(lab: str) -> Iterator[Entry]:
-    """All that are kept, oldest first. :raises OSError: as from the file system."""
+    """All stored events, oldest first. :raises OSError: from the file system."""
     with contextlib.ExitStack() as stack:
         for file in _files(lab, stack):
             yield from _Lines(file).more()
 
 
 def follow(lab: str) -> Iterator[Entry]:
-    """All that are kept and all that come, until the lab is gone. :raises OSError: as from the file system."""
+    """All stored and all further events, until the lab is destroyed. :raises OSError: from the file system."""
     with contextlib.ExitStack() as stack:
         files = _files(lab, stack)
         for former in files[:-1]:
             yield from _Lines(former).more()
         lines = _Lines(files[-1]) if files else None
         while True:
-            # Asked before the last look: to a file that has another name by now, nothing is added any more.
+            # Checked before the last read: once a file has been renamed, nothing is added to it any more.
             is_last = lines is None or not _is_at(paths.events(lab), lines.file.fileno())
             if lines:
                 yield from lines.more()
@@ -87,14 +87,14 @@ def follow(lab: str) -> Iterator[Entry]:
 
 
 class _Lines:
-    """The entries of a file, as far as there are any yet."""
+    """The entries of a file, as far as they have been written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self._rest = b""  # of a line that is incomplete yet
+        self._rest = b""  # of a line that is not complete yet
 
     def more(self) -> Iterator[Entry]:
-        """Those that were not there before."""
+        """The entries that are new since the last call."""
         *lines, self._rest = (self._rest + self.file.read()).split(b"\n")
         yield from filter(None, map(_entry, lines))
 
@@ -109,7 +109,7 @@ def _entry(line: bytes) -> Entry | None:
 
 @contextlib.contextmanager
 def _at_the_end(path: Path, begin: bool) -> Iterator[tuple[int, int]]:
-    """The file, to which nobody else adds anything meanwhile, and its size in bytes."""
+    """The file, locked so that nobody else appends to it in the meantime, and its size in bytes."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if begin else 0), 0o666)
         try:
@@ -122,7 +122,7 @@ def _at_the_end(path: Path, begin: bool) -> Iterator[tuple[int, int]]:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file still goes by that name."""
+    """Whether an open file still has that name."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -130,8 +130,8 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _files(lab: str, stack: contextlib.ExitStack) -> list[BinaryIO]:
-    """The former file and the present one, as far as they are there; the present one last."""
-    present = _opened(paths.events(lab), stack)  # first: what it becomes meanwhile is found below
+    """The former file and the current one, as far as they exist; the current one last."""
+    present = _opened(paths.events(lab), stack)  # first: if it is renamed in the meantime, it is found below
     former = _opened(paths.former_events(lab), stack)
     if former and present and os.path.sameopenfile(former.fileno(), present.fileno()):
         return [present]

@@ -1,6 +1,6 @@
-"""The journal of one lab: what was planned, how far it came, what was found in the machines.
+"""The journal of one lab: its plan, the stage it has reached, and the facts found in its machines.
 
-Written after every stage, atomically. It says what to look for; whether it is there, the host says.
+Written after every stage, atomically. It tells what to look for; whether that exists, only the host can tell.
 """
 
 import contextlib
@@ -17,24 +17,24 @@ from labgen.records import data_home
 from labgen.records.record import Content, Kind
 from labgen.suggestions import near
 
-# In this order. A lab is complete when it was verified.
+# In this order. A lab is complete once it has been verified.
 Stage = Literal["planned", "rendered", "booted", "provisioned", "clustered", "verified"]
 
 
 class BusyError(LabgenError):
-    """Somebody else is changing the lab."""
+    """Another process is changing the lab."""
 
 
 class JournalLost(LabgenError):
-    """A lab's journal is not there, or cannot be read."""
+    """A lab's journal is missing, or cannot be read."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A lab that came from elsewhere, until it has run here once.
+    """A lab that was imported, until it has run here once.
 
-    :param readdressed: its disks know themselves by other addresses. :param renew: its secrets are the sender's.
-    :param memory: ``kept``: the machines' memory came along; ``taken``: and they have begun to go on with it.
+    :param readdressed: its disks contain other addresses. :param renew: its secrets are the sender's.
+    :param memory: ``kept``: the machines' memory was included; ``taken``: and they have begun to resume from it.
     """
 
     readdressed: bool
@@ -44,7 +44,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Request:
-    """What ``create`` was asked for, so that the same can be asked again, from anywhere.
+    """The request to ``create``, so that it can be repeated from anywhere.
 
     :param profile: a shipped profile's name, or a file's absolute path. :param overrides: as given to ``--set``.
     """
@@ -64,8 +64,8 @@ class Request:
 class Journal:
     """:param failure: one sentence; empty while nothing has failed. :param facts: by node name.
 
-    :param rebuilding: the nodes whose rebuild has begun: they hold nothing yet.
-    :param request: None: the lab was imported, or made by a labgen that did not note it.
+    :param rebuilding: the nodes whose rebuild has begun: they have no data yet.
+    :param request: None: the lab was imported, or created by a labgen version that did not record it.
     """
 
     lab: Lab
@@ -85,7 +85,7 @@ class Journal:
         """The command that resumes a lab that is not complete."""
         if self.request:
             return self.request.command(self.lab.name)
-        if self.stage == "planned":  # it has not even its profile
+        if self.stage == "planned":  # even its profile is missing
             return Request(self.lab.profile).command(self.lab.name)
         return f"labgen start {self.lab.name}"
 
@@ -97,14 +97,14 @@ class Journal:
 
 
 def _without_pool(content: Content) -> Content:
-    """In schema 1 a lab had the network that its orchestrator takes in the machines; it is the orchestrator's own."""
-    if isinstance(lab := content.get("lab"), dict):  # else it is damaged, and what it lacks is said afterwards
+    """In schema 1, a lab had the network that its orchestrator uses in the machines; now the orchestrator has it."""
+    if isinstance(lab := content.get("lab"), dict):  # otherwise it is damaged, which is reported later
         lab.pop("swarm_pool", None)
     return content
 
 
 def _with_kinds(content: Content) -> Content:
-    """In schema 2 every node was for the cluster, and had one disk beside its root disk, for Docker."""
+    """In schema 2, every node was for the cluster, and had one disk in addition to its root disk, for Docker."""
     lab: Content = content.get("lab") or {}
     for node in lab["nodes"]:
         if {"serial", "storage_gib"} <= node.keys():
@@ -148,7 +148,7 @@ def load(name: str) -> Journal:
 
 def require_there(name: str) -> None:
     """:raises UsageError: there is no lab of that name, with or without a journal."""
-    if name not in names():  # also whatever would lead out of the labs' directory
+    if name not in names():  # also refuses anything that would lead out of the labs' directory
         raise _unknown(name)
 
 
@@ -160,7 +160,7 @@ def load_finished(name: str) -> Journal:
 
 
 def require_finished(journal: Journal) -> None:
-    """:raises UsageError: the lab has not run here, so that its machines need not be what its journal says."""
+    """:raises UsageError: the lab has not run here, so that its machines may differ from its journal."""
     name = journal.lab.name
     if journal.origin:
         raise UsageError(
@@ -180,7 +180,7 @@ def exists(name: str) -> bool:
 
 
 def names() -> list[str]:
-    """All labs of this data home, also those whose journal was never written."""
+    """All labs of this data home, including those whose journal was never written."""
     try:
         return sorted(path.name for path in paths.labs().iterdir() if path.is_dir())
     except FileNotFoundError:
@@ -189,10 +189,10 @@ def names() -> list[str]:
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Held by whoever changes the lab; the kernel releases it when that process ends, however it ends.
+    """Held by any process that changes the lab; the kernel releases it when that process ends, however it ends.
 
-    :raises BusyError: somebody else holds it. :raises HostError: the lab may be another data home's.
-    :raises UsageError: the name is a path, and its lock would lie elsewhere.
+    :raises BusyError: another process holds it. :raises HostError: the lab may belong to another data home.
+    :raises UsageError: the name is a path, and its lock would be elsewhere.
     """
     if "/" in name or "\0" in name:
         raise _unknown(name)
@@ -210,5 +210,5 @@ def locked(name: str) -> Iterator[None]:
 
 
 def is_locked(name: str) -> bool:
-    """Whether somebody is changing the lab at this moment."""
+    """Whether another process is changing the lab at this moment."""
     return turns.is_held(paths.lab_lock(name))

@@ -1,6 +1,6 @@
-"""How every record is kept: JSON that names its schema, written in one step, read strictly, brought up to date.
+"""How every record is stored: JSON with the number of its schema, written atomically, read strictly, and migrated.
 
-A record of an older schema is migrated as it is read. One of a newer schema is refused, not guessed at.
+A record with an older schema is migrated when it is read. One with a newer schema is refused, not guessed at.
 """
 
 import json
@@ -22,18 +22,18 @@ Content = dict[str, Any]
 
 
 class Damaged(ValueError):
-    """A file does not hold the record that was written to it."""
+    """A file does not contain the record that was written to it."""
 
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
     """A kind of record.
 
-    :param type: the dataclass that it is in memory.
-    :param migrations: the first makes schema 2 from schema 1, the next 3 from 2, and so on. None may change once it
+    :param type: its dataclass in memory.
+    :param migrations: the first converts schema 1 to 2, the next 2 to 3, and so on. None may change once it
         was published.
-    :param later: the fields that were added since, as ``request.cold``: a record without them gets their defaults.
-        One that lacks any other field is damaged, whatever defaults the code has.
+    :param later: fields that were added later, such as ``request.cold``: a record without them gets their defaults.
+        A record that lacks any other field is damaged, whatever defaults the code has.
     """
 
     type: type[T]
@@ -45,20 +45,20 @@ class Kind(Generic[T]):
         return 1 + len(self.migrations)
 
     def save(self, path: Path, record: T) -> None:
-        """:raises OSError: as from the file system; the old record is then still there."""
+        """:raises OSError: from the file system; the old record is then unchanged."""
         write_atomically(path, self._text(record))
 
     def create(self, path: Path, record: T) -> None:
-        """:raises FileExistsError: there is one already. :raises OSError: as from the file system."""
+        """:raises FileExistsError: there is one already. :raises OSError: from the file system."""
         create_atomically(path, self._text(record))
 
     def load(self, path: Path) -> T:
-        """:raises Damaged: it is not such a record. :raises OSError: as from the file system.
+        """:raises Damaged: it is not such a record. :raises OSError: from the file system.
 
         :raises LabgenError: a newer labgen wrote it.
         """
         content = _content(path)
-        schema = content.pop("schema", 1)  # 0.1.0 gave a number to journals only
+        schema = content.pop("schema", 1)  # 0.1.0 numbered journals only
         if type(schema) is not int or schema < 1:
             raise Damaged(f"{schema!r} is not a schema")
         if schema > self.schema:
@@ -79,7 +79,7 @@ class Kind(Generic[T]):
 
 
 def _lacking(content: Any, record: Any, place: str = "") -> Iterator[str]:
-    """The fields that a record has of its class's defaults, for its content does not have them."""
+    """The fields of a record that have their class's defaults because its content lacks them."""
     if isinstance(record, dict):
         for name, value in record.items():
             if name not in content:

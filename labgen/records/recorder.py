@@ -1,6 +1,6 @@
-"""Who listens to a command and keeps its events with the labs that it works on.
+"""Listens to a command, and stores its events with the labs that it works on.
 
-What cannot be kept is left out: that is no reason to stop, nor to tell anything else than the command's own failure.
+Events that cannot be stored are dropped: no reason to stop, nor to report anything but the command's own failure.
 """
 
 import threading
@@ -13,35 +13,35 @@ from labgen.progress import Event
 from labgen.records import events
 from labgen.records.events import Entry
 
-LONGEST = 2000  # characters of an event's words
-WAITING = 200  # events of a lab that has no directory yet; the oldest go first
+LONGEST = 2000  # characters of an event's text
+WAITING = 200  # events of a lab that has no directory yet; the oldest are dropped first
 BETWEEN_AMOUNTS = timedelta(seconds=10)
 
 
 class Recorder:
-    """Of one command.
+    """The recorder of one command.
 
     :param command: without its arguments, as ``checkpoint save``. :param version: labgen's.
     """
 
     def __init__(self, command: str, version: str) -> None:
         self._command, self._version = command, version
-        self._waiting: dict[str, deque[Entry]] = {}  # by the names of all labs that were heard of
+        self._waiting: dict[str, deque[Entry]] = {}  # by the names of all labs that had an event
         self._amounts: dict[tuple[str | None, str | None], datetime] = {}
         self._lock = threading.Lock()
         self._has_ended = False
 
     def hear(self, event: Event) -> None:
-        """Keeps an event of a lab, at the latest when the lab has a directory.
+        """Stores an event of a lab, at the latest when the lab has a directory.
 
-        After Ctrl-C threads may still say something; that comes too late.
+        After Ctrl-C, threads may still send events; these come too late.
         """
         with self._lock:
             if event.lab and not self._has_ended and not self._is_passed_over(event):
                 self._keep(event.lab, self._entry(event), begin=True)
 
     def end(self, exit_code: int) -> None:
-        """Tells the labs what came of the command. One that is gone by now is not made again."""
+        """Stores the command's result with the labs. A lab that has been destroyed by now is not created again."""
         with self._lock:
             self._has_ended = True
             for lab, waiting in self._waiting.items():
@@ -53,7 +53,7 @@ class Recorder:
         return Entry(**fields, command=self._command, version=self._version)
 
     def _is_passed_over(self, event: Event) -> bool:
-        """Of bytes that are on their way, what comes too soon; and that a lab is opened again."""
+        """Whether to skip an event: progress in bytes that comes too soon, or a lab that is opened again."""
         if event.state == "began" and not event.stage:
             return event.lab in self._waiting
         if not event.done:
@@ -70,7 +70,7 @@ class Recorder:
         try:
             events.append(lab, waiting, begin=begin)
         except FileNotFoundError:
-            return  # perhaps the next time
+            return  # perhaps next time
         except (OSError, LabgenError):
             pass
         waiting.clear()

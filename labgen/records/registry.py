@@ -1,4 +1,4 @@
-"""Which lab of this data home has which subnet: one file, one lock."""
+"""The subnets of this data home's labs: one file, one lock."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ LIMIT = 30  # seconds; it is held for less than one, or while libvirt lists its 
 
 @dataclass(frozen=True)
 class Registry:
-    """The labs' subnets (CIDR) by the labs' names."""
+    """The labs' subnets (CIDR), by the labs' names."""
 
     subnets: Mapping[str, str] = field(default_factory=dict)
 
@@ -30,7 +30,7 @@ _KIND = Kind(Registry)
 
 
 def load() -> Registry:
-    """What is written; if that is lost or damaged, what the labs' journals say."""
+    """The stored registry; if it is lost or damaged, the subnets in the labs' journals."""
     try:
         found = _KIND.load(paths.registry())
         for subnet in found.subnets.values():
@@ -52,9 +52,9 @@ def save(registry: Registry) -> None:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Between reading and writing; short, so nobody has to be told to wait.
+    """Held between reading and writing, so briefly that nobody has to be told to wait.
 
-    :raises HeldError: somebody holds it all the same, as a labgen that was stopped with Ctrl-Z does.
+    :raises HeldError: another process holds it all the same, for example one stopped with Ctrl-Z.
     """
     paths.data_home().mkdir(parents=True, exist_ok=True)
     with turns.lock(paths.registry_lock(), LIMIT):

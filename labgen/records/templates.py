@@ -1,7 +1,7 @@
-"""The records of templates: labs as they were before their clusters, for the next ones of the same profile.
+"""The records of templates: labs as they were before their clusters existed, for the next ones of the same profile.
 
 A template is its record and its disks' copies in the cache, and its machines' memory in libvirt's pool. The record is
-written last: without it the rest is a remainder.
+written last: without it, the rest is a leftover.
 """
 
 import os
@@ -26,7 +26,7 @@ TURN_LIMIT = 300  # seconds
 class Template:
     """:param owner: the data home's id. :param box: name and version.
 
-    :param base: the volume that the root disks lie on, and its fingerprint.
+    :param base: the volume that the root disks are based on, and its fingerprint.
     :param machine: QEMU's machine type. :param slots: of each node's devices; see :class:`labgen.domain.Hardware`.
     :param size: in bytes, of everything.
     """
@@ -42,7 +42,7 @@ class Template:
 
 
 def _with_slots_by_node(content: Content) -> Content:
-    """In schema 1 all nodes had the same. Such a template is found by no create any more, but still has its size."""
+    """In schema 1, all nodes had the same slots. No create finds such a template now, but it still has its size."""
     return {**content, "slots": {}}
 
 
@@ -54,7 +54,7 @@ def save(template: Template) -> None:
 
 
 def find(key: str) -> Template | None:
-    """None: there is none, or its record cannot be read, which is as good."""
+    """None: there is none, or its record cannot be read, which has the same effect."""
     try:
         found = _KIND.load(paths.template_record(key))
         return found if found.key == key else None
@@ -63,13 +63,13 @@ def find(key: str) -> Template | None:
 
 
 def every() -> list[Template]:
-    """All that are complete, the one longest unused first."""
+    """All complete templates, the least recently used first."""
     found = [template for key in keys() if (template := find(key))]
     return sorted(found, key=lambda each: paths.template_record(each.key).stat().st_mtime)
 
 
 def keys() -> list[str]:
-    """Also of those that are not complete."""
+    """The keys of all templates, including incomplete ones."""
     try:
         return sorted(path.name for path in paths.templates().iterdir() if path.is_dir())
     except FileNotFoundError:
@@ -77,12 +77,12 @@ def keys() -> list[str]:
 
 
 def used(key: str) -> None:
-    """Notes that it was used now."""
+    """Records that it was used now."""
     os.utime(paths.template_record(key))
 
 
 def remove(key: str) -> None:
-    """Removes record and copies; the memory is libvirt's."""
+    """Removes the record and the copies; the memory belongs to libvirt."""
     paths.template_record(key).unlink(missing_ok=True)
     shutil.rmtree(paths.template(key), ignore_errors=True)
 
@@ -93,12 +93,12 @@ def disk(key: str, node: str, name: str) -> Path:
 
 
 def memory_volumes(owner: str) -> str:
-    """What the volumes with the memory of a data home's templates are called in the pool, up to a template's key."""
+    """The name prefix of the volumes with the memory of a data home's templates, up to a template's key."""
     return f"{owner}{MEMORY}"
 
 
 def memory_volumes_of(key: str) -> str:
-    """What the volumes with a template's memory are called, up to the node's name."""
+    """The name prefix of the volumes with a template's memory, up to the node's name."""
     return f"{memory_volumes(data_home.owner())}{key}."
 
 
@@ -108,9 +108,9 @@ def memory_volume(key: str, node: str) -> str:
 
 
 def locked(key: str, progress: Progress) -> AbstractContextManager[None]:
-    """Held by whoever makes, uses or removes the template.
+    """Held by any process that makes, uses or removes the template.
 
-    :raises LabgenError: somebody else holds it for long.
+    :raises LabgenError: another process holds it for too long.
     """
     why = "another labgen process is using the template of this profile"
     resolution = "End it, or create the lab with --cold."
@@ -118,5 +118,5 @@ def locked(key: str, progress: Progress) -> AbstractContextManager[None]:
 
 
 def is_locked(key: str) -> bool:
-    """Whether somebody makes, uses or removes it at this moment."""
+    """Whether a process is making, using or removing it at this moment."""
     return is_held(paths.template_lock(key))

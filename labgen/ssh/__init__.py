@@ -25,5 +25,5 @@ __all__ = [
     "wait_for",
 ]
 
-# What goes wrong is raised; paramiko's threads would write it to the terminal as well, with a traceback.
+# Errors are raised; paramiko's threads would also write them to the terminal, with a traceback.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

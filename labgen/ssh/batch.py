@@ -1,4 +1,4 @@
-"""Several scripts run in a machine as root, one after the other, in one login: under emulation each login is dear."""
+"""Several scripts run in a machine as root, one after another, in one login: under emulation, logins are slow."""
 
 import io
 import shlex
@@ -11,7 +11,7 @@ from labgen.ssh.connection import Connection, Result
 LIMIT = 600  # seconds that a script may be silent
 MARK = "\x1e"  # before the name of each script in the output: ASCII's record separator
 RUN = "run"
-# As files, so that each may be in a language of its own.
+# As files, so that each can be in any language.
 UNPACK = f'where=$(mktemp -d) && trap "rm -rf $where" EXIT && tar -xC "$where" && sh "$where/{RUN}" "$where"'
 
 
@@ -22,14 +22,14 @@ def run_all(
     on_step: Callable[[str], None],
     on_line: Callable[[str], object],
 ) -> Result:
-    """Runs scripts in order, as far as the first that fails.
+    """Runs scripts in order, up to the first that fails.
 
-    A script has ended when its own process has, whatever it left running in the background.
+    A script has ended when its own process has, whatever it has left running in the background.
 
     :param scripts: the texts, by name. :param on_step: called with each script's name as it begins.
-    :param on_line: called with each line of the output as it comes.
-    :return: its output has a line ``== NAME`` before what each script said; errors are in it, too.
-    :raises GuestError: the connection broke, or nothing came for ten minutes.
+    :param on_line: called with each line of the output as it arrives.
+    :return: its output has a line ``== NAME`` before each script's output, and includes errors.
+    :raises GuestError: the connection broke, or there was no output for ten minutes.
     """
 
     def tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""A command that runs in a machine: what it is fed, what it says, how it ends."""
+"""A command that runs in a machine: its input, its output, its end."""
 
 import contextlib
 import threading
@@ -12,15 +12,15 @@ from labgen.errors import GuestError
 Sink = Callable[[bytes], None]
 
 CHUNK = 65536  # bytes
-LOOK = 0.5  # seconds between two looks at whether the command has ended
-# The exit status overtakes the last output. What the command left behind may hold its output open for ever,
-# so that there is no end to wait for: this much is still taken.
+LOOK = 0.5  # seconds between two checks whether the command has ended
+# The exit status overtakes the last output. A process that the command left behind may keep its output open for ever,
+# so that the end never comes: only this much is still read.
 LATE = 2  # seconds of waiting
 LATE_BYTES = 8 * 2**20  # more than fits into a pipe, the server's buffer and ours together
 
 
 class Command:
-    """A running command; its channel must be closed by whoever opened it.
+    """A running command; the caller that opened its channel must close it.
 
     :param node: the machine's name. :param program: what runs there, for errors.
     """
@@ -31,7 +31,7 @@ class Command:
         channel.settimeout(LOOK)
 
     def feed(self, data: bytes) -> bool:
-        """Writes to its standard input, as fast as it reads; whether it still takes anything."""
+        """Writes to its standard input, as fast as it reads. :return: whether it still accepts input."""
         try:
             while data:
                 try:
@@ -46,7 +46,7 @@ class Command:
         return True
 
     def end_input(self) -> None:
-        with contextlib.suppress(OSError, EOFError):  # it has ended before
+        with contextlib.suppress(OSError, EOFError):  # it has already ended
             self._channel.shutdown_write()
 
     def feed_all(self, data: bytes) -> None:
@@ -54,12 +54,12 @@ class Command:
             self.end_input()
 
     def wait(self, output: Sink, errors: Sink, limit: float | None = None) -> int:
-        """Hands on what it says, as it comes, until it ends.
+        """Passes its output on, as it arrives, until it ends.
 
-        :param errors: called in a thread of its own: a command may fill one stream while the other is read.
+        :param errors: called in a separate thread: a command may fill one stream while the other is read.
         :param limit: seconds that it may be silent; None: for ever.
         :return: its exit status; 128 and the signal's number if a signal ended it.
-        :raises GuestError: the connection broke, or the limit passed. Whatever a sink raises ends the wait, too.
+        :raises GuestError: the connection broke, or the limit passed. Any exception from a sink ends the wait, too.
         """
         failures: list[BaseException] = []
 
@@ -115,7 +115,7 @@ class Command:
 
 
 class Lines:
-    """Collects output and hands on each line as it is complete.
+    """Collects output and passes each line on as soon as it is complete.
 
     :param on_line: called with each line, without its end.
     """
@@ -132,7 +132,7 @@ class Lines:
             self._lines.append(line + b"\n")
 
     def text(self) -> str:
-        """All of it; a last line without an end counts."""
+        """The whole output; a last line without a line end counts."""
         if self._rest:
             self._hand_on(self._rest)
         return b"".join([*self._lines, self._rest]).decode(errors="replace")

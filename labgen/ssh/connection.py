@@ -1,4 +1,4 @@
-"""One machine, entered: commands and scripts run in it."""
+"""A connection to one machine: commands and scripts run in it."""
 
 import contextlib
 import shlex
@@ -20,14 +20,14 @@ from labgen.ssh.forwarding import local_socket
 from labgen.ssh.keys import load_known_hosts, require_key
 from labgen.ssh.transport import Transport
 
-CONNECT_LIMIT = 3  # seconds; short, because a lost first packet is repeated after ever longer pauses
+CONNECT_LIMIT = 3  # seconds; short, because a lost first packet is repeated after increasingly long pauses
 HANDSHAKE_LIMIT = 90  # seconds; three emulated machines on two cores answer slowly while they boot
-POLL = 0.5  # seconds between two looks at a machine that does not answer yet
-LOST_LIMIT = 60  # seconds after which a machine that acknowledges nothing is given up, as by OpenSSH's ServerAlive...
-ALIVE_INTERVAL = 15  # seconds between two questions to a silent machine's kernel
+POLL = 0.5  # seconds between two attempts to reach a machine that does not answer yet
+LOST_LIMIT = 60  # seconds until a machine that acknowledges nothing counts as lost, as by OpenSSH's ServerAlive...
+ALIVE_INTERVAL = 15  # seconds between two probes of a silent machine's kernel
 STOP_LIMIT = 30  # seconds; the script below takes a sixth of it, the rest is emulation
 # All commands of this connection descend from the same process, our parent. Each process is signalled by itself: sudo
-# may put what it runs into a group of its own. As root, for nobody else may signal what sudo runs. $1: the signal.
+# may put what it runs into a separate group. As root, because nobody else may signal what sudo runs. $1: the signal.
 STOP = """
 others=$(ps -eo pid=,ppid= | awk -v top="$PPID" -v me=$$ '
     { parent[$1] = $2 }
@@ -49,9 +49,9 @@ sudo -n kill -s KILL $others
 
 @dataclass(frozen=True)
 class Target:
-    """Where a machine answers and how to enter it.
+    """Where a machine answers, and how to enter it.
 
-    :param key: the private key's file. :param known_hosts: the file host keys are learned into.
+    :param key: the private key's file. :param known_hosts: the file to which host keys are added.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left: its exit status, standard output and standard error."""
+    """A command's result: its exit status, standard output and standard error."""
 
     status: int
     stdout: str
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def tail(self) -> str:
-        """The last lines of what it said; its errors, if it said any."""
+        """The last lines of its errors, or of its output if there were no errors."""
         return "\n".join((self.stderr.strip() or self.stdout.strip()).splitlines()[-15:])
 
 
@@ -90,11 +90,11 @@ class Connection:
     def open(cls, target: Target, limit: float = HANDSHAKE_LIMIT) -> Self:
         """Connects and logs in.
 
-        A host key is learned at the first contact and must stay the same from then on.
+        A host key is learned at the first contact and must not change from then on.
 
         :param limit: seconds for each stage of the handshake.
         :raises Unreachable: nothing answers, or the login is refused.
-        :raises GuestError: another machine answers than the one known by this address, or there is no key.
+        :raises GuestError: a different machine answers at this address than before, or there is no key.
         """
         require_key(target.key, target.name)
         client = paramiko.SSHClient()
@@ -102,7 +102,7 @@ class Connection:
         with contextlib.ExitStack() as unless_connected:
             unless_connected.callback(client.close)
             try:
-                # Our own, for paramiko's limit on connecting would be one on the key exchange as well.
+                # Not paramiko's own socket, because its limit on connecting would also apply to the key exchange.
                 wire = socket.create_connection((target.address, target.port), CONNECT_LIMIT)
                 unless_connected.callback(wire.close)
                 _notice_loss(wire)
@@ -151,9 +151,9 @@ class Connection:
     ) -> Result:
         """Runs a command and waits for it.
 
-        :param command: an argument vector; each argument arrives as it is.
-        :param limit: seconds without any output after which the command is given up; None: never.
-        :param on_line: called with each line of standard output as it comes.
+        :param command: an argument vector; each argument arrives unchanged.
+        :param limit: seconds without any output after which the command is considered lost; None: never.
+        :param on_line: called with each line of standard output as it arrives.
         :raises GuestError: the connection broke or the limit passed.
         """
         lines = Lines(on_line)
@@ -165,9 +165,9 @@ class Connection:
 
     @contextlib.contextmanager
     def start(self, command: Sequence[str]) -> Iterator[Command]:
-        """A command that runs, for whoever feeds it and listens to it.
+        """Starts a command, for a caller that writes its input and reads its output.
 
-        :param command: an argument vector; each argument arrives as it is.
+        :param command: an argument vector; each argument arrives unchanged.
         :raises GuestError: the connection is broken.
         """
         try:
@@ -181,9 +181,9 @@ class Connection:
     def stop(self, signal: str) -> None:
         """Ends all commands that were started through this connection.
 
-        Closing the connection would not: they go on until they read or write.
+        Closing the connection would not end them: they would continue until they read or write.
 
-        :param signal: what they get first, e.g. ``INT``; those that are still there after five seconds are killed.
+        :param signal: sent to them first, e.g. ``INT``; those that still exist after five seconds are killed.
         :raises GuestError: the connection is broken.
         """
         self.run(["sh", "-c", STOP, "sh", signal], limit=STOP_LIMIT)
@@ -201,10 +201,10 @@ class Connection:
 
 
 def wait_for(target: Target, limit: float, give_up: Callable[[], str]) -> Connection:
-    """Waits until a machine lets us in.
+    """Waits until a machine accepts a login.
 
     :param limit: seconds.
-    :param give_up: asked between two looks; a non-empty answer is a reason to stop waiting.
+    :param give_up: called between two attempts; a non-empty answer is a reason to stop waiting.
     :raises Unreachable: the limit passed, or there was a reason to stop.
     """
     deadline = time.monotonic() + limit
@@ -221,7 +221,7 @@ def wait_for(target: Target, limit: float, give_up: Callable[[], str]) -> Connec
 
 
 def port_open(target: Target) -> bool:
-    """Whether something listens there."""
+    """Whether a program listens at the target's port."""
     try:
         with socket.create_connection((target.address, target.port), timeout=CONNECT_LIMIT):
             return True
@@ -230,7 +230,7 @@ def port_open(target: Target) -> bool:
 
 
 def _notice_loss(wire: socket.socket) -> None:
-    """A machine that is gone says nothing: the kernel has to ask it, and to give up."""
+    """A lost machine sends nothing: the kernel has to probe it, and to end the connection."""
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ALIVE_INTERVAL)
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ALIVE_INTERVAL)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import paramiko
 
-# What paramiko says where the connection, or one side of a stream, has been closed meanwhile.
+# paramiko's errors if the connection, or one side of a stream, has been closed in the meantime.
 CLOSED = (paramiko.SSHException, OSError, EOFError)
 
 
 @contextlib.contextmanager
 def local_socket(open_stream: Callable[[], paramiko.Channel]) -> Iterator[Path]:
-    """A local socket, each connection to which becomes a new stream, for as long as the context lasts.
+    """A local socket for as long as the context lasts; each connection to it opens a new stream.
 
-    It lies in a directory that only its owner can enter, and is named by this process's descriptor of that: a
-    socket's name has at most 107 bytes, and Docker's SDK takes it for part of a URL, whatever TMPDIR is called.
+    It is in a directory that only its owner can enter, and its path uses this process's descriptor of that directory:
+    a socket's name has at most 107 bytes, and Docker's SDK takes it for part of a URL, whatever the value of TMPDIR.
     """
     with (
         tempfile.TemporaryDirectory(prefix="labgen-") as directory,
@@ -63,7 +63,7 @@ def _relay(local: socket.socket, open_stream: Callable[[], paramiko.Channel]) ->
         try:
             channel = open_stream()
         except CLOSED:
-            return  # whoever connected sees the connection closed
+            return  # the program that connected sees the connection closed
         back = threading.Thread(target=_copy, args=(channel, local), daemon=True)
         back.start()
         _copy(local, channel)
@@ -73,7 +73,7 @@ def _relay(local: socket.socket, open_stream: Callable[[], paramiko.Channel]) ->
 
 
 def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-    """Until the source ends. Either side may be closed meanwhile."""
+    """Copies until the source ends. Either side may be closed in the meantime."""
     with contextlib.suppress(*CLOSED):
         while chunk := source.recv(65536):
             sink.sendall(chunk)

@@ -1,4 +1,4 @@
-"""The lab's own key, and the host keys of its machines."""
+"""The lab's own key pair, and the host keys of its machines."""
 
 import base64
 import subprocess
@@ -17,7 +17,7 @@ _writing = threading.Lock()
 
 
 def make_key(path: Path, comment: str) -> None:
-    """Makes a key pair, ``path`` and ``path.pub``, unless it is there already; a private key always stays.
+    """Creates a key pair, ``path`` and ``path.pub``, unless it exists; a private key is always kept.
 
     :raises HostError: ssh-keygen is missing or failed.
     """
@@ -35,9 +35,9 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def take_key(private: str, path: Path) -> None:
-    """Makes a key that came from elsewhere the one in ``path``, with its public half in ``path.pub``.
+    """Stores a key that came from elsewhere in ``path``, and its public half in ``path.pub``.
 
-    :raises HostError: ssh-keygen is missing. :raises ValueError: it is no private key without a passphrase.
+    :raises HostError: ssh-keygen is missing. :raises ValueError: it is not a private key without a passphrase.
     """
     write_atomically(path, private, 0o600)
     write_atomically(path.with_suffix(".pub"), _public_half(path))
@@ -64,7 +64,8 @@ def _public_half(path: Path) -> str:
 def public_key(path: Path) -> str:
     """The public half of a key pair, one line; written again if it is missing.
 
-    :raises HostError: ssh-keygen is missing. :raises GuestError: the private key is not there: the half is of no use.
+    :raises HostError: ssh-keygen is missing.
+    :raises GuestError: the private key is missing, without which the public half is of no use.
     """
     public = path.with_suffix(".pub")
     require_key(path, "the lab")
@@ -74,7 +75,7 @@ def public_key(path: Path) -> str:
 
 
 def require_key(path: Path, name: str) -> None:
-    """:raises GuestError: the private key that a machine lets in is not there.
+    """:raises GuestError: the private key for the machine is missing.
 
     :raises OSError: it cannot be read.
     """
@@ -84,11 +85,11 @@ def require_key(path: Path, name: str) -> None:
             str(path),
             f"Restore {path} from a backup, or from anyone else who has this lab's key.",
         )
-    path.open().close()  # paramiko would only say that the login failed
+    path.open().close()  # paramiko would report only that the login failed
 
 
 def load_known_hosts(client: paramiko.SSHClient, file: Path) -> None:
-    """Makes the client accept the host keys in the file, and learn into it those of hosts it does not name.
+    """Makes the client accept the host keys in the file, and add those of hosts that are not in it.
 
     :raises GuestError: the file is damaged.
     """
@@ -106,15 +107,15 @@ def _damaged(file: Path, error: Exception) -> GuestError:
 
 
 def forget_hosts(file: Path, addresses: Collection[str]) -> None:
-    """Whoever answers there next is met for the first time."""
+    """The next machine that answers at one of the addresses counts as new."""
     know_hosts(file, dict.fromkeys(addresses, ""))
 
 
 def know_hosts(file: Path, keys: Mapping[str, str]) -> None:
-    """Replaces the host keys that are known of some addresses.
+    """Replaces the known host keys of some addresses.
 
     :param keys: by address, each as in a file ``ssh_host_*_key.pub``; empty for none.
-    :raises GuestError: one is no key.
+    :raises GuestError: one is not a valid key.
     """
     for address, key in keys.items():
         if key and not _is_host_key(key):
@@ -139,7 +140,7 @@ def _is_host_key(text: str) -> bool:
 
 
 class _Learn(paramiko.MissingHostKeyPolicy):
-    """Writes a new machine's host key down; one writer at a time, for nodes are entered in parallel."""
+    """Records a new machine's host key; one writer at a time, because nodes are entered in parallel."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -150,5 +151,5 @@ class _Learn(paramiko.MissingHostKeyPolicy):
             try:
                 lines = [*self._file.read_text().splitlines(), new]
                 write_atomically(self._file, "".join(f"{line}\n" for line in lines), 0o600)
-            except OSError as error:  # which would pass for one of the connection's
+            except OSError as error:  # otherwise it would pass for an error of the connection
                 raise explained(error) from error

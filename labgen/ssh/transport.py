@@ -1,4 +1,4 @@
-"""paramiko's transport, with what OpenSSH's server does and paramiko leaves out."""
+"""paramiko's transport, with features of OpenSSH's server that paramiko lacks."""
 
 import signal
 import threading
@@ -8,26 +8,26 @@ import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
 
 _OPEN_LIMIT = 60  # seconds
-_SIGNALLED = 128  # shells count a process that a signal ended as this and the signal's number
+_SIGNALLED = 128  # shells report a process that a signal ended as this plus the signal's number
 
 
 def _handle_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
-    """Turns "exit-signal" (RFC 4254, section 6.10) into an exit status: paramiko only knows "exit-status"."""
+    """Converts "exit-signal" (RFC 4254, section 6.10) to an exit status: paramiko only handles "exit-status"."""
     if message.get_text() == "exit-signal":
-        message.get_boolean()  # no reply is ever wanted
+        message.get_boolean()  # a reply is never wanted
         number = getattr(signal, f"SIG{message.get_text()}", 0)
         channel.exit_status = _SIGNALLED + int(number)
         channel.status_event.set()
         return
     message.rewind()
-    message.get_int()  # the channel's number, which was read before
+    message.get_int()  # the channel's number, which has already been read
     channel._handle_request(message)  # type: ignore[attr-defined]  # the stubs leave it out
 
 
 class Transport(paramiko.Transport):
-    """Able to open a channel to a Unix socket, and to say which signal ended a command.
+    """Able to open a channel to a Unix socket, and to report which signal ended a command.
 
-    paramiko writes a channel request's fields only for the kinds it knows. Those of a socket's are its
+    paramiko writes a channel request's fields only for the kinds that it has. The fields for a socket are its
     path, a reserved string and a reserved number (OpenSSH's PROTOCOL file, section 2.4); they are added when
     the request is sent, which happens in the thread that opens the channel.
     """
