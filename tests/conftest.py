@@ -1,6 +1,6 @@
-"""What holds for all tests."""
+"""Settings for all tests."""
 
 import signal
 
-# Shells start jobs in the background with Ctrl-C ignored, and so would be all that the tests start and interrupt.
+# Shells start background jobs with Ctrl-C ignored; everything that the tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""A host that is not this machine: everything about it is different, and libvirt's test driver runs its machines."""
+"""A host other than this machine: everything about it differs, and libvirt's test driver runs its machines."""
 
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -10,7 +10,7 @@ from labgen.subnets import Use
 
 
 class AnotherHost(Host):
-    """:param directory: its pool's. What it says of itself are attributes, for tests to change."""
+    """:param directory: its pool's. Everything that it reports about itself is an attribute, for tests to change."""
 
     def __init__(self, directory: Path) -> None:
         self.place = Libvirt("test:///default", "elsewhere", directory)

@@ -1,4 +1,4 @@
-"""The command line as the entry point calls it, within the test's process."""
+"""The command line as the entry point calls it, in the test's process."""
 
 import sys
 from collections.abc import Callable

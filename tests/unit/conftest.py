@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A labgen home of its own for every test: none sees, or touches, the developer's labs."""
+    """A separate labgen home for every test: none sees, or touches, the developer's labs."""
     directory = tmp_path / "labgen-home"
     monkeypatch.setenv("LABGEN_HOME", str(directory))
     monkeypatch.delenv("LABGEN_SUBNET_POOL", raising=False)

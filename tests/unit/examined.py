@@ -1,4 +1,4 @@
-"""What the checks' scripts print in a machine that is well."""
+"""The output of the checks' scripts in a healthy machine."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from cryptography.x509.oid import NameOID
 from labgen.health.examination import MARK
 from labgen.model import Node
 
-LIFE = timedelta(days=90)  # as Docker's certificates live
+LIFE = timedelta(days=90)  # like Docker's certificates
 
 
 def well(node: Node, command: Sequence[str]) -> dict[str, list[str]]:
-    """By the checks' names. :param command: what was run in the machine."""
+    """The output by the checks' names. :param command: the command that was run in the machine."""
     return {
         "certificate": certificate(datetime.now(UTC) - timedelta(hours=1)).splitlines(),
         "disk space": [
@@ -38,14 +38,14 @@ def well(node: Node, command: Sequence[str]) -> dict[str, list[str]]:
 
 
 def answer(command: Sequence[str], clock: float, said: Mapping[str, Sequence[str]]) -> str:
-    """The output of the one script of the checks that the command runs."""
+    """The output of the one check script that the command runs."""
     script = command[command.index("examine") - 1]
     names = [name.strip("'") for name in re.findall(rf"^printf '{MARK}%s\\n' (.*)$", script, re.MULTILINE)]
     return f"{clock}\n" + "".join("\n".join([MARK + name, *said.get(name, [])]) + "\n" for name in names)
 
 
 def certificate(begins: datetime) -> str:
-    """A node's certificate as Docker makes it, in PEM form."""
+    """A node's certificate as Docker creates it, in PEM form."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "swarm-node")])
     made = (

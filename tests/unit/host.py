@@ -1,4 +1,4 @@
-"""A host without machines: libvirt's own test driver, a Vagrant that only defines, engines that live in memory."""
+"""A host without machines: libvirt's own test driver, a Vagrant that only defines domains, engines in memory."""
 
 import base64
 import threading
@@ -43,8 +43,8 @@ class Machine:
     """What happened in one machine.
 
     :param behind: how many seconds its clock is behind the host's.
-    :param ill: what a check's script prints, by the check's name, where it is not what a machine that is well says.
-    :param identities: the variables that each new identity was made with, by the guest agent.
+    :param ill: a check script's output, by the check's name, if it differs from that of a healthy machine.
+    :param identities: the variables with which the guest agent made each new identity.
     """
 
     clock_is_set: bool = False
@@ -98,7 +98,7 @@ class FakeConnection:
 
 @dataclass
 class FakeCommand:
-    """``cat`` says what it is fed, any other command its own words; the status is its machine's number."""
+    """``cat`` outputs its input, any other command its own words; the status is its machine's number."""
 
     connection: FakeConnection
     words: list[str]
@@ -121,9 +121,9 @@ class FakeCommand:
 
 @dataclass
 class Host:
-    """What the tests steer and look at.
+    """The state that tests control and inspect.
 
-    :param boots: how many machines the next ``vagrant up`` makes before it fails; None: all, without failing.
+    :param boots: how many machines the next ``vagrant up`` creates before it fails; None: all, without failing.
     """
 
     libvirt: Any
@@ -138,7 +138,7 @@ class Host:
     agent_fails: bool = False
     stopped: dict[str, str] = field(default_factory=dict)  # the signals that stopped commands, by node name
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
-    held: set[str] = field(default_factory=set)  # the domains whose disks stand still
+    held: set[str] = field(default_factory=set)  # the domains whose disks are frozen
 
     def machine(self, name: str) -> Machine:
         return self.machines.setdefault(name, Machine())
@@ -160,7 +160,7 @@ class Host:
         return {name for pool in pools for name in pool.listVolumes()}
 
     def up(self, directory: Path, log: Path, cancelled: threading.Event) -> None:
-        """In place of ``vagrant up``: domains, disks and Vagrant's records, as vagrant-libvirt leaves them."""
+        """Stands in for ``vagrant up``: domains, disks and Vagrant's records, as vagrant-libvirt leaves them."""
         self.ups += 1
         lab = journals.load(directory.name).lab
         for number, node in enumerate(lab.nodes):
@@ -185,7 +185,7 @@ class Host:
         self.libvirt.storagePoolLookupByName(self.pool).createXML(VOLUME.format(name=name))
 
     def wake(self, volume: str) -> None:
-        """In place of QEMU taking the memory of a template: the machine that its definition names is there."""
+        """Stands in for QEMU loading a template's memory: the machine that its definition names then exists."""
         xml = self.starts[volume][savefile.HEADER.size :].rstrip(b"\0").decode()
         name = ElementTree.fromstring(xml).findtext("name") or ""
         self.libvirt.lookupByName(name).create()
@@ -256,7 +256,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
 
     def save(self: Hypervisor, name: str, volume: str) -> None:
         save_memory(self, name, volume)
-        # The test driver does not look at its pool's directory, in which there is a new file now.
+        # The test driver does not check its pool's directory, which now contains a new file.
         fake.add_volume(volume)
 
     monkeypatch.setattr(Hypervisor, "save_memory", save)
@@ -282,7 +282,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
 
 
 def _fake_templates(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
-    """The test driver has no bytes in its volumes, and neither memory beside its machines nor agents in them."""
+    """Replaces what the test driver lacks: data in volumes, memory outside of machines, and guest agents."""
 
     def keep(_self: Hypervisor, _name: str, volume: str) -> None:
         fake.starts[volume] = savefile.HEADER.pack(savefile.MAGIC, savefile.VERSION, 16384, *[0] * 17) + bytes(16384)
@@ -314,7 +314,7 @@ def _fake_templates(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
 
 
 def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
-    """The test driver makes no snapshots of disks alone."""
+    """Replaces what the test driver lacks: snapshots of disks alone."""
 
     def begin(self: Overlays, name: str, memory: str = "") -> None:
         assert name not in fake.held
@@ -328,7 +328,7 @@ def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
 
 
 def _clear(connection: Any) -> None:
-    """The test driver keeps its state as long as any connection is open in the process."""
+    """Clears the test driver's state, which it keeps as long as any connection is open in the process."""
     for domain in connection.listAllDomains():
         if domain.name() != "test":
             if domain.isActive():

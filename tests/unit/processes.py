@@ -1,4 +1,4 @@
-"""The command line in a process of its own, with libvirt's test driver behind it: for what is around a process."""
+"""The command line in a separate process, with libvirt's test driver: for tests of a process's surroundings."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.unit.commands import Ran
 
-# The driver lives in the process's memory; the pool's directory is nobody's.
+# The driver is in the process's memory; the pool's directory belongs to nobody.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -31,8 +31,8 @@ def process(
 ) -> Ran:
     """Runs labgen.
 
-    :param environment: all of it. :param shell: runs ``"$@"``, with whatever is done around it.
-    :param prefix: a program that runs the shell, as another user for example.
+    :param environment: the complete one. :param shell: runs ``"$@"``, with any commands around it.
+    :param prefix: a program that runs the shell, for example as another user.
     """
     done = subprocess.run(
         [*prefix, "/bin/sh", "-c", shell, "sh", sys.executable, "-c", PROGRAM, *arguments],
@@ -49,5 +49,5 @@ def process(
 
 
 def ordinary(home: Path) -> dict[str, str]:
-    """The environment of a user whose home is there."""
+    """The environment of a user with that home."""
     return {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8"}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyte
 
-LIMIT = 30.0  # seconds that anything on the screen may take to appear
+LIMIT = 30.0  # seconds within which anything must appear on the screen
 PROGRAMS = str(Path(sys.executable).parent)  # where "labgen" is
 
 
@@ -32,14 +32,14 @@ class Terminal:
         os.write(self._descriptor, text.encode())
 
     def read(self, seconds: float) -> bool:
-        """Draws what comes within that time. :return: whether the program still has the terminal."""
+        """Draws the output that comes within that time. :return: whether the program still has the terminal."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             if not select.select([self._descriptor], [], [], left)[0]:
                 break
             try:
                 data = os.read(self._descriptor, 65536)
-            except OSError:  # Linux's word for "nobody has the other end any more"
+            except OSError:  # Linux's way to report that nobody has the other end any more
                 return False
             self.raw += data
             self._stream.feed(data)
@@ -56,7 +56,7 @@ class Terminal:
             assert text in shown or (lives and time.monotonic() < deadline), f"no {text!r} on the screen:\n{shown}"
 
     def wait_for_secret_question(self, text: str) -> None:
-        """Until the program has asked and listens: what is typed before that is dropped."""
+        """Waits until the program has asked and listens: anything typed before that is dropped."""
         self.wait_for(text)
         deadline = time.monotonic() + LIMIT
         while self._echoes():
@@ -81,9 +81,9 @@ def on_terminal(
     echo: bool = True,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Terminal, "subprocess.Popen[bytes]"]]:
-    """The program in a session of its own with the terminal as stdin, stdout and stderr.
+    """Runs the program in a separate session, with the terminal as stdin, stdout and stderr.
 
-    :param echo: whether the terminal itself shows what is typed, as it does for who does not ask it not to.
+    :param echo: whether the terminal itself shows typed text, as it does unless a program disables that.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -14,7 +14,7 @@ GOOD = "echo '[    0.000000] Linux version 6.12'"
 
 
 class Host:
-    """A pretended host below a directory."""
+    """A fake host in a directory."""
 
     def __init__(self, root: Path) -> None:
         self.kvm = root / "kvm"

@@ -1,4 +1,4 @@
-"""Whose addresses are whose, asked of the real ip(8) in a network namespace of its own."""
+"""Which addresses are in use by what, according to the real ip(8) in a separate network namespace."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ ip route add default via 10.4.0.1
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ip says in a namespace with an office's network and a VPN."""
+    """The output of ip in a namespace with an office's network and a VPN."""
     asks = {each: f"ip -json -4 {each}" for each in ("address show", "route show table main")}
     script = SET_UP + "".join(f"echo; {ask}; " for ask in asks.values())
     command = ["unshare", "--user", "--map-root-user", "--net", "sh", "-ec", script]
@@ -80,7 +80,7 @@ def test_a_lab_is_named_before_the_bridge_that_is_its_network(monkeypatch: pytes
 
 @pytest.mark.parametrize("does", ["", "exit 1", "echo Usage: ip"])
 def test_an_ip_that_does_not_do(does: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is missing, it fails, or it is busybox's, which knows no JSON."""
+    """It is missing, it fails, or it is busybox's, which has no JSON output."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("labgen.surroundings.SYSTEM_PROGRAMS", "")
     if does:

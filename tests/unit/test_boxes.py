@@ -1,4 +1,4 @@
-"""Boxes without building one: a fake mmdebstrap leaves what the image hook would leave."""
+"""Boxes without building one: a fake mmdebstrap leaves the files that the image hook would leave."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ for name in ("box.img", "vmlinuz", "initrd.img"):
 
 
 class Host:
-    """A PATH on which every program a build needs is a stand-in."""
+    """A PATH with a stand-in for every program that a build needs."""
 
     def __init__(self, directory: Path) -> None:
         self.bin = directory / "bin"
@@ -70,7 +70,7 @@ def scratch_directories() -> list[Path]:
 
 
 def words_to(steps: list[str]) -> Progress:
-    """What is said is added to the steps."""
+    """Appends reported text to the steps."""
     return Progress(lambda event: steps.append(event.text))
 
 

@@ -1,4 +1,4 @@
-"""Bundles that are as they should be: written, read, signed, and never left half-written."""
+"""Valid bundles: written, read, signed, and never left half-written."""
 
 import os
 import subprocess
@@ -75,7 +75,7 @@ def test_tar_unpacks_it_into_one_directory(tmp_path: Path) -> None:
 
 
 def test_what_a_lab_keeps_secret_is_its_owners_alone(tmp_path: Path) -> None:
-    """Also once it is unpacked, by labgen or by hand, and whatever the umask."""
+    """Also after unpacking, by labgen or by hand, with any umask."""
     former = os.umask(0)
     try:
         file = written(tmp_path)
@@ -121,7 +121,7 @@ def test_what_cannot_be_finished_is_not_there(
     def fail(_amount: Amount, count: int) -> None:
         nonlocal moved
         moved += count
-        if moved > 4_000_000:  # the checksums are computed, and the file is begun
+        if moved > 4_000_000:  # the checksums have been computed, and the file has been begun
             raise error
 
     monkeypatch.setattr(Amount, "more", fail)

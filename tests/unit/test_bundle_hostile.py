@@ -1,4 +1,4 @@
-"""Bundles of strangers: each is refused with a sentence, and nothing is written outside the staging directory."""
+"""Untrusted bundles: each is refused with a sentence, and nothing is written outside the staging directory."""
 
 import gzip
 import hashlib
@@ -67,7 +67,7 @@ def with_part(**changes: Any) -> dict[str, Any]:
 
 
 def renamed(name: str) -> bytes:
-    """A manifest and a member that both say a name."""
+    """A manifest and a member that both have the given name."""
     return made(member(f"lab/{name}", PROFILE), manifest=with_part(name=name))
 
 
@@ -84,7 +84,7 @@ def bad_checksum() -> bytes:
 
 
 def raw_size(text: bytes) -> bytes:
-    """A header whose size field says something odd, with a right checksum."""
+    """A header with an odd size field and a correct checksum."""
     head = bytearray(member("lab/profile.yaml", PROFILE)[:512])
     head[124:136] = text
     head[148:156] = b" " * 8
@@ -272,7 +272,7 @@ def test_whatever_is_changed(tmp_path_factory: pytest.TempPathFactory, at: int, 
     except BundleError:
         assert around(directory) == {directory / "file"}
     else:
-        # Only what no check can see: times and owners in a header, zeros at the end.
+        # Only things that no check can see: times and owners in a header, zeros at the end.
         assert received.parts["profile.yaml"].read_bytes() == PROFILE
         inside = {path for path in around(directory) if path.is_relative_to(directory / "staging")}
         assert around(directory) == inside | {directory / "file"}

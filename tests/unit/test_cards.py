@@ -1,4 +1,4 @@
-"""Machines whose network was stopped under them; that real ones are in it again afterwards is seen in tests/vm."""
+"""Machines whose network was stopped while they ran; tests/vm checks that real ones are reconnected."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ CARD = """<interface type='network'>
 
 @pytest.fixture
 def interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The host's network interfaces, of which a machine's has a bridge where there is ``master``."""
+    """The host's network interfaces; a machine's has a bridge if there is a ``master``."""
     directory = tmp_path / "interfaces"
     directory.mkdir()
     monkeypatch.setattr("labgen.host.local._INTERFACES", directory)
@@ -40,7 +40,7 @@ def interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stop_network(host: Host, interfaces: Path, *without: str) -> Lab:
-    """Stops a lab's network: some nodes' interfaces lose their bridge, those of the others are as they were."""
+    """Stops a lab's network: some nodes' interfaces lose their bridge, those of the others are unchanged."""
     lab = journals.load("lab").lab
     host.libvirt.networkLookupByName(lab.network.name).destroy()
     for node in lab.nodes:
@@ -54,7 +54,7 @@ def test_a_card_goes_from_the_network_to_its_bridge_and_back() -> None:
     sources = [(step.get("type"), step.find("source").attrib) for step in steps]  # type: ignore[union-attr]
     assert sources == [("bridge", {"bridge": "lg0"}), ("network", {"network": "labgen-000000_lab"})]
     card = ElementTree.fromstring(CARD)
-    for step in steps:  # libvirt refuses a card of which anything else is different
+    for step in steps:  # libvirt refuses a card if anything else in it differs
         assert [(part.tag, part.attrib) for part in step if part.tag != "source"] == [
             (part.tag, part.attrib) for part in card if part.tag != "source"
         ]
@@ -109,7 +109,7 @@ def test_status_and_exec_say_so(host: Host, interfaces: Path, monkeypatch: pytes
     assert "disconnected from the network: worker1. Reconnect: labgen start lab" in shown.stderr
     host.unreachable = "worker1"
     with pytest.raises(GuestError, match="worker1 of 'lab' is disconnected from its network") as caught:
-        exec_.run("lab", ["worker1"], ["true"], None, None)  # type: ignore[arg-type]  # nothing is put out
+        exec_.run("lab", ["worker1"], ["true"], None, None)  # type: ignore[arg-type]  # there is no output
     assert caught.value.resolution == "labgen start lab"
 
 

@@ -1,4 +1,4 @@
-"""The command line: what goes where, exit codes, and that no expected failure shows a traceback."""
+"""The command line: output streams, exit codes, and no traceback for an expected failure."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_suspend_resume_and_checkpoints(host: Host, run: Run) -> None:
     assert run("stop", "lab").status == 2
     assert "lab is running" in run("resume", "lab").stdout
     assert "checkpoint one" in run("checkpoint", "save", "lab", "one").stdout
-    assert run("checkpoint", "save", "lab").status == 0  # the time is its label
+    assert run("checkpoint", "save", "lab").status == 0  # its label is the time
     rows = json.loads(run("checkpoint", "list", "lab", "--format", "json").stdout)
     assert rows[0]["label"] == "one"
     assert len(rows) == 2
@@ -137,7 +137,7 @@ def test_going_on_keeps_the_settings(host: Host, run: Run) -> None:
 def test_going_on_keeps_the_file_and_cold(
     host: Host, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command works from any directory, and every verb that cannot go on says the same one."""
+    """The command works from any directory, and every verb that cannot continue shows the same one."""
     profile = tmp_path / "my lab.yaml"
     profile.write_text("name: mine\nnodes: {manager: {role: manager}}\nstorage: {driver: btrfs}\n")
     monkeypatch.chdir(tmp_path)
@@ -202,7 +202,7 @@ def test_prune_shows_and_removes(host: Host, run: Run) -> None:
     assert "nothing to remove" in stays.stderr
     assert "labgen destroy lost" in stays.stderr
     assert (host.domains(), host.volumes()) == before
-    paths.incoming("lost").mkdir()  # as an import that was cut off
+    paths.incoming("lost").mkdir()  # as left by an interrupted import
     shown = run("prune", "--yes", "--format", "json")
     assert {row["kind"] for row in json.loads(shown.stdout)} == {
         "domain",
@@ -345,7 +345,7 @@ def test_plain_progress_computes_bytes_and_the_time_that_is_left(
     said = [line.partition("s  ")[2] for line in capsys.readouterr().err.splitlines()]
     assert said[::2] == [f"worker1: {each}" for each in said[1:6:2]] + ["copying"]
     assert said[1:6:2] == ["copying", "copying: 10 of 40 MiB, 3 s left", "copying: 30 of 40 MiB, 1 s left"]
-    assert said[-1] == "copying: 1 of 40 MiB, 78 s left"  # of a second copy, which began anew
+    assert said[-1] == "copying: 1 of 40 MiB, 78 s left"  # of a second copy, which began from zero
 
 
 def test_what_only_programs_need_to_know_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:

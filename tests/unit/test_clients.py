@@ -1,4 +1,4 @@
-"""What OpenSSH and Ansible are told of a lab, read by themselves."""
+"""The files that tell OpenSSH and Ansible about a lab, as read by these programs."""
 
 import os
 import subprocess
@@ -17,12 +17,12 @@ from tests.unit.labs import planned
 __all__ = ["run"]  # a fixture
 
 LAB = planned(reference="single-node")
-# Of each character that means something to a shell, to OpenSSH, to INI files or to Ansible, and may be in a path.
+# Every character with a meaning for a shell, OpenSSH, INI files or Ansible that may be in a path.
 ODD = ["it's a home ä", "a#b #c", "%h%%d", "$HOME $$", "a;b|c", "`id`", "a&b <c>", "~*!", " =,:@^+ ", "{} }}", "𝄞"]
 
 
 def as_openssh_reads(*arguments: str | Path) -> dict[str, str]:
-    """The settings by name, with tokens where OpenSSH has not put anything in their place yet."""
+    """The settings by name, with tokens that OpenSSH has not replaced yet."""
     command = ["ssh", *arguments, "-G"]
     said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     return dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
@@ -51,7 +51,7 @@ def test_openssh_finds_the_files_in_any_home(name: str, tmp_path: Path) -> None:
 
 
 def test_short_names_of_two_labs_in_one_file_leave_both_labs_their_nodes(run: Run, tmp_path: Path) -> None:
-    """The long names are as good as in two files; a short one, which both have, is the first lab's."""
+    """The long names work as in two files; a short name that both labs have is the first lab's."""
     one, two = planned("one", subnet="10.77.0.0/24"), planned("two", subnet="10.77.1.0/24")
     config = tmp_path / "both.conf"
     with config.open("w") as file:
@@ -76,7 +76,7 @@ def test_nodes_have_no_bare_names_unless_asked_for(tmp_path: Path) -> None:
 
 
 def test_ansible_hands_the_files_on_from_any_home(tmp_path: Path) -> None:
-    """A stand-in for ssh writes down what it is told; the real one is in tests/vm."""
+    """A stand-in for ssh records its arguments; the real one is in tests/vm."""
     directory = tmp_path.joinpath(*ODD) / "labs" / "lab"
     inventory, told, ssh = tmp_path / "hosts.ini", tmp_path / "told", tmp_path / "ssh"
     inventory.write_text(clients.inventory(LAB, directory))

@@ -1,4 +1,4 @@
-"""Tab completion: what is offered, in real shells, and that nothing ever disturbs the line that is being typed."""
+"""Tab completion: what it offers, in real shells, and that nothing ever disturbs the line that is being typed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.unit.terminal import on_terminal
 
 __all__ = ["host", "run"]  # fixtures
 
-# How each shell starts without anybody's own settings, and what its documented line is.
+# How to start each shell without anyone's settings, and its documented line.
 SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], 'eval "$(labgen completion bash)"'),
     "zsh": (["zsh", "-f", "-i"], 'eval "$(labgen completion zsh)"'),
@@ -26,7 +26,7 @@ SHELLS = {
 
 
 def asked(words: str) -> "subprocess.CompletedProcess[str]":
-    """What labgen answers to bash about the last word; a space at the end begins a new one."""
+    """labgen's answer to bash about the last word; a space at the end begins a new word."""
     environment = {
         **os.environ,
         "_LABGEN_COMPLETE": "bash_complete",

@@ -1,4 +1,4 @@
-"""Damaged records: what another program, a full disk or an editor has made of labgen's files."""
+"""Damaged records: labgen's files after another program, a full disk or an editor has changed them."""
 
 import contextlib
 import json
@@ -128,7 +128,7 @@ def test_a_damaged_record_is_a_sentence_or_none_of_the_commands_business(
 
 
 def places(content: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to everything in a record: keys and indexes."""
+    """The paths to everything in a record: keys and indexes."""
     inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, each in inner:
         yield (*way, key)
@@ -175,7 +175,7 @@ LOADERS: dict[str, Callable[[], object]] = {
 @pytest.mark.parametrize("value", [None, 7, "x", [], {}, True, "\0"], ids=repr)
 @pytest.mark.parametrize("record", LOADERS)
 def test_a_field_of_another_type_is_damage(lab: str, record: str, value: Any) -> None:
-    """What is read has the declared types, or the record is damaged: nothing fails later, and elsewhere."""
+    """Data that was read has the declared types, or the record is damaged: nothing fails later, elsewhere."""
     path = RECORDS[record]()
     content = json.loads(path.read_text())
     for way in places(content):
@@ -186,13 +186,13 @@ def test_a_field_of_another_type_is_damage(lab: str, record: str, value: Any) ->
     LOADERS[record]()
 
 
-NOT_IN_ALL = {"schema", "rebuilding", "request"}  # 0.1.0 did not write them, or not everywhere
-NOT_IN_ALLERS = {"facts", "labels", "subnets", "slots"}  # what is below is called after nodes, labs, ...
+NOT_IN_ALL = {"schema", "rebuilding", "request"}  # 0.1.0 did not write them, or not in every record
+NOT_IN_ALLERS = {"facts", "labels", "subnets", "slots"}  # their keys are names of nodes, labs, ...
 
 
 @pytest.mark.parametrize("record", ["journal", "registry", "id", "checkpoint", "template"])
 def test_a_field_that_is_missing_is_damage(lab: str, record: str) -> None:
-    """Not something that the code has a default for: a journal without its stage is not one of a lab to be made."""
+    """Even if the code has a default for it: a journal without its stage does not mean a lab yet to be created."""
     path = RECORDS[record]()
     content = json.loads(path.read_text())
     fields = [

@@ -1,4 +1,4 @@
-"""The data home's id: by whatever path it is reached the labs are its own, and those of a copy are not."""
+"""The data home's id: its labs belong to it whatever path it is reached by, and those of a copy do not."""
 
 import json
 import shutil
@@ -147,7 +147,7 @@ def test_a_lab_is_the_same_by_another_path(
 def test_machines_that_0_1_0_made_by_another_path_are_destroyed(
     host: Host, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One home, whose labs have two ids: 0.1.0 said that such a lab was gone, and its machine ran on."""
+    """One home, whose labs have two ids: 0.1.0 reported such a lab as destroyed, and its machine still ran."""
     for owner, names in {"labgen-0a1b2c": ["first"], "labgen-3d4e5f": ["second", "third"]}.items():
         with monkeypatch.context() as at_that_time:
             at_that_time.setattr(data_home, "owner", lambda owner=owner: owner)
@@ -237,7 +237,7 @@ def test_a_copy_leaves_the_machines_of_the_original_alone(
     make()
     copied(home, tmp_path, monkeypatch)
     monkeypatch.setenv("LABGEN_HOME", str(home))
-    make("since")  # which the copy knows nothing of
+    make("since")  # which the copy does not have
     before = (host.domains(), host.volumes(), host.networks())
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "copy"))
     refused = run(*command)
@@ -255,7 +255,7 @@ def test_the_two_ways_out_of_a_copy(
     copied(home, tmp_path, monkeypatch)
     mine, afresh = run("prune").stderr.splitlines()[-2:]
     subprocess.run(["sh", "-c", mine.partition(": ")[2]], check=True)
-    make("since")  # it has the machines now
+    make("since")  # now it has the machines
     monkeypatch.setenv("LABGEN_HOME", str(home))
     assert prune.find(cache=True).rows() == []
     make("other")
@@ -283,7 +283,7 @@ def test_a_home_that_was_moved_is_the_same(
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "moved"))
     assert prune.find().rows() == []
     assert stop("lab", Silent())
-    # From now on this is where it is: what is made of it later is the copy.
+    # From now on this is its place: a later duplicate of it is the copy.
     shutil.copytree(tmp_path / "moved", home)
     assert data_home.known_owner()
     monkeypatch.setenv("LABGEN_HOME", str(home))

@@ -1,4 +1,4 @@
-"""In which fields two profiles differ."""
+"""The fields in which two profiles differ."""
 
 import pytest
 

@@ -23,7 +23,7 @@ def write(path: Path, *commands: str) -> None:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> Path:
-    """A disk on a base of 12 MiB of data, with all that can happen to it."""
+    """A disk based on 12 MiB of data, with every kind of change to it."""
     base, path = tmp_path / "base.qcow2", tmp_path / "overlay.qcow2"
     image("create", "-f", "qcow2", str(base), "64M")
     write(base, "write -P 1 0 8M", "write -P 2 16M 4M")
@@ -89,7 +89,7 @@ def _data_file(path: Path) -> None:
 
 
 def _encrypted(path: Path) -> None:
-    """Not with LUKS: QEMU then measures the processor, and on a busy host gives up."""
+    """Not with LUKS: QEMU then benchmarks the processor, and fails on a busy host."""
     secret = ["--object", "secret,id=s,data=abc"]
     image("create", *secret, "-f", "qcow2", "-o", "encrypt.format=aes,encrypt.key-secret=s", str(path), "1M")
 

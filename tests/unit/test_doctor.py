@@ -1,4 +1,4 @@
-"""Doctor's findings, with a libvirt that does as told."""
+"""Doctor's findings, with a controllable libvirt."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ SAYS = Path(__file__).parent / "vagrant_says"
 
 
 class FakeHypervisor:
-    """Offers what doctor asks for; ``failing`` names the methods that fail."""
+    """Offers the methods that doctor calls; ``failing`` names those that fail."""
 
     def __init__(self, free: int = 100 * GIB, failing: tuple[str, ...] = ()) -> None:
         self.free = free
@@ -91,7 +91,7 @@ def connect_to(fake: FakeHypervisor, monkeypatch: pytest.MonkeyPatch) -> FakeHyp
 
 @pytest.fixture(autouse=True)
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A host on which everything is right but KVM, which is missing."""
+    """A host on which everything is right except for KVM, which is missing."""
     monkeypatch.setenv("LABGEN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(surroundings, "SYSTEM_PROGRAMS", "")
@@ -373,7 +373,7 @@ def test_what_another_doctor_has_at_work_stays(hypervisor: FakeHypervisor, monke
 
 
 def test_a_create_waits_for_no_network_and_chooses_another_subnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The choice is libvirt's before the registry is free again; to start the network may take long."""
+    """libvirt has the chosen subnet before the registry is unlocked; starting the network may take long."""
     held: dict[str, bool] = {}
 
     class Watched(FakeHypervisor):

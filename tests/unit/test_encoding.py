@@ -13,7 +13,7 @@ from tests.unit.labs import planned
 from tests.unit.terminal import on_terminal
 
 UMLAUTS = "name: mine\ndescription: Größe für Übungen\nnodes: {manager: {role: manager}}\n"
-# Python chooses UTF-8 for these by itself, or is kept from it.
+# For these, Python chooses UTF-8 by itself, unless it is prevented.
 PLAIN = [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"LANG": "POSIX"}]
 
 
@@ -97,5 +97,5 @@ def test_a_terminal_gets_what_it_can_show(home: Path, latin1: dict[str, str], tm
     with on_terminal([sys.executable, str(script)], environment=variables) as (terminal, _):
         terminal.wait_for_end()
     assert "größe".encode("iso-8859-1") in terminal.raw
-    assert b"?" in terminal.raw  # in place of the tick
+    assert b"?" in terminal.raw  # instead of the tick
     assert b"Error" not in terminal.raw

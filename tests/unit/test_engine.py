@@ -1,4 +1,4 @@
-"""The Docker engine's owner, against an HTTP server on a Unix socket that answers as Docker does."""
+"""The engine module, against an HTTP server on a Unix socket that answers like Docker."""
 
 import gc
 import json
@@ -36,7 +36,7 @@ INFO = {
 
 
 class Docker:
-    """The requests that came, and what is answered to them."""
+    """The requests that were received, and the answers to them."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, Any]] = []
@@ -89,7 +89,7 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Connection:
-    """Stands in for one; its forwarded socket is the fake Docker's own."""
+    """Stands in for a connection; its forwarded socket is the fake Docker's."""
 
     @contextmanager
     def forwarded(_remote: str) -> Iterator[Path]:

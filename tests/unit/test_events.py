@@ -1,4 +1,4 @@
-"""A lab's events: what is kept of each command, within which bounds, and how it is read."""
+"""A lab's events: which are stored for each command, within which bounds, and how they are read."""
 
 import contextlib
 import fcntl
@@ -55,7 +55,7 @@ def numbers(entries: list[Entry]) -> list[int]:
 
 @pytest.fixture
 def directory() -> Path:
-    """A lab's, and nothing else of it."""
+    """A lab's directory, and nothing else of the lab."""
     paths.lab("lab").mkdir(parents=True)
     return paths.lab("lab")
 
@@ -99,7 +99,7 @@ def test_every_verb_says_which_lab_and_which_stage(host: Host, run: Run, tmp_pat
         before = len(list(events.every("lab")))
         done = run(*command)
         assert done.status == 0
-        # What is on the screen is told of the lab: nothing of it is missing here.
+        # Everything on the screen is an event of the lab: none is missing here.
         shown = [match[1] for match in re.finditer(r"^ *\d+\.\ds  (.*)$", done.stderr, re.MULTILINE)]
         told = [f"{each.node}: {each.text}" if each.node else each.text for each in kept()[before:] if each.text]
         assert sorted(told) == sorted(shown)
@@ -182,7 +182,7 @@ def test_who_only_looks_and_who_was_not_let_in_leave_nothing(host: Host, run: Ru
 
 @contextlib.contextmanager
 def busy(lab: str) -> Iterator[None]:
-    """Another labgen works on the lab."""
+    """Another labgen process works on the lab."""
     program = (
         f"from labgen import paths, turns\nwith turns.lock(paths.lab_lock('{lab}')):\n    print(flush=True); input()"
     )
@@ -476,7 +476,7 @@ def test_the_documentation_names_the_stages() -> None:
 def following(*options: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "labgen", "events", "lab", "--follow", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        limit = threading.Timer(60, process.kill)  # else who reads what never comes waits for ever
+        limit = threading.Timer(60, process.kill)  # otherwise a reader of events that never come waits for ever
         limit.start()
         try:
             yield process
@@ -496,7 +496,7 @@ def test_who_follows_gets_what_comes_across_a_rotation_until_the_lab_is_destroye
             assert json.loads(process.stdout.readline())["text"] == f"number {number}"
         assert paths.former_events("lab").exists()
         path = paths.events("lab")
-        with path.open("ab") as file:  # half of a line, which is no event yet
+        with path.open("ab") as file:  # half of a line, which is not an event yet
             line = json.dumps(entry(30).to_json()).encode() + b"\n"
             file.write(line[:50])
             file.flush()
@@ -513,7 +513,7 @@ def test_who_follows_gets_what_comes_across_a_rotation_until_the_lab_is_destroye
 def test_who_follows_begins_with_what_there_is_and_ends_by_ctrl_c(directory: Path) -> None:
     with following() as process:
         assert process.stdout and process.stderr
-        threading.Timer(2, events.append, ("lab", [entry(1)])).start()  # there is not even a file before
+        threading.Timer(2, events.append, ("lab", [entry(1)])).start()  # before that, not even a file exists
         assert "number 1" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130

@@ -1,4 +1,4 @@
-"""``exec`` as a part of a pipe, and the words that ``ssh`` and ``exec`` take."""
+"""``exec`` as part of a pipe, and the arguments of ``ssh`` and ``exec``."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A fault of labgen's own: said in a sentence, with what is needed to find it in a file."""
+"""A bug in labgen: reported in a sentence, with the details in a file."""
 
 import pytest
 

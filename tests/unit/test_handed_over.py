@@ -53,7 +53,7 @@ OTHER = "bundle-golden-VAGRANTSLASH-manager1_vagrant_box_image_1.7.99_root.img"
 
 
 def has_libvirt() -> bool:
-    """vagrant-libvirt brings it."""
+    """Whether vagrant-libvirt, which includes it, is installed."""
     if shutil.which("ruby") is None:
         return False
     command = ["ruby", "-e", "require 'libvirt'"]
@@ -64,7 +64,7 @@ pytestmark = pytest.mark.skipif(not has_libvirt(), reason="needs ruby with libvi
 
 
 def after_destroy(directory: Path, volumes: dict[str, str | None], **environment: str) -> list[str]:
-    """What it says, and then the volumes that are left."""
+    """Its output, followed by the remaining volumes."""
     lab = planned("golden")
     digests = {part: "0" * 64 for node in lab.nodes for part in handoff.disk_parts(node)}
     (directory / VAGRANTFILE).write_text(handoff.files(lab, handoff.node_boxes(lab, digests))[VAGRANTFILE])

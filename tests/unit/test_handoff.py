@@ -1,4 +1,4 @@
-"""Export and import on libvirt's test driver, with real small disk images in place of its pool's."""
+"""Export and import on libvirt's test driver, with real small disk images instead of its pool's."""
 
 import gzip
 import hashlib
@@ -47,7 +47,7 @@ def qemu_io(disk: Path, command: str) -> str:
 
 @pytest.fixture
 def pool(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """Files for the volumes of a lab called "lab" and of what is uploaded; the parameter is the lab's profile."""
+    """Files for the volumes of a lab named "lab" and of uploads; the parameter is the lab's profile."""
     directory = tmp_path / "pool"
     directory.mkdir()
 
@@ -132,7 +132,7 @@ def test_a_recipe_is_small_and_becomes_the_same_lab(host: Host, tmp_path: Path) 
 
 @pytest.fixture(params=sorted(each.name for each in WRITTEN.iterdir()))
 def written(request: pytest.FixtureRequest) -> Path:
-    """What a published version wrote."""
+    """The file that a published version wrote."""
     return WRITTEN / str(request.param)
 
 
@@ -340,7 +340,7 @@ def _domains(lab: str) -> list[Domain]:
 
 
 def _boots_by_itself(lab: str) -> None:
-    """The machines answer once they are on, though no Vagrant made them."""
+    """The machines answer once they are on, although Vagrant did not create them."""
     for node in NODES:
         (paths.lab(lab) / ".vagrant" / "machines" / node / "libvirt" / "ready").touch()
 
@@ -554,7 +554,7 @@ def test_a_profile_is_read_as_any(host: Host, tmp_path: Path, profile: bytes) ->
 
 
 def rewritten(tmp_path: Path, parts: dict[str, bytes], without: str = "", **manifest: object) -> Path:
-    """The bundle, with other parts or another manifest, and right hashes."""
+    """The bundle, with other parts or another manifest, and correct hashes."""
     received = bundle.read(tmp_path / "lab.labgen", tmp_path / "parts", Silent())
     kept = {name: path.read_bytes() for name, path in received.parts.items() if name != without}
     changed = received.manifest.model_copy(update={"parts": (), **manifest})
@@ -577,10 +577,10 @@ def test_a_key_that_is_none_is_refused(host: Host, tmp_path: Path) -> None:
 
 
 def test_somebody_elses_addresses_are_not_taken(host: Host, tmp_path: Path) -> None:
-    """A subnet of the internet would lead this host's packets astray."""
+    """A public subnet of the internet would misdirect this host's packets."""
     make()
     exported(tmp_path, "recipe")
-    tools = {"labgen": "0.0.1"}  # so that the files for hand use are not compared
+    tools = {"labgen": "0.0.1"}  # so that the files for use by hand are not compared
     imported = receive(rewritten(tmp_path, {}, subnet="9.9.9.0/24", tools=tools), "evil", None, Silent())
     assert imported.readdressed
     assert imported.journal.lab.network.subnet.startswith("10.77.")
@@ -621,7 +621,7 @@ def test_a_half_made_lab_has_no_disks_to_export(host: Host, tmp_path: Path) -> N
 
 
 def test_a_lab_that_has_not_run_here_is_no_lab_to_keep(host: Host, pool: Path, tmp_path: Path) -> None:
-    """Its disks know themselves by other addresses than its journal does."""
+    """Its disks contain other addresses than its journal."""
     exported(tmp_path)
     receive(tmp_path / "lab.labgen", "second", None, Silent())
     with pytest.raises(UsageError, match="has not been started yet") as caught:

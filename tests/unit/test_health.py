@@ -1,4 +1,4 @@
-"""The checks of machines that are up: each against what an ill machine says, and the scripts in a real shell."""
+"""The checks of machines that are up: each against an ill machine's output, and the scripts in a real shell."""
 
 import json
 import socket
@@ -43,7 +43,7 @@ EXAMINE = ["examine", "10.77.0.11:22", "10.77.0.11:2377"]
 
 
 def seen(**said: Sequence[str]) -> Seen:
-    """A worker that is well but for what is given; check names with _ for spaces."""
+    """A worker that is healthy except for the given output; check names with _ for spaces."""
     lines = {**well(NODE, EXAMINE), "certificate": certificate(NOW - timedelta(days=10)).splitlines()}
     lines |= {name.replace("_", " "): list(text) for name, text in said.items()}
     return Seen(LAB, NODE, NOW.timestamp(), (NOW.timestamp() - 1, NOW.timestamp() + 1), lines, ENGINE)
@@ -88,7 +88,7 @@ def test_a_clock_that_is_wrong_by_more_than_asking_can_explain(off: float, evide
     ],
 )
 def test_a_certificate_that_others_will_not_take(begins: datetime, status: str, evidence: str) -> None:
-    """Followed by its issuer's, as in the file of Docker's."""
+    """Followed by its issuer's, as in Docker's file."""
     text = certificate(begins) + certificate(NOW - timedelta(days=1))
     assert judged(seen(certificate=text.splitlines()))["certificate"] == (status, evidence)
 
@@ -196,7 +196,7 @@ def without_docker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_docker")
 def test_one_script_asks_for_all_in_a_real_shell() -> None:
-    """This host is no machine of a lab, but its clock is right, and it has memory."""
+    """This host is not a machine of a lab, but its clock is right, and it has memory."""
     found = {each.check: each for each in examine(alone(), NODE, Here(), CHECKS)}  # type: ignore[arg-type]
     assert found["clock"].status == "ok"
     assert "MiB available" in found["memory"].evidence

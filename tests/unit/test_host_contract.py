@@ -1,4 +1,4 @@
-"""What every host promises, held of this machine and of another one; and that labs get what their host says."""
+"""The promises of every host, checked for this machine and another one; and that labs use their host's values."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ URI = "test:///default"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """This machine, but for its libvirt."""
+    """This machine, except for its libvirt."""
     (tmp_path / "here").mkdir()
     monkeypatch.setattr(LocalHost, "libvirt", Libvirt(URI, "labgen", tmp_path / "here"))
     return LOCAL
@@ -71,7 +71,7 @@ def lab() -> Lab:
     return planned()
 
 
-# what every host promises
+# the promises of every host
 
 
 def test_a_volume_lies_in_the_directory_of_the_pool(each: Host) -> None:
@@ -147,7 +147,7 @@ def test_a_libvirt_that_is_not_there_is_named(here: Host, elsewhere: AnotherHost
         assert "no-such-file" in caught.value.details
 
 
-# labs get what their host says
+# labs use their host's values
 
 
 def test_a_vagrantfile_names_the_hosts_libvirt_and_no_other(each: Host, lab: Lab) -> None:
@@ -245,7 +245,7 @@ def test_a_lost_lab_is_looked_for_where_it_would_be(world: World, moved: Another
         recovery.refuse_lost("lab", moved)
 
 
-# who receives a bundle has a host of their own
+# the receiver of a bundle has another host
 
 
 @pytest.mark.usefixtures("moved")
@@ -256,7 +256,7 @@ def test_a_bundle_names_the_libvirt_of_its_receiver(lab: Lab, monkeypatch: pytes
     assert "'qemu:///receivers'" in made[paths.VAGRANTFILE]
 
 
-# this machine, as the scripts know it
+# this machine, as the scripts see it
 
 
 def test_the_scripts_mean_the_same_libvirt_and_the_same_device() -> None:

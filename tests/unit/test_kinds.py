@@ -1,4 +1,4 @@
-"""Machines that are for something else than the cluster: what they have, and what leaves them alone."""
+"""Machines outside the cluster: what they have, and what does not touch them."""
 
 import json
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_what_only_members_have_is_not_looked_for_in_a_client(host: Host) -> Non
     assert {finding.status for finding in of_client.values()} == {"ok"}
     of_manager = [each for each in found if each.node == "manager1" and each.check == "reachability"]
     assert of_client["reachability"].evidence == "all 7 ports of the other nodes answer"
-    assert of_manager[0].evidence == "all 5 ports of the other nodes answer"  # ssh alone of the client
+    assert of_manager[0].evidence == "all 5 ports of the other nodes answer"  # only ssh for the client
 
 
 @pytest.mark.usefixtures("base")

@@ -1,4 +1,4 @@
-"""The recipes, on a host without machines; the real ones are walked in tests/vm."""
+"""The recipes, on a host without machines; tests/vm runs them on real ones."""
 
 import json
 import re
@@ -37,7 +37,7 @@ NODES = ("manager1", "worker1", "worker2")
 
 
 class Heard(Progress):
-    """Somebody who listens."""
+    """A listener."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -59,7 +59,7 @@ def make(
 
 
 def traces(host: Host) -> list[Any]:
-    """What labs leave."""
+    """The traces that labs leave."""
     return [host.domains(), host.networks(), host.volumes(), registry.load().subnets, journals.names()]
 
 
@@ -139,7 +139,7 @@ def test_a_profile_that_says_the_same_in_other_words_is_no_other(host: Host, tmp
     make()
     recorded = paths.lab("lab") / paths.PROFILE
     written = recorded.read_text()
-    recorded.write_text(written.replace("orchestrator: swarm\n", ""))  # as if that were a younger field
+    recorded.write_text(written.replace("orchestrator: swarm\n", ""))  # as if that field had been added later
     assert recorded.read_text() != written
     assert not make().changed
 
@@ -304,7 +304,7 @@ def test_prune_finds_what_belongs_to_no_lab(host: Host) -> None:
     make("lost")
     make("kept")
     shutil.rmtree(paths.lab("lost"))
-    paths.incoming("lost").mkdir(parents=True)  # as an import that was cut off
+    paths.incoming("lost").mkdir(parents=True)  # as left by an interrupted import
     orphans = prune.find()
     assert {name.split("_")[1] for name in (*orphans.domains, *orphans.networks, *orphans.volumes)} == {"lost"}
     assert len(orphans.rows()) == 3 + 1 + 6 + 1 + 1

@@ -1,4 +1,4 @@
-"""Draws the import graph and holds the layers: who may import whom, and who owns which outside library."""
+"""Checks the layers of the import graph: which unit may import which, and which owns which outside library."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "labgen"
-# Each unit may import those of the layers before its own; see docs/internals.md.
+# Each unit may import those in the layers before its own; see docs/internals.md.
 LAYERS = [
     {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
     {"paths", "files", "parallel", "turns"},
@@ -38,7 +38,7 @@ OWNERS = {
     "libvirt_qemu": {"hypervisor"},
     "paramiko": {"ssh"},
     "platformdirs": {"paths"},
-    "pydantic": {"profile", "bundle"},  # what strangers write
+    "pydantic": {"profile", "bundle"},  # what untrusted senders write
     "pydantic_core": {"profile"},
     "requests": {"engine"},
     "rich": {"cli"},
@@ -47,7 +47,7 @@ OWNERS = {
 }
 
 
-TYPES_ONLY = "_typeshed"  # mypy's; there is no such module when labgen runs
+TYPES_ONLY = "_typeshed"  # mypy's; the module does not exist when labgen runs
 
 
 def unit_of(path: Path) -> str:
@@ -55,7 +55,7 @@ def unit_of(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """The modules a file imports, wherever in it, by full name."""
+    """The full names of the modules that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -82,7 +82,7 @@ def test_imports_point_downward(path: Path) -> None:
 
 
 def outside(path: Path) -> set[str]:
-    """The libraries that a file imports and that are neither Python's nor ours."""
+    """The libraries that a file imports and that are neither Python's nor labgen's."""
     return {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"labgen", TYPES_ONLY}
 
 
@@ -109,14 +109,14 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
     assert calls & {"print", "sys.exit", "exit", "os._exit"} == set()
 
 
-# What only machines/opened.py may take for a verb, and who may all the same, each for its reason.
+# What only machines/opened.py may take for a verb, and the exceptions, each with its reason.
 TAKEN_BY_OPENED = {
     "journals.locked": set[str](),
     "journals.save": set[str](),
     "freeze.recover": set[str](),
     "clocks.adjust": set[str](),
     "LOCAL.connect": {
-        "destroy",  # whether there is anything of a lab, by its name
+        "destroy",  # whether anything of a lab exists, by its name
         "prune",  # what belongs to no lab
         "list_",  # all labs at once
         "uninstall",
@@ -137,5 +137,5 @@ def test_verbs_open_labs_in_one_way(taken: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "lab").glob("*.py")), ids=lambda path: path.name)
 def test_a_verb_is_short(path: Path) -> None:
-    """What it is made of is in machines/."""
+    """The parts that it uses are in machines/."""
     assert len(path.read_text().splitlines()) <= 120

@@ -9,7 +9,7 @@ import pytest
 from labgen.cli.live import clipped
 from tests.unit.terminal import Terminal, on_terminal
 
-# A lab's progress as the recipes tell it; the test says when to go on, by Enter.
+# A lab's progress as the recipes report it; the test decides when to continue, by pressing Enter.
 CREATE = """
 from labgen.cli.console import emit, note, progress
 with progress() as shown:
@@ -54,7 +54,7 @@ def test_a_node_that_is_at_work_again_has_no_tick_and_its_clock_runs() -> None:
         terminal.type("\r")
         terminal.wait_for_end()
         assert process.wait() == 0
-        # Nothing turns any more; the results follow below, and what was noted stays above.
+        # The spinners have stopped; the results follow below, and the notes are kept above.
         rest = [line for line in terminal.lines() if line[0] != "✓"]
         assert rest == ["[this] stays", "a note", "NODE", "manager1"]
         assert len(terminal.lines()) == 3 + len(rest)
@@ -87,7 +87,7 @@ def test_more_nodes_than_lines_leave_the_total_on_the_screen() -> None:
     with on_terminal(program(nodes), echo=False, rows=24) as (terminal, _):
         terminal.wait_for("forming the cluster")
         terminal.type("\r")
-        terminal.wait_for("joining the Swarm")  # the last of the forty, which no longer fits below the others
+        terminal.wait_for("joining the Swarm")  # the last of the forty, for which there is no room below the others
         assert "total" in row(terminal, "forming")
         terminal.wait_for("and 19 more")
 
@@ -109,7 +109,7 @@ def test_no_colour_means_none_anywhere() -> None:
                 terminal.type("\r")
             terminal.wait_for_end()
             assert any(code in terminal.raw for code in coloured) is seen
-            assert "total" in "\n".join(terminal.lines())  # the display itself is no colour
+            assert "total" in "\n".join(terminal.lines())  # the display itself does not depend on colour
 
 
 def test_a_long_name_keeps_its_end() -> None:
@@ -118,7 +118,7 @@ def test_a_long_name_keeps_its_end() -> None:
     assert len(clipped("manager-of-everything-1", 12)) == 12
 
 
-# The bytes of two nodes; the second node then does something else.
+# Two nodes copy bytes; then the second node does something else.
 COPY = """
 import time
 from labgen.cli.console import progress

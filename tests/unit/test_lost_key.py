@@ -1,4 +1,4 @@
-"""A lab whose private key is missing: every verb that needs it says so, and nothing is given up for it."""
+"""A lab whose private key is missing: every verb that needs it reports that, and nothing is discarded for it."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from tests.unit.test_lab import NODES, make, traces
 
 __all__ = ["host", "run"]  # fixtures
 
-# The host's stand-ins need no key.
+# The host's stand-ins do not need a key.
 OPEN, WAIT_FOR = ssh.Connection.open, ssh.wait_for
 
 
 @pytest.fixture
 def key(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the key was, of a lab that is running."""
+    """The former path of the key of a running lab."""
     make()
     monkeypatch.setattr(ssh.Connection, "open", OPEN)
     monkeypatch.setattr(ssh, "wait_for", WAIT_FOR)

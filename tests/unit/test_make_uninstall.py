@@ -1,4 +1,4 @@
-"""``make uninstall`` in a checkout of its own, with a labgen that only says what it was asked."""
+"""``make uninstall`` in a separate checkout, with a labgen that only prints its arguments."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A node whose machine or disk is missing: each verb says which, and how to make it anew."""
+"""A node whose machine or disk is missing: each verb reports which, and how to rebuild it."""
 
 from collections.abc import Callable
 from pathlib import Path

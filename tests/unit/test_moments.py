@@ -1,4 +1,4 @@
-"""Suspending, resuming and checkpoints, on libvirt's test driver; the real ones are walked in tests/vm."""
+"""Suspending, resuming and checkpoints, on libvirt's test driver; tests/vm runs them on real machines."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def snapshots(host: Host) -> set[str]:
 
 
 def failing(method: str, monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
-    """Lets calls of a method of Hypervisor fail from the given number on; those before do their work.
+    """Makes calls of a method of Hypervisor fail from the given number on; earlier calls do their work.
 
     Ctrl-C is pressed once.
     """
@@ -96,7 +96,7 @@ def test_what_cannot_be_suspended_goes_on(host: Host, monkeypatch: pytest.Monkey
 
 
 def asleep_for_ever(node: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on libvirt does not let that node's machine go on."""
+    """From now on, libvirt cannot resume that node's machine."""
     stays = journals.load("lab").lab.node(node).domain
     for method in ("resume", "createWithFlags"):
         original: Callable[..., object] = getattr(libvirt.virDomain, method)
@@ -242,7 +242,7 @@ def test_a_save_that_fails_leaves_a_running_lab_and_no_checkpoint(
 
 
 def calls_of(method: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Fills itself with the first argument of each call of a method of Hypervisor from now on."""
+    """A list that collects the first argument of each call of a method of Hypervisor from now on."""
     original: Callable[..., None] = getattr(Hypervisor, method)
     calls: list[str] = []
 
@@ -275,7 +275,7 @@ def test_a_restore_that_is_cut_off_is_done_again_whole(
 def test_machines_that_have_run_are_not_given_the_memory_of_before(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C once they go on: the checkpoint is complete, and nobody undoes it with memory older than the disks."""
+    """Ctrl-C once they resume: the checkpoint is complete, and nobody undoes it with memory older than the disks."""
     make()
     with monkeypatch.context() as patch:
         failing("start", patch, 1, KeyboardInterrupt())

@@ -1,4 +1,4 @@
-"""Where libvirt, its pool and what the kernel says are known: in host/, and where it is said why not."""
+"""Only host/ contains paths and names of libvirt, its pool and the kernel; the exceptions give their reasons."""
 
 import ast
 import re
@@ -25,15 +25,15 @@ KNOWN_TO_HOST = re.compile(
 # A program that is run is a list whose first word is its name.
 PROGRAMS = {"ip", "lscpu", "nproc", "route", "sysctl", "virsh"}
 
-# Who knows such a thing all the same, and why it is not the host's.
+# The exceptions, and why each does not belong to the host.
 ITS_OWN_PROCESS = {
-    "turns.py": {"/proc", "/proc/locks"},  # who holds a lock of labgen's own: on the machine that labgen runs on
-    "ssh/forwarding.py": {"/proc/self/fd/"},  # a short name for a socket that this process has made
-    "bundle/writer.py": {"/proc/self/fd/"},  # how open(2) says that a file without a name gets one
+    "turns.py": {"/proc", "/proc/locks"},  # who holds one of labgen's locks: on the machine that labgen runs on
+    "ssh/forwarding.py": {"/proc/self/fd/"},  # a short name for a socket that this process has created
+    "bundle/writer.py": {"/proc/self/fd/"},  # how to give a name to a file without one; see open(2)
 }
 IN_THE_MACHINES = {"health"}  # shell that runs in the guests
 
-# Who takes this machine without being told which host: a second host begins with these.
+# Code that uses this machine without being told which host: a second host begins with these.
 TAKES_THE_LOCAL_HOST = {
     "cli/create.py",  # the files of a lab that is only rendered
     "handoff.py",  # the receiver's own
@@ -63,7 +63,7 @@ def calls(path: Path) -> set[str]:
 
 
 def strings(path: Path) -> Iterator[str]:
-    """The texts in a module, but for its docstrings."""
+    """The strings in a module, except for its docstrings."""
     everything = nodes(path)
     said = {id(node.value) for node in everything if isinstance(node, ast.Expr)}
     for node in everything:

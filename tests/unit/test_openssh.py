@@ -1,4 +1,4 @@
-"""Commands through OpenSSH's own server, run by this user; skipped where it is not installed."""
+"""Commands through OpenSSH's own server, run by this user; skipped if it is not installed."""
 
 import contextlib
 import getpass
@@ -28,7 +28,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]
         make_key(tmp_path / key, "a test")
     programs = tmp_path / "bin"
     programs.mkdir()
-    sudo = programs / "sudo"  # there may be none, and no right to it
+    sudo = programs / "sudo"  # it may be missing, or not permitted
     sudo.write_text('#!/bin/sh\nshift\nexec "$@"\n')
     sudo.chmod(0o755)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -39,7 +39,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]
         f"AuthorizedKeysFile {tmp_path}/key.pub\nSetEnv PATH={programs}:/usr/bin:/bin\nPermitRootLogin yes\n"
     )
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where sshd locks itself in
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's chroot directory
     with (tmp_path / "sshd.log").open("w") as log:
         server = subprocess.Popen([str(SSHD), "-D", "-e", "-f", str(config)], stderr=log)
     target = Target("node1", "127.0.0.1", tmp_path / "key", tmp_path / "known_hosts", port)
@@ -51,7 +51,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]
 
 
 def entered(target: Target) -> Connection:
-    """As soon as the server listens."""
+    """Connects as soon as the server listens."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -117,7 +117,7 @@ def test_a_process_left_in_the_background_does_not_hold_the_end_up(machine: Targ
 
 @pytest.mark.parametrize("signal", ["INT", "PIPE"])
 def test_commands_are_stopped_with_all_their_processes(machine: Target, tmp_path: Path, signal: str) -> None:
-    # A process group of its own, as sudo's, and one that does not listen.
+    # In a separate process group, as with sudo, and one that ignores the signal.
     script = (
         f"setsid -w sleep 200 & echo $! >{tmp_path}/own; trap '' {signal}; echo $$ >{tmp_path}/deaf; wait; sleep 200"
     )

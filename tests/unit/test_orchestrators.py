@@ -1,4 +1,4 @@
-"""What an orchestrator says of itself: words, networks, what a handed-over lab needs."""
+"""What an orchestrator defines: words, networks, requirements of a handed-over lab."""
 
 import os
 import re
@@ -16,12 +16,12 @@ from labgen.subnets import conflict
 from tests.unit.labs import BOX
 
 PACKAGE = Path(__file__).parents[2] / "labgen"
-# Where the word "swarm" may be outside orchestrators/ and the kind of its members, each with its reason.
+# The places outside orchestrators/ and its members' kind that may use the word "swarm", each with its reason.
 SWARM = {
-    "engine.py": r".*",  # Docker's own API has it
+    "engine.py": r".*",  # Docker's own API uses it
     "bundle/manifest.py": r".*\|labels\|swarm\"|# .*0\.1\.0 wrote\.",  # a part of bundles that 0.1.0 wrote
     "lab/status.py": r' *"swarm": cluster,.*',  # the key by which scripts of 0.1.0 read it
-    # What journals of 0.1.0 have: a field, and labs whose nodes had no kind yet.
+    # In journals of 0.1.0: a field, and labs whose nodes had no kind yet.
     "records/journals.py": r'.*lab\.pop\("swarm_pool", None\)|.*\["(is_member|kind)"\] = .*"swarm".*',
     "kinds/__init__.py": r'.*import SwarmNode|    "swarm": SwarmNode\(\),',  # the kind of its members
 }
@@ -103,7 +103,7 @@ def _lab(orchestrator: str) -> Lab:
 
 
 def _up(orchestrator: str, directory: Path) -> list[str]:
-    """What was asked of the machines when ``up`` ran, line by line."""
+    """The requests to the machines while ``up`` ran, line by line."""
     log = directory / "log"
     log.write_text("")
     for name, text in handoff.files(_lab(orchestrator), {}).items():

@@ -1,4 +1,4 @@
-"""After ``sudo labgen``: files of root's in a user's own home. Run as a user who may not touch them."""
+"""After ``sudo labgen``: root's files in a user's own home. Run as a user who may not touch them."""
 
 import os
 import shlex
@@ -34,8 +34,8 @@ pytestmark = [
 
 @pytest.fixture
 def user_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's home with a lab and a template in it, all of it the user's own."""
-    with tempfile.TemporaryDirectory() as directory:  # pytest's are their owner's alone
+    """A user's home with a lab and a template in it; everything in it belongs to the user."""
+    with tempfile.TemporaryDirectory() as directory:  # pytest's directories are closed to other users
         Path(directory).chmod(0o755)
         yield filled(Path(directory) / "user", monkeypatch)
 
@@ -77,7 +77,7 @@ COMMANDS = {
     "dry run": ["create", "single-node", "--dry-run"],
 }
 DATA, LAB = ".local/share/labgen", ".local/share/labgen/labs/lab"
-# What sudo has left, the commands that it stops, and the file that these name.
+# The files that sudo has left, the commands that they stop, and the file that these name.
 LEFT = [
     (DATA, ["stop", "create"], f"{DATA}/locks"),
     (f"{DATA}/locks/lab.lock", ["stop", "destroy"], f"{DATA}/locks/lab.lock"),
@@ -86,7 +86,7 @@ LEFT = [
     (f"{DATA}/registry.lock", ["destroy"], f"{DATA}/registry.lock"),
     (".vagrant.d/data/machine-index/index.lock", ["destroy"], ".vagrant.d/data/machine-index/index.lock"),
 ]
-# The same of a root whose umask keeps others from reading.
+# The same for a root user whose umask keeps others from reading.
 UNREADABLE = [
     (DATA, ["list", "create"], DATA),
     (f"{DATA}/labs", ["prune"], f"{DATA}/labs"),
@@ -104,7 +104,7 @@ CASES = [
 
 
 def tree(directory: Path) -> dict[Path, bytes]:
-    """All but the events, in which a command that is refused is kept too."""
+    """Everything but the events, which also record refused commands."""
     files = [path for path in directory.rglob("*") if path.name != "events.jsonl"]
     return {path: path.read_bytes() if path.is_file() else b"" for path in files}
 
@@ -131,7 +131,7 @@ def test_it_is_named_with_its_owner_and_the_way_out(
 
 
 def test_the_whole_of_what_sudo_made_is_given_back(user_home: Path) -> None:
-    """Even where it made the first directory of all."""
+    """Even if it created the first directory of all."""
     shutil.rmtree(user_home / ".local")
     (user_home / DATA / "labs").mkdir(parents=True)
     ran = as_user(user_home, "create", "single-node")

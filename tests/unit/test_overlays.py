@@ -1,4 +1,4 @@
-"""What is asked of libvirt to put an export's overlays into the disks; its test driver commits no blocks."""
+"""The calls to libvirt that merge an export's overlays into the disks; its test driver commits no blocks."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ BELOW = {"vda": f"{NAME}.img", "vdb": f"{NAME}-vdb.qcow2"}
 class Machine:
     """A domain that writes to overlays.
 
-    :param mirrors: the devices of which QEMU has copied the overlay, and goes on copying until it is told to pivot.
+    :param mirrors: the devices whose overlay QEMU has copied, and continues to copy until it is told to pivot.
     """
 
     active: bool = True
@@ -128,6 +128,4 @@ def test_a_machine_without_overlays_is_left_alone() -> None:
     machine = Machine(active=False, overlaid=set())
     volumes = end(machine)
     assert machine.calls == []
-    assert volumes.names == list(
-        BELOW.values()
-    )  # what an export that was killed left in the pool is gone all the same
+    assert volumes.names == list(BELOW.values())  # leftovers of a killed export in the pool are removed all the same

@@ -1,4 +1,4 @@
-"""Where labgen's files lie: homes of every kind, and directories for temporary files of every kind."""
+"""The locations of labgen's files: homes of every kind, and directories for temporary files of every kind."""
 
 import re
 import socket
@@ -82,7 +82,7 @@ def test_the_home_of_nobody_is_refused(variable: str, monkeypatch: pytest.Monkey
 
 
 class Echo:
-    """What a stream into a machine is, as far as forwarding is concerned: it says again what it hears."""
+    """A stream into a machine, as far as forwarding is concerned: it repeats its input."""
 
     def __init__(self) -> None:
         self._near, self._far = socket.socketpair()
@@ -112,7 +112,7 @@ def test_a_socket_is_forwarded_whatever_tmpdir_is_called(
 
 
 class Gone(Echo):
-    """One whose connection ends before it is closed."""
+    """A stream whose connection ends before it is closed."""
 
     def close(self) -> None:
         self._near.close()

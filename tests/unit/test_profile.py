@@ -1,4 +1,4 @@
-"""What profiles mean, and what comes with labgen."""
+"""The meaning of profiles, and the shipped ones."""
 
 import dataclasses
 import json

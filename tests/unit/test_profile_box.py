@@ -17,7 +17,7 @@ PROFILE = "name: lab\nbox: bare\nnodes: {manager: {role: manager}}\nstorage: {dr
 
 @pytest.fixture
 def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Those that come with labgen, and one of a user's own."""
+    """The shipped recipes, and one of a user."""
     copy = tmp_path / "boxes"
     shutil.copytree(paths.box_recipes(), copy)
     (copy / "bare.toml").write_text(BARE)

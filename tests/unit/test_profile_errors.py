@@ -1,4 +1,4 @@
-"""Pairs: every bad_profiles/NAME.yaml is refused with the words of NAME.txt."""
+"""Pairs: every bad_profiles/NAME.yaml is refused with the text in NAME.txt."""
 
 import os
 import time
@@ -164,7 +164,7 @@ def test_hostile_text_takes_little_time(text: str) -> None:
     start = time.process_time()
     with pytest.raises(ProfileError):
         parse(text, "hostile")
-    assert time.process_time() - start < 10  # half a second; slow machines have time too
+    assert time.process_time() - start < 10  # normally half a second; slow machines get more time
 
 
 def test_label_is_relative_below_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_a_file_without_a_suffix_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "single-node").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
     assert find("mine") == Path("mine")
-    assert find("single-node") == shipped()["single-node"]  # the name wins; ./single-node is the file
+    assert find("single-node") == shipped()["single-node"]  # the name takes precedence; ./single-node is the file
     assert find("./single-node") == Path("single-node")
 
 

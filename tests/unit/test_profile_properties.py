@@ -1,4 +1,4 @@
-"""Properties: what is written loads back, and no text does worse than to be refused."""
+"""Properties: a written profile loads back to an equal one, and no text does worse than to be refused."""
 
 import string
 

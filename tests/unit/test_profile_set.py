@@ -93,7 +93,7 @@ def test_the_resolution_speaks_of_the_option() -> None:
     ],
 )
 def test_what_no_field_can_tell_alone_is_blamed_on_the_option_that_made_it(override: str) -> None:
-    """The file is right; its line is not named, and nobody is sent to correct it."""
+    """The file is valid; its line is not named, and nobody is told to correct it."""
     with pytest.raises(ProfileError) as raised:
         parse(TEXT + "provision: [a.sh]\n", "lab", overrides=[override])
     assert all(line.startswith(f"--set {override}: ") for line in raised.value.details.splitlines())

@@ -1,4 +1,4 @@
-"""Commands that remove things: what they look at first, whom they ask, and what they say came of it."""
+"""Commands that remove things: what they check first, whom they ask, and what they report afterwards."""
 
 import sys
 
@@ -96,9 +96,9 @@ def test_restore_looks_before_it_asks(two_labs: None, run: Run) -> None:
 def test_prune_can_only_look(two_labs: None, run: Run) -> None:
     for record in (paths.STATE, paths.PROFILE):
         (paths.lab("one") / record).unlink()
-    assert "labgen destroy one" in run("prune", "--yes").stderr  # somebody may have lived in it
+    assert "labgen destroy one" in run("prune", "--yes").stderr  # a user may have used it
     assert journals.names() == ["one", "two"]
-    paths.incoming("one").mkdir()  # as an import that was cut off
+    paths.incoming("one").mkdir()  # as left by an interrupted import
     looked = run("prune", "--dry-run")
     assert looked.status == 0
     assert "labgen" in looked.stdout

@@ -1,4 +1,4 @@
-"""Records of every published version, and how they are brought up to date."""
+"""Records of every published version, and their migration."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from labgen.model import NodeFacts
 from labgen.records import checkpoints, data_home, journals, registry
 from labgen.records.record import Content, Damaged, Kind
 
-WRITTEN = Path(__file__).parent.parent / "records"  # by the version that each directory is called after
+WRITTEN = Path(__file__).parent.parent / "records"  # by the version that each directory is named after
 NODES = ["manager1", "worker1", "worker2"]
 
 
@@ -56,7 +56,7 @@ def path(tmp_path: Path) -> Path:
 def test_an_old_record_is_brought_up_to_date_step_by_step(path: Path, content: Content) -> None:
     path.write_text(json.dumps(content))
     assert ANIMALS.load(path) == Animal("cat", (0, 1))
-    assert json.loads(path.read_text()) == content  # reading writes nothing
+    assert json.loads(path.read_text()) == content  # reading does not write
     ANIMALS.save(path, ANIMALS.load(path))
     assert json.loads(path.read_text()) == {"schema": 3, "name": "cat", "legs": [0, 1], "tame": False}
 

@@ -162,7 +162,7 @@ def test_who_only_looks_is_in_nobodys_way(home: Path) -> None:
         for _ in range(500):
             with journals.locked("lab"):
                 pass
-        # Two that look at a lock nobody holds do not take each other for its holder.
+        # Two that check a lock nobody holds do not take each other for its holder.
         assert reader.poll() is None
 
 
@@ -263,7 +263,7 @@ def test_a_record_is_on_the_disk_before_it_has_its_name_and_so_is_the_name(
         assert directory == ("directory", path.parent)
 
 
-# Who else writes files, which are no records: each is made anew, or of no use, after a power cut.
+# Other code that writes files, which are not records: after a power cut each is rebuilt, or of no use.
 OTHER_WRITERS = {
     "boxes/builder._pack_box",
     "boxes/builder._pack_files",

@@ -1,4 +1,4 @@
-"""What the operating system refuses: what it is called, and which of it is the host's."""
+"""Refusals by the operating system: their names, and which of them are the host's."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Plan and render: golden files of every shipped profile, Vagrant's own opinion, and hostile text."""
+"""Plan and render: golden files of every shipped profile, Vagrant's own validation, and hostile text."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Repair looks, explains and asks: a lab that was once complete is given up only where somebody says so."""
+"""Repair checks, explains and asks: data of a lab that was once complete is discarded only on a user's request."""
 
 import ast
 import json
@@ -34,10 +34,10 @@ from tests.unit.test_lab import NODES, NOTHING, Heard, make, traces
 __all__ = ["host", "run"]  # a fixture
 PACKAGE = Path(__file__).parents[2] / "labgen"
 
-# What gives something of a lab up, and the functions that may use it, each for its reason. A function within another
-# has that one's name before its own.
+# The calls that discard something of a lab, and the functions that may use them, each with its reason. The name of an
+# inner function follows that of its outer function.
 GIVE_UP = {
-    # libvirt's and Docker's own words, each used in one place
+    # libvirt's and Docker's own names, each used in one place
     "undefineFlags": {"connection.remove_domain"},
     "undefine": {"connection.remove_network", "pool.dissolve"},
     "managedSaveRemove": {"connection.cut_power"},
@@ -54,15 +54,15 @@ GIVE_UP = {
         "pool.remove",
         "pool.probe_write",  # doctor's probe
         "pool.dissolve",  # the pool's directory, if it is empty
-        "cli.checkpoint.delete",  # what its user asks for
+        "cli.checkpoint.delete",  # on its user's request
     },
     "swarm.leave": {"engine.swarm_leave"},
     "force_new_cluster=": {"engine.swarm_take_over"},
-    "swarm leave": {"swarm_states.refuse_strangers", "swarm_states._way_with_errors"},  # which only say it
-    "--force-new-cluster": {"swarm_states.leaderless"},  # which only says it
-    # and what is made of them
+    "swarm leave": {"swarm_states.refuse_strangers", "swarm_states._way_with_errors"},  # which only mention it
+    "--force-new-cluster": {"swarm_states.leaderless"},  # which only mentions it
+    # and the functions built on them
     "remove_domain": {
-        "connection.sweep",  # whose callers are below
+        "connection.sweep",  # its callers are below
         "boot.remove",
     },
     "cut_power": {
@@ -70,32 +70,32 @@ GIVE_UP = {
         "freeze.revert",  # to a checkpoint, after a yes
         "stages.go_on_with_received_memory",  # of an import that has not been started yet
         "stop.stop.wait",  # of a machine that did not react to its power button
-        "warm.go_on",  # of machines that cannot go on with others' memory
+        "warm.go_on",  # of machines that cannot resume from others' memory
     },
     "revert_disks": {"freeze.revert"},
     "freeze.revert": {
         "checkpoint.restore",  # after a yes
-        "freeze.recover",  # of a restore that was cut off
+        "freeze.recover",  # of an interrupted restore
     },
     "forget_disks": {"freeze.drop"},
     "freeze.drop": {
         "checkpoint.delete",
-        "freeze.recover",  # of a save or a delete that was cut off
+        "freeze.recover",  # of an interrupted save or delete
     },
     "drop_memory": {
-        "freeze._let_go",  # on its way into a bundle
+        "freeze._let_go",  # to be written into a bundle
         "freeze.drop",
         "stages.go_on_with_received_memory",
     },
     "restore_memory": {
         "freeze.go_on_from_memory",  # before any machine runs on the disks of that moment
-        "freeze._wake",  # of a save that was cut off
+        "freeze._wake",  # of an interrupted save
         "warm.go_on.restore",
     },
     "write_start": {"warm._redefine"},  # of memory that no machine of a lab has run with
     "boot.remove": {
         "boot.clear_half_made",  # only of a lab that was never complete; test_half_made below
-        "warm.awaken",  # the machines that it has just made itself
+        "warm.awaken",  # the machines that it has just created itself
         "rebuild._make_disks",
     },
     "pool.remove": {
@@ -128,7 +128,7 @@ GIVE_UP = {
     "swarm_init": {"swarm.form"},
     "sweep": {
         "removal.clear_lab",
-        "prune._remove_remains",  # of what belongs to no lab
+        "prune._remove_remains",  # leftovers that belong to no lab
         "trial._sweep",  # doctor's own machine, whose name no lab can have: test_doctor
     },
     "clear_lab": {"removal.remove_lab", "import_.receive"},
@@ -143,7 +143,7 @@ SAID = [each for each in GIVE_UP if " " in each or each.startswith("-")]
 
 
 def uses() -> Iterator[tuple[str, str]]:
-    """Everything that labgen's code names, alone and with what it belongs to, and the function that it stands in."""
+    """Every name in labgen's code, alone and with the object it belongs to, and the function that contains it."""
     for path in sorted(PACKAGE.rglob("*.py")):
         module = f"cli.{path.stem}" if path.parent.name == "cli" else path.stem
         for node, within in _nodes(ast.parse(path.read_text()), module):
@@ -160,7 +160,7 @@ def uses() -> Iterator[tuple[str, str]]:
 
 
 def _nodes(tree: ast.AST, within: str) -> Iterator[tuple[ast.AST, str]]:
-    """With the function that each stands in, by its qualified name; classes are left out of it, docstrings too."""
+    """With the qualified name of the function that contains each; classes and docstrings are left out."""
     for child in ast.iter_child_nodes(tree):
         if not (isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)):
             yield child, within
@@ -291,7 +291,7 @@ def test_what_can_be_written_again_is(host: Host, lose: Callable[[Host], None], 
     assert len(host.machine("worker1").scripts) == scripts  # nothing was set up again
     assert (paths.lab("lab") / paths.KEY).with_suffix(".pub").is_file()
     found = journals.load("lab")
-    assert found == replace(journal, request=found.request)  # how it was asked for stands in the journal alone
+    assert found == replace(journal, request=found.request)  # the original request is only in the journal
     assert registry.load().subnets == {"lab": journal.lab.network.subnet}
     assert host.ups == 1
     destroy("lab", Silent())
@@ -500,7 +500,7 @@ def test_a_locked_swarm_is_told_and_unlocked_with_the_key(host: Host) -> None:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A Swarm that is not as it should be, and what has to be said of it."""
+    """An unexpected state of a Swarm, and the expected message about it."""
 
     make: Callable[[Host], None]
     said: str
@@ -590,7 +590,7 @@ def test_a_promoted_worker_leads_on_where_the_first_manager_was_demoted(host: Ho
     assert host.cloud.entries == before
 
 
-# what has lost its journal
+# labs that have lost their journals
 
 
 def test_a_lab_that_lost_its_journal_is_neither_made_anew_nor_pruned(host: Host) -> None:
@@ -646,7 +646,7 @@ def test_a_damaged_registry_does_not_give_a_labs_subnet_away(host: Host) -> None
     assert registry.load().subnets == {"lab": first.network.subnet, "second": second.network.subnet}
 
 
-# destroy, and machines that cannot be woken
+# destroy, and machines that cannot be resumed
 
 
 def test_destroy_finds_machines_of_which_nothing_else_is_left(host: Host) -> None:
@@ -700,7 +700,7 @@ def test_one_that_cannot_be_woken_does_not_keep_the_others_asleep(
 
 
 def test_rollback_ends_vagrant_before_it_removes_anything(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vagrant still makes machines when the first one that answers cannot be prepared."""
+    """Vagrant still creates machines when the first one that answers cannot be prepared."""
     seen: list[bool] = []
 
     def slow_up(directory: Path, log: Path, cancelled: Any) -> None:
@@ -749,7 +749,7 @@ def test_a_suspend_that_fails_wakes_all_machines(host: Host, monkeypatch: pytest
 
 
 def test_a_rebuild_says_what_the_cluster_loses_by_its_own_roles(host: Host) -> None:
-    """Somebody has promoted a worker, and demoted the manager that the plan names."""
+    """A user has promoted a worker, and demoted the manager in the plan."""
     make()
     for node, role in (("worker1", "manager"), ("manager1", "worker")):
         entry = host.engine(node).node_id

@@ -1,4 +1,4 @@
-"""Connections, against an SSH server in this process. OpenSSH itself is met in tests/vm."""
+"""Connections, against an SSH server in this process. tests/vm uses OpenSSH itself."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from labgen.ssh import Connection, Target, Unreachable, make_key, run_all
 
 
 class Server(paramiko.ServerInterface):
-    """Lets one key in, runs commands (without sudo), and echoes what comes through a forwarded socket."""
+    """Accepts one key, runs commands (without sudo), and echoes data from a forwarded socket."""
 
     def __init__(self, key: paramiko.PKey) -> None:
         self.key = key
@@ -45,7 +45,7 @@ class Server(paramiko.ServerInterface):
 
 
 def _quietly(work: Callable[..., None], *arguments: Any) -> None:
-    """In a thread of the server's; that the client goes away in the middle is its right."""
+    """Runs in a thread of the server; the client may disconnect at any time."""
 
     def attempt() -> None:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):

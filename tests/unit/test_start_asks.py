@@ -1,4 +1,4 @@
-"""``labgen start`` of a lab whose Swarm needs a word from its user: who is asked, and what an answer does."""
+"""``labgen start`` of a lab whose Swarm needs a decision from its user: who is asked, and what an answer does."""
 
 import io
 import sys
@@ -50,7 +50,7 @@ def calls(host: Host) -> list[str]:
 
 
 def type_hidden(monkeypatch: pytest.MonkeyPatch, key: str) -> list[str]:
-    """Somebody at a terminal types a key where it is not shown. :return: the questions, as they come."""
+    """A user at a terminal types a key that is not shown. :return: the questions, as they are asked."""
     asked: list[str] = []
 
     def hidden(question: str) -> str:
@@ -118,7 +118,7 @@ def test_without_a_terminal_nobody_is_asked_for_the_key(
     assert (traces(locked), locked.cloud.entries) == (before, entries)
 
 
-# A lab whose Swarm is locked, as the recipe tells it; the terminal is a real one.
+# A lab whose Swarm is locked, as the recipe reports it; the terminal is a real one.
 LOCKED = f"""
 import sys
 from labgen.errors import ClusterError
@@ -174,7 +174,7 @@ def test_a_no_leaves_the_nodes_as_they_are(gone: Host, run: Run, monkeypatch: py
 
 
 def test_a_yes_forms_a_new_swarm(gone: Host, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone.cloud.entries.clear()  # the managers' knowledge is gone with them
+    gone.cloud.entries.clear()  # the managers' state is lost with them
     before = traces(gone)
     answer(monkeypatch, "y")
     started = run("start", "lab")

@@ -1,4 +1,4 @@
-"""The user's surroundings: what of them reaches the programs that labgen runs."""
+"""The user's surroundings: which of them reach the programs that labgen runs."""
 
 import ast
 import os
@@ -17,7 +17,7 @@ from labgen.ssh import make_key
 from tests.unit.labs import planned
 
 PACKAGE = Path(paths.__file__).parent
-# Where labgen's own settings are read, what the terminal can do, and that the shell asks for a completion.
+# Where the code reads labgen's own settings, the terminal's abilities, and a shell's request for completion.
 READ_IT = {"paths.py", "subnets.py", "surroundings.py", "cli/__init__.py", "cli/console.py"}
 STRANGE = {
     "VAGRANT_CWD": "/nonexistent",
@@ -89,7 +89,7 @@ def test_programs_of_the_system_are_found_without_a_path(path: str | None, monke
 
 
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> Path:
-    """Puts a program in another's place that writes its environment down."""
+    """Replaces a program with one that records its environment."""
     stand_in = tmp_path / "bin" / program
     stand_in.parent.mkdir(exist_ok=True)
     stand_in.write_text(f"#!/bin/sh\nenv >{tmp_path}/environment\nexit 1\n")
@@ -139,7 +139,7 @@ def test_the_users_own_settings_do_not_reach_real_vagrant(
     own.write_text(f"File.write('{tmp_path}/evaluated', '')\nraise 'the user has changed the lab'\n")
     vagrant.validate(project)
     assert not (tmp_path / "evaluated").exists()
-    # A fault in the lab's own Vagrantfile is found: the right file was looked at.
+    # A mistake in the lab's own Vagrantfile is found: the right file was checked.
     (project / "Vagrantfile").write_text("Vagrant.configure('2') { |config| config.vm.nonsense = 1 }\n")
     with pytest.raises(HypervisorError, match="checking the Vagrantfile"):
         vagrant.validate(project)

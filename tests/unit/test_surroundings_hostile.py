@@ -1,4 +1,4 @@
-"""Broken surroundings: whatever is around labgen, it ends with a sentence and the right exit code."""
+"""Broken surroundings: whatever they are, labgen ends with a sentence and the right exit code."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import pytest
 from tests.unit.commands import Ran
 from tests.unit.processes import ordinary, process
 
-# What each command ends with in an ordinary home without labs. These read most of what is around labgen.
+# How each command ends in an ordinary home without labs. These commands read most of the surroundings.
 COMMANDS = {"status nowhere": 2, "create single-node --dry-run": 0}
 EVERY_COMMAND = {
     **COMMANDS,
@@ -37,12 +37,12 @@ NEED_NO_HOME = {"profile validate single-node", "--version", "--help", "completi
 
 @dataclass(frozen=True)
 class Around:
-    """What is strange.
+    """A difference from ordinary surroundings.
 
-    :param variables: in place of an ordinary user's; None: not set. HERE is the test's own directory.
-    :param shell: what runs labgen. :param prepare: done before, in the test's own directory.
-    :param status: the exit code of all that need a home for labs; None: all goes well.
-    :param silent: what is printed goes nowhere, or is not to be seen.
+    :param variables: replace an ordinary user's; None: not set. HERE is the test's own directory.
+    :param shell: runs labgen. :param prepare: runs before, in the test's own directory.
+    :param status: the exit code of all commands that need a home for labs; None: all succeed.
+    :param silent: the output goes nowhere, or must not be seen.
     """
 
     variables: Mapping[str, str | None] = field(default_factory=dict)
@@ -130,7 +130,7 @@ def test_strange_surroundings_end_in_a_sentence(around: Around, tmp_path: Path) 
 
 
 def test_no_command_minds_what_is_none_of_its_business(tmp_path: Path) -> None:
-    """All at once that is no reason to fail."""
+    """All harmless differences at once."""
     harmless = {
         name: value for name, each in VARIABLES.items() if name in HARMLESS for name, value in each.variables.items()
     }

@@ -1,4 +1,4 @@
-"""The Swarm's recipe, against engines that behave as Docker's do. The real ones are asked in tests/vm."""
+"""The Swarm's recipe, against engines that behave like Docker's. tests/vm uses the real ones."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -37,7 +37,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeEngine]:
 
 
 def form(engines: Mapping[str, Any], empty: Collection[str] = ()) -> bool:
-    """:param empty: the nodes that have nothing to lose; all, before there is any Swarm."""
+    """:param empty: the nodes that have nothing to lose; all of them, before there is any Swarm."""
     if not next(iter(engines.values())).cloud.entries:
         empty = {node.name for node in LAB.nodes}
     return ORCHESTRATORS["swarm"].form(LAB, engines, Silent(), empty=empty)
@@ -58,7 +58,7 @@ def test_a_new_swarm_has_all_nodes_with_their_roles_and_labels(engines: dict[str
 def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(
     engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stays the node that it was, with the labels that somebody gave it."""
+    """It is still the same node, with the labels that a user gave it."""
     form(engines)
     worker, cloud = engines["worker1"], engines["manager1"].cloud
     cloud.entries[worker.node_id] = replace(cloud.entries[worker.node_id], state="down", labels={"mine": "yes"})

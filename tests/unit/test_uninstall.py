@@ -1,4 +1,4 @@
-"""``prune --everything`` on libvirt's test driver: all that is labgen's goes, and nothing of anybody else's."""
+"""``prune --everything`` on libvirt's test driver: everything of labgen's is removed, and nothing of other users."""
 
 import inspect
 import io
@@ -44,7 +44,7 @@ def pools(host: Host) -> set[str]:
 
 @pytest.fixture
 def lived_in(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host on which labgen has made all that it ever makes."""
+    """A host on which labgen has created everything that it ever creates."""
     with LOCAL.connect() as hypervisor:
         hypervisor.pool.ensure()
     for volume in ("base.img", BOX, RECEIVED):
@@ -59,7 +59,7 @@ def lived_in(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     (built / "lock.json").write_text(json.dumps(dict.fromkeys(FIELDS, "")))
     monkeypatch.setattr(boxes, "find", lambda _name: next(iter(boxes.built("debian13")), None))
     paths.accelerator().write_text("{}")
-    (paths.data_home() / ".registry.json.x7").write_text("")  # of a labgen that was killed
+    (paths.data_home() / ".registry.json.x7").write_text("")  # left by a killed labgen process
     (paths.trial("x7") / paths.LOGS).mkdir(parents=True)
     paths.base_lock("0").write_text("")
     paths.vagrant_lock().write_text("")
@@ -295,7 +295,7 @@ def test_without_a_lab_or_a_pool_libvirt_is_not_asked(home: Path, run: Run, monk
 
 
 def test_no_name_on_the_host_is_forgotten(home: Path) -> None:
-    """Each path that labgen.paths knows below the homes is removed, or lies in a directory that is."""
+    """Each path below the homes in labgen.paths is removed, or is in a directory that is removed."""
     named = [
         function(*["x"] * len(inspect.signature(function).parameters))
         for name, function in inspect.getmembers(paths, inspect.isfunction)

@@ -1,4 +1,4 @@
-"""What a bundle brings a lab up with, without labgen; whole labs are in tests/vm."""
+"""The files in a bundle that bring a lab up without labgen; whole labs are in tests/vm."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def test_the_nodes_boxes_are_added_wherever_the_bundle_was_unpacked(tmp_path: Pa
     (bundle / "nodes").write_text("manager1 manager 10.77.0.11 bundle-lab/manager1 1.2.3 root,docker\n")
     shutil.copy(paths.handoff_script("up"), bundle / "up")
     programs.mkdir()
-    # The boxes are added by the real one; nothing is booted.
+    # The real function adds the boxes; nothing is booted.
     stand_in = programs / "vagrant"
     stand_in.write_text(f'#!/bin/sh\n[ "$1" = box ] || exit 3\nexec {shutil.which("vagrant")} "$@"\n')
     stand_in.chmod(0o755)

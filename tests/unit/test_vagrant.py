@@ -1,6 +1,6 @@
-"""Vagrant's owner, with a program of our own in Vagrant's place that says what a real one said.
+"""The vagrant module, with a stand-in for Vagrant that prints recorded output.
 
-``vagrant_says`` has pairs: what vagrant-libvirt 0.11.2 printed when it really failed so, and the reason in it.
+``vagrant_says`` has pairs: the output of vagrant-libvirt 0.11.2 in a real failure, and the reason in it.
 """
 
 import os
@@ -16,7 +16,7 @@ SAYS = Path(__file__).parent / "vagrant_says"
 
 
 def failing(said: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> HypervisorError:
-    """What ``up`` raises where Vagrant says that."""
+    """The error that ``up`` raises if Vagrant prints that."""
     program = directory / "bin" / "vagrant"
     program.parent.mkdir(exist_ok=True)
     program.write_text(f"#!/bin/sh\ncat '{said}' >&2\nexit 1\n")

@@ -1,4 +1,4 @@
-"""What a user's own Vagrantfile would change in a lab: read, never run."""
+"""What a user's own Vagrantfile would change in a lab: the file is read, never run."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_what_is_no_ruby_has_no_settings() -> None:
 
 
 def test_the_lab_assigns_what_would_move_or_shrink_it() -> None:
-    """So that a user's own values are overruled."""
+    """So that it overrides a user's own values."""
     labs = read(paths.vagrantfile_template().read_text()).assigned
     assert {"libvirt.uri", "libvirt.qemu_use_session", "libvirt.memory", "libvirt.cpus", "vm.box"} <= labs
     assert {"ssh.username", "ssh.insert_key", "libvirt.storage_pool_name", "libvirt.default_prefix"} <= labs

@@ -62,7 +62,7 @@ def test_every_lab_has_an_identity_of_its_own_and_the_template_has_nobodys(host:
         identities = host.machine(node).identities
         assert len({each["randomness"] for each in identities}) == len(identities) == 3
         assert len({each["owner"] for each in identities}) == 3
-        # The machine that the template was made of stays where it is.
+        # The machine that the template was made of is not moved.
         assert [each.get("mac") for each in identities] == [None] + [
             journals.load(name).lab.node(node).mac for name in ("second", "third")
         ]
@@ -109,7 +109,7 @@ def test_a_template_that_fails_is_removed_and_the_machines_boot(host: Host, monk
     assert any("restoring the memory failed" in note and "booting instead" in note for note in heard.notes)
     assert host.ups == 2
     assert journals.load("second").complete
-    assert len(templates.every()) == 1  # that of the second
+    assert len(templates.every()) == 1  # the second one's
 
 
 @pytest.mark.usefixtures("base")
@@ -139,7 +139,7 @@ def test_a_full_disk_costs_the_template_and_not_the_lab(host: Host, monkeypatch:
 
 @pytest.mark.usefixtures("base")
 def test_host_keys_are_forgotten_before_they_change(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is killed while they change could not enter the machines any more."""
+    """If labgen is killed while they change, the old ones must not lock users out of the machines."""
     lab, known = planned("first"), paths.lab("first") / paths.KNOWN_HOSTS
     keep = Hypervisor.keep_memory
 
@@ -204,7 +204,7 @@ def test_a_machine_that_a_killed_warm_create_left_paused_is_made_anew(
     with LOCAL.connect() as hypervisor:
         for node in journals.load("second").lab.nodes:
             hypervisor.pause(node.domain)
-    make("second")  # a cold one: nobody waits for the machines that are gone
+    make("second")  # a cold one: nobody waits for the destroyed machines
     assert host.ups == 2
     assert journals.load("second").complete
 
@@ -284,7 +284,7 @@ def test_only_an_emulated_machine_is_told_to_boot_as_one() -> None:
 
 
 class Agent:
-    """Answers as QEMU's agent does; ``exited`` at the second look."""
+    """Answers like QEMU's agent; ``exited`` at the second poll."""
 
     def __init__(self, answers: list[str]) -> None:
         self.answers, self.asked = answers, list[str]()

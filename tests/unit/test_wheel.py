@@ -1,4 +1,4 @@
-"""The wheel carries everything: installed into an empty environment, it renders."""
+"""The wheel is complete: installed into an empty environment, it renders."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ PARTS = (
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel, and nothing of the checkout; gives the command."""
+    """The command in an environment with the wheel, and without the checkout."""
     directory = tmp_path_factory.mktemp("wheel")
     source = directory / "source"
     source.mkdir()
@@ -48,7 +48,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
         capture_output=True,
     )
-    # The dependencies come from where the tests have them; a .pth file's directories bring no editable labgen along.
+    # The dependencies are those of the tests; directories in a .pth file do not bring in an editable labgen.
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return environment / "bin" / "labgen"

@@ -1,4 +1,4 @@
-"""Labs on real machines. Run inside tests/vm/namespace, which gives them a libvirt and a network of their own."""
+"""Labs on real machines. Run inside tests/vm/namespace, which gives them a separate libvirt and network."""
 
 import contextlib
 import json
@@ -50,13 +50,13 @@ def labgen(*arguments: str, check: bool = True, env: dict[str, str] | None = Non
 
 
 def virsh(*arguments: str) -> str:
-    """What libvirt itself says."""
+    """libvirt's own output."""
     command = ["virsh", "-c", "qemu:///system", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def names(*arguments: str) -> set[str]:
-    """The names that a virsh list command prints."""
+    """The names in the output of a virsh list command."""
     return set(virsh(*arguments, "--name").split())
 
 
@@ -68,7 +68,7 @@ def volumes(pool: str = "labgen") -> set[str]:
 
 
 def on_host() -> dict[str, set[str]]:
-    """All that labs leave on a host, as the host sees it. Volumes of boxes and of templates stay; they are caches."""
+    """Everything that labs leave on a host, as the host sees it; without volumes of boxes and templates: caches."""
     home = Path(os.environ["LABGEN_HOME"])
     index = Path(os.environ["VAGRANT_HOME"]) / "data" / "machine-index" / "index"
     machines = json.loads(index.read_text())["machines"] if index.exists() else {}
@@ -85,12 +85,12 @@ def on_host() -> dict[str, set[str]]:
 
 
 def node_output(lab: str, node: str, *command: str) -> str:
-    """What a command prints in a machine."""
+    """A command's output in a machine."""
     return labgen("exec", lab, "--node", node, "--", *command).stdout.strip()
 
 
 def eventually(what: str, probe: Callable[[], Any], limit: float = 300) -> Any:
-    """The first true thing a probe gives; fails with its name when the limit (seconds) passes."""
+    """The first true value that a probe returns; fails with the name when the limit (seconds) passes."""
     deadline = time.monotonic() + limit
     while True:
         with contextlib.suppress(OSError):
@@ -114,11 +114,11 @@ def only_in_the_namespace() -> None:
 def lab(only_in_the_namespace: None) -> Iterator[str]:
     """The lab most tests share: three nodes, Docker on btrfs, a Swarm.
 
-    With LABGEN_TEST_KEEP it stays, and the next run in the same namespace takes it as it is; see CONTRIBUTING.md.
+    With LABGEN_TEST_KEEP it is kept, and the next run in the same namespace reuses it; see CONTRIBUTING.md.
     """
     name, kept = "shared", bool(os.environ.get("LABGEN_TEST_KEEP"))
     if not kept:
-        labgen("prune", "--cache", "--yes")  # what an earlier run has kept
+        labgen("prune", "--cache", "--yes")  # templates of an earlier run
     labgen("create", "three-node-btrfs", "--name", name)
     yield name
     if not kept:
@@ -132,7 +132,7 @@ def responder(lab: str) -> str:
 
 
 def make_responder(lab: str) -> None:
-    """On every node an image that has the node's own Perl, for there is no registry."""
+    """Builds on every node an image with the node's own Perl, because there is no registry."""
     script = (
         f"docker image inspect {RESPONDER} >/dev/null 2>&1 ||"
         " { dpkg -L perl-base libc6 libcrypt1 | grep -v /share/ | grep -v '^/\\.$';"

@@ -1,4 +1,4 @@
-"""Entering machines as users do: through pipes, with Ctrl-C, with plain ssh and with Ansible."""
+"""Entering machines like users: through pipes, with Ctrl-C, with plain ssh and with Ansible."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ import pytest
 from tests.vm.conftest import LABGEN, NODES, eventually, labgen, names, node_output, virsh
 
 MANY_KEYS = 8  # OpenSSH's server lets a client try six
-LOST_LIMIT = 300  # seconds; labgen gives a machine up after 60 without an answer
+LOST_LIMIT = 300  # seconds; labgen considers a machine lost after 60 without an answer
 RUNS = "pgrep -cfx 'sleep 4321' || true"
 
 
 @pytest.fixture
 def crowded_agent(tmp_path: Path) -> Iterator[str]:
-    """The socket of an ssh-agent that offers more keys than a server lets anyone try."""
+    """The socket of an ssh-agent that offers more keys than a server allows."""
     socket = tmp_path / "agent"
     with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
         eventually("the agent listens", socket.exists)

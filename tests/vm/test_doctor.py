@@ -1,4 +1,4 @@
-"""Doctor on a host that is broken as hosts are, beside what ``create`` would do there."""
+"""Doctor on a host with common defects, compared with what ``create`` would do there."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ def findings() -> dict[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def device(*commands: str) -> Iterator[None]:
-    """A network device ``tun0``, with what makes it somebody's."""
+    """A network device ``tun0``, configured to be in use."""
     try:
         for command in ("link add tun0 type bridge", "link set tun0 up", *commands):
             subprocess.run(["ip", *command.split()], check=True)
@@ -32,7 +32,7 @@ def device(*commands: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def as_it_was() -> Iterator[None]:
-    labgen("doctor")  # makes the pool, if this is the first thing that ever ran
+    labgen("doctor")  # creates the pool, if nothing has run before
     before = on_host()
     yield
     assert on_host() == before

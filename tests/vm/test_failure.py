@@ -1,4 +1,4 @@
-"""Creates that are cut off, and what destroy leaves: nothing of the lab, everything else."""
+"""Interrupted creates, and what destroy leaves: nothing of the lab, everything else."""
 
 import contextlib
 import os
@@ -21,13 +21,13 @@ FOREIGN_DOMAIN = (
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
-    """Things on the host that look like ours and are not; the fixture checks that they survive."""
+    """Objects on the host that resemble labgen's but are not; the fixture checks that they survive."""
     directory = tmp_path_factory.mktemp("foreign")
     (directory / "network.xml").write_text(FOREIGN_NETWORK)
     (directory / "domain.xml").write_text(FOREIGN_DOMAIN)
     virsh("net-define", str(directory / "network.xml"))
     virsh("define", str(directory / "domain.xml"))
-    labgen("doctor", check=False)  # makes the pool, if this is the first thing that ever ran
+    labgen("doctor", check=False)  # creates the pool, if nothing has run before
     virsh("vol-create-as", "labgen", "labgen_foreign.img", "1M")
     before = on_host()
     yield before
@@ -39,7 +39,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[
 
 @contextlib.contextmanager
 def creating(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A create that boots its machines meanwhile, in a process group of its own, as a shell would start it."""
+    """A create that boots its machines in the meantime, in a separate process group, as a shell would start it."""
     with subprocess.Popen(
         [*LABGEN, "create", "--cold", *arguments],
         stdout=subprocess.PIPE,
@@ -72,7 +72,7 @@ def test_killed_while_vagrant_boots_then_resumed_then_destroyed(foreign: dict[st
     profile.write_text("name: cut\nnodes: {manager: {role: manager}}\nstorage: {driver: btrfs}\n")
     with creating(str(profile)) as process:
         eventually("the machine is defined", lambda: domain_exists("cut"))
-        process.kill()  # labgen alone: it must not leave a vagrant behind
+        process.kill()  # only labgen: it must not leave a vagrant process behind
         process.wait()
     eventually("Vagrant ended with labgen", lambda: not vagrant_runs("cut"), 10)
     assert "failed" in labgen("list").stdout
@@ -83,7 +83,7 @@ def test_killed_while_vagrant_boots_then_resumed_then_destroyed(foreign: dict[st
         == "btrfs true"
     )
 
-    # The profile is edited and gone meanwhile: destroy works from what is recorded.
+    # The profile is edited and removed in the meantime: destroy works from the records.
     profile.unlink()
     labgen("destroy", "cut", "--yes")
     assert on_host() == foreign
@@ -92,7 +92,7 @@ def test_killed_while_vagrant_boots_then_resumed_then_destroyed(foreign: dict[st
 def test_interrupted_is_a_normal_end(foreign: dict[str, set[str]]) -> None:
     with creating("single-node", "--name", "stopped") as process:
         eventually("the machine is defined", lambda: domain_exists("stopped"))
-        os.killpg(process.pid, signal.SIGINT)  # as the terminal does: labgen and Vagrant at once
+        os.killpg(process.pid, signal.SIGINT)  # like the terminal: labgen and Vagrant at once
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in errors
@@ -141,14 +141,14 @@ def test_two_creates_of_one_name_at_once(foreign: dict[str, set[str]]) -> None:
 
 
 def has(lab: str, path: str, text: str = "") -> bool:
-    """Whether a file of the lab is there and holds a text: only to know when to strike."""
+    """Whether a file of the lab exists and contains a text; only used to choose the moment to interrupt."""
     return text in (Path(os.environ["LABGEN_HOME"]) / "data" / "labs" / lab / path).read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_cut_off_at_every_stage(foreign: dict[str, set[str]], how: signal.Signals) -> None:
-    """One lab, cut off again and again; then it is finished."""
+    """One lab, interrupted again and again; then it is finished."""
     moments = {
         "planned": lambda: has("again", "lab.json"),
         "Vagrant runs": lambda: vagrant_runs("again"),
@@ -175,7 +175,7 @@ def test_cut_off_at_every_stage(foreign: dict[str, set[str]], how: signal.Signal
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A home of labgen on a file system of one megabyte, with the boxes of the tests' own."""
+    """A labgen home on a file system of one megabyte, with the tests' boxes."""
     home = tmp_path / "small"
     home.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "small", str(home)], check=True)

@@ -1,4 +1,4 @@
-"""A lab leaves as one file and runs again: the containers' images, volumes and services with it."""
+"""A lab is exported to one file and runs again: including the containers' images, volumes and services."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ REPLICAS = "2"
 SERVICE = ["docker", "service", "create", "--detach", "--name", "kept", "--replicas", REPLICAS, "--no-resolve-image"]
 IDENTITY = "cat /etc/machine-id; sudo cat /etc/ssh/ssh_host_ed25519_key.pub; docker info -f '{{.ID}}'"
 
-# Another one after every boot, and a file that is in memory alone.
+# A value that changes at every boot, and a file that is only in memory.
 GOING = (
     "cat /proc/sys/kernel/random/boot_id;"
     " [ -e /run/going ] || sudo cp /proc/sys/kernel/random/uuid /run/going; cat /run/going"
@@ -38,7 +38,7 @@ GOING = (
 
 
 def furnish(lab: str) -> None:
-    """Puts things into a lab that have to arrive."""
+    """Puts data into a lab that has to arrive."""
     make_responder(lab)
     node_output(lab, "worker1", "docker", "volume", "create", "box")
     volume = "/var/lib/docker/volumes/box/_data/file"
@@ -82,7 +82,7 @@ def has_arrived(lab: str) -> None:
 
 
 def test_machines_work_on_while_they_are_exported(furnished: str, tmp_path: Path) -> None:
-    """They stand still for a moment only, and what they write meanwhile is kept."""
+    """They are paused only briefly, and what they write in the meantime is kept."""
     write = (
         "dd if=/dev/urandom of=/var/lib/docker/meanwhile bs=1M count=40 2>/dev/null; md5sum /var/lib/docker/meanwhile"
     )
@@ -109,7 +109,7 @@ def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
     assert "were paused" in exported.stderr
     assert replicas(furnished) == "2/2"
     before, known, secret, taken = on_host(), identities(furnished), token(furnished), addresses(furnished)
-    labgen("suspend", furnished)  # two cores carry three machines
+    labgen("suspend", furnished)  # two cores can run only three machines
 
     imported = labgen("import", str(file), "--name", "second")
     assert "addresses are taken" in imported.stderr
@@ -128,7 +128,7 @@ def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
-    """What they have in memory alone arrives, beside the lab it came from: at other addresses, as somebody else."""
+    """What is only in memory arrives, next to the original lab: at other addresses, with another identity."""
     file = tmp_path / "lab.labgen"
     going = labgen("exec", furnished, "--", "sh", "-c", GOING).stdout
     known, secret = identities(furnished), token(furnished)
@@ -141,7 +141,7 @@ def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
     assert "boot from their disks" not in labgen("start", "second").stderr
     assert sorted(labgen("exec", "second", "--", "sh", "-c", GOING).stdout.splitlines()) == sorted(going.splitlines())
     has_arrived("second")
-    # Docker's ID stays that of the sender until Docker starts again.
+    # Docker's ID is the sender's until Docker starts again.
     assert {line for line in identities("second") & known if not re.fullmatch(r"[0-9a-f-]{36}", line)} == set()
     assert token("second") != secret
 
@@ -159,7 +159,7 @@ def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_recipe_is_made_anew(furnished: str, tmp_path: Path) -> None:
-    """The same lab with nothing of what was in it, and no secret of the sender's."""
+    """The same lab without its contents, and without any secret of the sender's."""
     file = tmp_path / "lab.labgen"
     assert "were paused" not in labgen("export", furnished, "--depth", "recipe", "-o", str(file)).stderr
     assert file.stat().st_size < 100_000
@@ -173,7 +173,7 @@ def test_a_recipe_is_made_anew(furnished: str, tmp_path: Path) -> None:
     listed = node_output("second", "manager1", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}")
     assert sorted(listed.splitlines()) == [f"{node} Ready" for node in NODES]
     assert not node_output("second", "worker1", "docker", "volume", "ls", "-q")
-    # A Docker whose machine was kept before it started has the ID of the template until it starts again.
+    # If Docker's machine was kept before Docker had started, its ID is the template's until it starts again.
     assert not {line for line in identities("second") & known if not re.fullmatch(r"[0-9a-f-]{36}", line)}
     assert token("second") != secret
     labgen("destroy", "second", "--yes")
@@ -182,7 +182,7 @@ def test_a_recipe_is_made_anew(furnished: str, tmp_path: Path) -> None:
 
 
 def on_other_hardware(file: Path, directory: Path) -> Path:
-    """The same bundle from a machine of a type that no QEMU has."""
+    """The same bundle, but from a machine of a type that no QEMU has."""
     received = bundle.read(file, directory / "parts", Silent())
     machine = received.manifest.machine.model_copy(update={"type": "pc-i440fx-99.0"})
     changed = received.manifest.model_copy(update={"parts": (), "machine": machine})
@@ -193,7 +193,7 @@ def on_other_hardware(file: Path, directory: Path) -> Path:
 
 @pytest.mark.slow
 def test_two_imports_side_by_side(lab: str, tmp_path: Path) -> None:
-    """One goes on with its memory where its sender was; the other one's QEMU cannot, and boots from the disks."""
+    """One resumes from its memory where its sender was; the other one's QEMU cannot, and boots from the disks."""
     labgen("suspend", lab)
     before = on_host()
     labgen("create", "single-node", "--name", "sent", "--set", "storage.driver=btrfs")
@@ -230,7 +230,7 @@ def test_two_imports_side_by_side(lab: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
     """One file, twice: brought up by plain vagrant, and imported under its own name and addresses."""
-    labgen("suspend", lab)  # two cores carry three machines
+    labgen("suspend", lab)  # two cores can run only three machines
     before = on_host()
     labgen("create", "three-node-btrfs", "--name", "carried")
     furnish("carried")
@@ -280,7 +280,7 @@ def brought_up_by_vagrant() -> dict[str, set[str]]:
 
 @pytest.mark.slow
 def test_plain_vagrant_removes_what_it_has_made(tmp_path: Path) -> None:
-    """Of one node what is its own, and at last everything."""
+    """First everything that belongs to one node alone, in the end everything."""
     settings = ["--set", "nodes.worker.count=1", "--set", "orchestrator=none"]
     labgen("create", "three-node-btrfs", "--name", "carried", "--cold", *settings)
     tmp_path.chmod(0o755)

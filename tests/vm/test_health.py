@@ -1,4 +1,4 @@
-"""Machines that are up but not right: what labgen finds in real ones, and what it mends."""
+"""Machines that are up but not healthy: what labgen finds in real ones, and what it repairs."""
 
 import json
 import re
@@ -9,13 +9,13 @@ import pytest
 
 from tests.vm.conftest import NODES, Ran, eventually, labgen, names, node_output, virsh
 
-# On a busy host the clocks of emulated machines go wrong until they look at the hardware, once a minute: where a test
-# is about something else, it does not ask for them.
+# On a busy host, the clocks of emulated machines are wrong until they read the hardware clock, once a minute: tests
+# of something else do not check them.
 PAUSE = 12  # seconds; more than the clock's tolerance and all that asking may take
 
 
 def check(lab: str) -> tuple[Ran, set[tuple[str, str]]]:
-    """The run, and node and check of all that is not ok."""
+    """The run, and the node and check of every finding that is not ok."""
     ran = labgen("status", lab, "--check", "--format", "json", check=False)
     health = json.loads(ran.stdout)["health"]
     return ran, {(each["node"], each["check"]) for each in health if each["status"] != "ok"}
@@ -54,7 +54,7 @@ def test_a_machine_sets_its_clock_itself_within_a_minute_or_so(lab: str) -> None
 
 
 def behind(lab: str) -> float:
-    """How far worker1's clock is behind this host's, and how long asking it took, in seconds."""
+    """How far worker1's clock is behind this host's, and how long the query took, in seconds."""
     return time.time() - float(node_output(lab, "worker1", "date", "+%s.%N"))
 
 

@@ -1,7 +1,7 @@
-"""A user whose surroundings are odd in every way at once, from create to destroy, and as a bundle.
+"""A user with every kind of odd surroundings at once, from create to destroy, and as a bundle.
 
-The home has blanks, quotes and umlauts in its name and is closed to everybody else, QEMU's user among them; nothing
-that is made there is for others to read; Vagrant's home has settings that would spoil every lab.
+The home has blanks, quotes and umlauts in its name and is closed to all other users, including QEMU's; others
+cannot read anything created there; Vagrant's home has settings that would spoil every lab.
 """
 
 import json
@@ -76,7 +76,7 @@ def user() -> Iterator[User]:
 
 
 def take_boxes(source: Path, target: Path) -> None:
-    """A built box is not built again: its files are the same ones, its catalogue says where they are now."""
+    """Avoids building a box again: its files are the same, and its catalogue has their new location."""
     shutil.copytree(source, target, copy_function=os.link)
     for catalog in target.glob("*/*/catalog.json"):
         text = catalog.read_text().replace(source.as_uri(), target.as_uri())
@@ -92,7 +92,7 @@ def destroyed(user: User) -> Iterator[None]:
 
 
 def require_sound(user: User) -> None:
-    """The lab is as its profile says, and only its owner can get at it."""
+    """The lab matches its profile, and only its owner can access it."""
     domain = next(name for name in names("list") if f"_{LAB}_" in name)
     assert virsh("dominfo", domain).split("Max memory:")[1].split()[0] == str(1024 * 1024)
     qemu = int(Path(f"/run/libvirt/qemu/{domain}.pid").read_text())
@@ -111,7 +111,7 @@ def require_entered(user: User, tmp_path: Path) -> None:
     inventory.write_text(user.labgen("inventory", LAB))
     assert user.run("ssh", "-F", config, f"manager1.{LAB}", "hostname") == "manager1\n"
     assert user.labgen("ssh", LAB, "--", "hostname") == "manager1\n"
-    # Ansible itself works in no other locale, and puts sockets of ssh's into its user's home.
+    # Ansible does not work in any other locale, and puts ssh's sockets into its user's home.
     ansible = {"LC_ALL": "C.UTF-8", "HOME": str(tmp_path), "ANSIBLE_TIMEOUT": "60"}
     ping = [Path(sys.executable).with_name("ansible"), "-i", inventory, "all", "-m", "ping"]
     assert "SUCCESS" in user.run(*ping, **ansible)

@@ -1,4 +1,4 @@
-"""A machine outside the Swarm, on real ones: the client of three-node-btrfs-client, from create to destroy."""
+"""A machine outside the Swarm, on a real host: the client of three-node-btrfs-client, from create to destroy."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from tests.vm.conftest import labgen, node_output, on_host
 
-# Small, for two labs of it are there at once for a moment.
+# Small, because two such labs briefly exist at once.
 SMALL = ["--set", "nodes.worker.count=1", "--set", "resources.memory=768MiB"]
 
 
@@ -35,12 +35,12 @@ def nodes(lab: str) -> dict[str, dict[str, object]]:
 
 
 def shell(lab: str, script: str) -> str:
-    """What a script prints in the client."""
+    """A script's output in the client."""
     return node_output(lab, "client1", "sh", "-c", script)
 
 
 def left_alone(lab: str) -> None:
-    """What holds of the client after whatever happened to its lab."""
+    """What is true of the client, whatever happened to its lab."""
     listed = node_output(lab, "manager1", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}")
     assert sorted(listed.splitlines()) == ["manager1 Ready", "worker1 Ready"]
     assert shell(lab, "pgrep -x dockerd || echo none") == "none"

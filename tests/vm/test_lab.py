@@ -1,4 +1,4 @@
-"""A lab as it is when create has ended: asked of the machines, of Docker and of libvirt, never of labgen's state."""
+"""A lab after create has ended: as reported by the machines, Docker and libvirt, never by labgen's own state."""
 
 import json
 import os

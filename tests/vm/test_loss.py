@@ -1,4 +1,4 @@
-"""Users with other habits: a lab that was once complete is lost by nothing but a command that says so."""
+"""Users with other habits: a lab that was once complete is lost only by a command that announces it."""
 
 import json
 import os
@@ -13,13 +13,13 @@ import pytest
 from tests.vm.conftest import labgen, names, node_output, virsh, volumes
 
 LAB = "kept"
-# Vagrant would keep its records elsewhere, and look for them elsewhere.
+# Vagrant would keep its records elsewhere, and look for them there.
 SURROUNDINGS = {"VAGRANT_DOTFILE_PATH": "elsewhere"}
 
 
 @pytest.fixture(scope="module")
 def kept() -> Iterator[str]:
-    """A lab of one node with something of the user's on its disk and in its Swarm."""
+    """A lab of one node with a user's data on its disk and in its Swarm."""
     labgen("create", "single-node", "--name", LAB, "--cold", env=SURROUNDINGS)
     node_output(LAB, "manager1", "sh", "-c", "echo mine >mine; echo mine | docker config create mine -; sync")
     yield LAB
@@ -108,7 +108,7 @@ def test_a_disk_that_was_removed_is_named_and_made_anew_only_on_request(kept: st
     assert refused.status == 40
     assert disk in refused.stderr
     assert disk not in volumes()
-    assert labgen("rebuild", kept, "manager1", check=False).status == 2  # nobody is there to ask
+    assert labgen("rebuild", kept, "manager1", check=False).status == 2  # nobody is there to answer
     assert disk not in volumes()
     labgen("rebuild", kept, "manager1", "--yes")
     assert node_output(kept, "manager1", "docker", "info", "-f", "{{.Driver}} {{.Swarm.LocalNodeState}}") == (

@@ -1,4 +1,4 @@
-"""The whole lab at one moment: suspended and resumed, kept and come back to."""
+"""The whole lab at one moment: suspended and resumed, saved and restored."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from tests.vm.conftest import LABGEN, NODES, labgen, names, node_output, on_host
 
 
 def is_in_time(lab: str, node: str) -> bool:
-    """Whether the host's time lies between just before and just after asking the machine for its own."""
+    """Whether the machine's time is between the host's times just before and just after the query."""
     before = time.time()
     said = float(node_output(lab, node, "date", "+%s.%N"))
     return before - 1.5 < said < time.time() + 1.5
@@ -59,7 +59,7 @@ def test_a_checkpoint_brings_disks_and_memory_back(lab: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["save", "restore"])
 def test_killed_at_any_moment_the_lab_still_works(lab: str, verb: str) -> None:
-    labgen("prune", "--yes")  # what imports before have left, and the one at the end would take
+    labgen("prune", "--yes")  # leftovers of earlier imports, which the one at the end would remove
     before = on_host()
     if verb == "restore":
         labgen("checkpoint", "save", lab, "cut")

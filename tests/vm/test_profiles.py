@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 
 @pytest.fixture(scope="module")
 def alone(lab: str) -> Iterator[None]:
-    """Two cores carry no more machines than these tests have."""
+    """Stops the other lab: two cores cannot run more machines than these tests have."""
     labgen("suspend", lab)
     yield
     labgen("resume", lab)
@@ -43,7 +43,7 @@ def test_from_create_to_destroy(profile: str, settings: list[str], managers: int
 
 
 def test_a_rendered_lab_needs_no_labgen(tmp_path: Path) -> None:
-    """What ``labgen render`` writes is a whole Vagrant project: plain ``vagrant up`` readies Docker in it."""
+    """The output of ``labgen render`` is a complete Vagrant project: plain ``vagrant up`` prepares Docker in it."""
     before = on_host()
     directory = tmp_path / "lab"
     labgen("render", "single-node", str(directory), "--set", "storage.driver=btrfs")

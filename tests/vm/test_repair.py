@@ -1,4 +1,4 @@
-"""``create`` on a lab that is there: nothing to do, or exactly what is wrong."""
+"""``create`` on an existing lab: nothing to do, or exactly what is wrong."""
 
 from tests.vm.conftest import NODES, labgen, names, node_output, virsh
 

@@ -20,14 +20,14 @@ NETWORK = """<network><name>labgen-test</name><bridge name='lgtest'/><ip address
 
 @pytest.fixture
 def libvirtd() -> Iterator[int]:
-    """The daemon's process, which goes on afterwards whatever the test did to it."""
+    """The daemon's process; the daemon runs afterwards, whatever the test did to it."""
     process = int(Path("/run/labgen/libvirtd.pid").read_text())
     yield process
     os.kill(process, signal.SIGCONT)
 
 
 def test_daemons_started_under_a_strict_umask_write_what_dnsmasq_can_read(tmp_path: Path) -> None:
-    """It runs as a user of its own, and reads this again whenever the network changes."""
+    """It runs as a separate user, and reads this again whenever the network changes."""
     network = tmp_path / "network.xml"
     network.write_text(NETWORK)
     virsh("net-create", str(network))

@@ -1,4 +1,4 @@
-"""All that labgen has made goes at one command, and what others own stays."""
+"""One command removes everything that labgen has created, and keeps what others own."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ BOX = "_vagrant_box_image_"  # in the names of boxes' copies in libvirt
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home of its own, for the other tests go on with theirs; it has their box."""
+    """A separate home, because the other tests continue with theirs; it has their box."""
     tests = Path(os.environ["LABGEN_HOME"])
     home = tests / "leaving"
     shutil.copytree(tests / "cache" / "boxes", home / "cache" / "boxes", copy_function=os.link)
@@ -35,7 +35,7 @@ def run(home: Path, *arguments: str) -> Ran:
 
 
 def whole_host() -> dict[str, Any]:
-    """All that a user of libvirt can see, and the pool. Not boxes, where templates of others may need them."""
+    """Everything that a user of libvirt can see, and the pool; except boxes that others' templates may need."""
     templates = any(".template-" in name for name in volumes())
     return {
         "domains": names("list", "--all"),
@@ -50,8 +50,8 @@ def whole_host() -> dict[str, Any]:
 
 
 def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None:
-    if "labgen" in names("pool-list", "--all"):  # else prune would make it
-        labgen("prune", "--yes")  # boxes that other tests have left and no disk lies on are everybody's
+    if "labgen" in names("pool-list", "--all"):  # otherwise prune would create it
+        labgen("prune", "--yes")  # boxes that other tests have left and no disk is based on belong to everyone
     before = whole_host()
     run(home, "create", "single-node", "--name", "leaving", "--set", "orchestrator=none")
     run(home, "checkpoint", "save", "leaving", "once")
@@ -80,7 +80,7 @@ def test_nothing_is_left_but_what_others_own(home: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("strange", [False, True])
 def test_a_pool_goes_with_its_directory(strange: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file that libvirt does not take for a volume keeps the directory."""
+    """A file that libvirt does not list as a volume keeps the directory."""
     directory = tmp_path / "pool"
     monkeypatch.setattr(LocalHost, "libvirt", replace(LOCAL.libvirt, pool="labgen-leaving", directory=directory))
     with LOCAL.connect() as hypervisor:

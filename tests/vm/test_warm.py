@@ -1,4 +1,4 @@
-"""A second create of a profile begins with what the first has kept, and is nobody's but its own."""
+"""A second create of a profile begins with what the first has kept, and shares no identity with it."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ IDENTITY = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /sys/class/net
 
 
 def secrets(lab: str) -> set[str]:
-    """All that no two labs may share."""
+    """Everything that no two labs may share."""
     own = {line for node in NODES for line in node_output(lab, node, "sh", "-c", IDENTITY).splitlines()}
     swarm = node_output(lab, "manager1", "docker", "info", "-f", "{{.Swarm.Cluster.ID}}")
     return own | {swarm, token(lab)} | set(node_output(lab, "manager1", "docker", "node", "ls", "-q").splitlines())
@@ -34,14 +34,14 @@ def is_whole(lab: str) -> None:
 
 def test_the_second_lab_shares_nothing_with_the_first(lab: str) -> None:
     first = secrets(lab)
-    labgen("suspend", lab)  # two cores carry three machines
+    labgen("suspend", lab)  # two cores can run only three machines
     before = on_host()
     assert STARTED in labgen("create", "three-node-btrfs", "--name", "second").stderr
     is_whole("second")
     assert not secrets("second") & first
 
     labgen("stop", "second")
-    labgen("start", "second")  # from its disks, as any other
+    labgen("start", "second")  # from its disks, like any other
     is_whole("second")
     labgen("destroy", "second", "--yes")
     assert on_host() == before
