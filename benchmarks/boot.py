@@ -3,10 +3,10 @@
     python benchmarks/boot.py --build              # with internet: builds the boxes that are missing
     sudo python benchmarks/boot.py [--direct]      # in a network namespace
 
-Boots each box with bare QEMU (emulated, one virtual CPU, 1 GiB), one after the other, with the same arguments,
-on a tap device with a DHCP server of its own; no internet, no libvirt, no Vagrant. Prints wall-clock seconds and
+Boots each box with bare QEMU (emulated, one virtual CPU, 1 GiB), one after another, with the same arguments,
+on a tap device with a separate DHCP server; no internet, no libvirt, no Vagrant. Prints wall-clock seconds and
 the CPU seconds that QEMU used, which other work on the host disturbs less, and the ratios trimmed/stock. Builds
-what is missing with: labgen box build; the stock box only this benchmark knows.
+missing boxes with: labgen box build; only this benchmark uses the stock box.
 """
 
 import argparse
@@ -99,7 +99,7 @@ class Machine:
         )  # fmt: skip
 
     def spent(self) -> tuple[float, float]:
-        """Seconds since the start: on the clock, and of CPU time."""
+        """Seconds since the start: wall-clock time and CPU time."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return time.monotonic() - self.started, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -126,7 +126,7 @@ class Machine:
 
 @contextmanager
 def booted(box: Box, append: str | None) -> Iterator[Machine]:
-    """A machine that lets us in. :param append: the kernel's command line; None: the box's own boot loader."""
+    """A machine that accepts a login. :param append: the kernel's command line; None: the box's own boot loader."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labgen-bench-")))
         stack.enter_context(network(directory))

@@ -1,10 +1,10 @@
-"""How long a create of three nodes takes, the first and the next, beside a bare script and a Vagrantfile by hand.
+"""How long a create of three nodes takes, first and next, compared with a bare script and a Vagrantfile by hand.
 
     tests/vm/namespace .venv/bin/python -m benchmarks.create [--rounds N] [--without-by-hand]
 
-All make the same lab, one after the other, the box present: three Debian machines, Docker on btrfs, a Swarm. The next
-create, under another name, begins with the template that the first has kept.
-Wall-clock seconds mean little on a busy host, whose speed changes within minutes: what counts are the ratios of
+All create the same lab, one after another, with the box present: three Debian machines, Docker on btrfs, a Swarm. The
+next create, under another name, begins with the template that the first has kept.
+Wall-clock seconds mean little on a busy host, whose speed changes within minutes: what counts is the ratios of
 the sums over all rounds of one run.
 """
 
@@ -61,14 +61,14 @@ def labgen_create(name: str, directory: Path) -> float:
 
 
 def bare(directory: Path, box: boxes.Box, kind: str) -> float:
-    """Until the last node is ready; what the script removes at its end counts too, and takes under a second."""
+    """Until the last node is ready; includes the script's cleanup at the end, which takes less than a second."""
     own = tempfile.mkdtemp(prefix="bare-", dir=directory)
     return seconds([str(HERE / "bare-lab"), str(box.image), own], directory / "bare.log", ACCELERATOR=kind)
 
 
 def by_hand(directory: Path, box: boxes.Box, kind: str) -> float:
     add_box(box.catalog)
-    # A copy: Vagrant keeps its records, and the script its key, beside the Vagrantfile.
+    # A copy, because Vagrant keeps its records, and the script its key, next to the Vagrantfile.
     command = str(shutil.copytree(HERE / "by-hand", directory / "by-hand") / "lab")
     environment = {"BOX": box.vagrant_name, "ACCELERATOR": kind}
     taken = seconds([command, "up"], directory / "by-hand.log", **environment)
@@ -88,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="labgen-bench-", dir="/var/tmp") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        add_box(trimmed.catalog)  # the box is present, for everybody
+        add_box(trimmed.catalog)  # the box is present, for all of them
         first = warm = least = 0.0
         for _ in range(options.rounds):
             seconds([*LABGEN, "prune", "--cache", "--yes"], directory / "prune.log")

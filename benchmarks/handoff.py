@@ -1,9 +1,9 @@
-"""What a lab takes on its way to another host: seconds and bytes of each depth, beside the raw disks.
+"""What moving a lab to another host takes: seconds and bytes of each depth, compared with the raw disks.
 
     tests/vm/namespace .venv/bin/python -m benchmarks.handoff
 
-Three nodes, Docker on btrfs, an image of some 80 MB on each. What the nodes really changed is compressed with zstd(1)
-for comparison: their disks' files as libvirt has them, the Docker disks and the root disks' overlays.
+Three nodes, Docker on btrfs, an image of some 80 MB on each. For comparison, the nodes' real changes are compressed
+with zstd(1): their disks' files as stored by libvirt, the Docker disks and the root disks' overlays.
 """
 
 import os
@@ -34,7 +34,7 @@ def labgen(*arguments: str) -> float:
 
 
 def volume_sizes(directory: Path) -> tuple[int, int]:
-    """Bytes of all disks' files, and of these compressed."""
+    """Bytes of all disks' files, and of the same files compressed."""
     raw = compressed = 0
     for node in journals.load(LAB).lab.nodes:
         for volume in (root_volume(node), docker_volume(node)):

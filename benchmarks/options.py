@@ -2,8 +2,8 @@
 
     sudo python benchmarks/options.py [--rounds N] [OPTION...]      # in a network namespace
 
-Boots the trimmed box as benchmarks/boot.py --direct does, once with every option and once without each in turn
-(or only those named), N rounds of it. Prints wall-clock seconds and the CPU seconds that QEMU used: to SSH, to a
+Boots the trimmed box like benchmarks/boot.py --direct, once with every option and once without each in turn
+(or only without those named), for N rounds. Prints wall-clock seconds and the CPU seconds that QEMU used: to SSH, to
 Docker on btrfs, for ten calls of iptables, for ten of "docker ps", and for the same once addresses are randomised
 in a kernel that was started without it (norandmaps).
 """
