@@ -1,11 +1,11 @@
-"""What Vagrant says when it fails, and the reason in it. Pure."""
+"""Finds the reason for a failure in Vagrant's output. Pure."""
 
 import re
 
-MOST_SAID = 15  # lines of Vagrant's that an error repeats
-# A line of a backtrace. The first one of an error that Vagrant did not expect also holds what went wrong.
+MOST_SAID = 15  # lines of Vagrant's output that an error repeats
+# A line of a backtrace. If Vagrant did not expect the error, the first line also contains the error message.
 _FRAME = re.compile(r"\s*(from )?\S+:\d+:in [`'][^']*'(: (?P<message>.*))?$")
-_STEP = re.compile(r"==> \S+: |    \S+: |Bringing machine |.*\r|\s*$")  # what Vagrant says while all is well
+_STEP = re.compile(r"==> \S+: |    \S+: |Bringing machine |.*\r|\s*$")  # Vagrant's output while all is well
 _AROUND = re.compile(
     r"An (unexpected )?error occurred wh(en|ile) executing |Any errors that occurred are shown below"
     r"|('\S+' )?machine\. Please (handle this error|report this as a bug)"
@@ -14,7 +14,7 @@ _LIBVIRT = re.compile(r"Call to \w+ failed: (?P<reason>.*?)( \(Libvirt::\w+\))?$
 
 
 def reason(said: str) -> str:
-    """Why Vagrant failed: what libvirt told it first, then its own words; not what it did before, nor where in it."""
+    """Why Vagrant failed: libvirt's errors first, then Vagrant's own; without progress lines and stack frames."""
     told: list[str] = []
     words: list[str] = []
     for line in said.split("\n"):

@@ -1,4 +1,4 @@
-"""A lab as other programs are told of it: OpenSSH and Ansible. Pure."""
+"""Describes a lab to other programs: OpenSSH and Ansible. Pure."""
 
 import shlex
 from pathlib import Path
@@ -8,14 +8,14 @@ from labgen.model import GUEST_USER, Lab, Node
 
 
 def alias(lab: Lab, node: Node) -> str:
-    """What plain ssh calls a node. The lab's name is in it, for many labs have a ``manager1``."""
+    """A node's name for plain ssh. It includes the lab's name because many labs have a ``manager1``."""
     return f"{node.name}.{lab.name}"
 
 
 def ssh_options(node: Node, directory: Path) -> dict[str, str]:
-    """How OpenSSH enters a node, as options of ``ssh_config``.
+    """The ``ssh_config`` options with which OpenSSH logs in to a node.
 
-    :param directory: the lab's, absolute.
+    :param directory: the lab's directory, absolute.
     """
     return {
         "HostName": node.address,
@@ -26,9 +26,9 @@ def ssh_options(node: Node, directory: Path) -> dict[str, str]:
 
 
 def ssh_config(lab: Lab, directory: Path, *, short: bool = False) -> str:
-    """For OpenSSH.
+    """The lab as an OpenSSH configuration file.
 
-    :param short: also the nodes' bare names, which are the same in many labs.
+    :param short: include the nodes' bare names, which are the same in many labs.
     """
     every_lab = _path(directory.parent / "*" / paths.SSH_CONFIG)
     sections = [f"# For all labs, before the first Host in ~/.ssh/config: Include {every_lab}\n"]
@@ -40,18 +40,18 @@ def ssh_config(lab: Lab, directory: Path, *, short: bool = False) -> str:
 
 
 def inventory(lab: Lab, directory: Path) -> str:
-    """For Ansible: a group for each role, and for each kind of machine that has none."""
+    """The lab as an Ansible inventory: a group for each role, and for each kind of machine without a role."""
     lines = []
     for group in dict.fromkeys(_group(node) for node in lab.nodes):
         members = [node for node in lab.nodes if _group(node) == group]
         lines += [f"[{group}]", *(f"{node.name} ansible_host={node.address}" for node in members), ""]
-    # All through OpenSSH's own options: Ansible's for the key's file cannot name every path.
+    # OpenSSH's options for everything: Ansible's option for the key file cannot express every path.
     arguments = [part for name, value in _keys(directory).items() for part in ("-o", f"{name}={value}")]
     lines += [
         "[all:vars]",
         f"ansible_user={GUEST_USER}",
         "ansible_python_interpreter=/usr/bin/python3",
-        # Ansible takes a value here for a Python literal, if it is one.
+        # Ansible parses this value as a Python literal if it is one.
         f"ansible_ssh_common_args={shlex.join(arguments)!r}",
     ]
     return "\n".join(lines) + "\n"
@@ -62,7 +62,7 @@ def _group(node: Node) -> str:
 
 
 def _keys(directory: Path) -> dict[str, str]:
-    """Only the lab's own key: an agent with many would use up the tries that the machine allows."""
+    """Only the lab's own key: an agent with many keys would use up the login attempts that the machine allows."""
     return {
         "IdentityFile": _path(directory / paths.KEY),
         "IdentitiesOnly": "yes",
@@ -72,6 +72,6 @@ def _keys(directory: Path) -> dict[str, str]:
 
 
 def _path(path: Path) -> str:
-    """As OpenSSH reads it: in quotes a blank is one, and a percent sign begins a token."""
+    """Quoted for OpenSSH: quotes protect blanks, and a percent sign would start a token."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"'

@@ -1,7 +1,7 @@
-"""Disk images outside libvirt's pool. The only caller of qemu-img, but for the box build's hook.
+"""Disk images outside libvirt's pool. The only caller of qemu-img, except for the box build's hook.
 
-An image that came from elsewhere is hostile until :func:`refuse_strange` has looked at it: a qcow2 may name any file
-of this host as the rest of itself (CVE-2024-4467 and its kin).
+An image from elsewhere is hostile until :func:`refuse_strange` has checked it: a qcow2 can refer to any file on this
+host as part of its data (CVE-2024-4467 and similar).
 """
 
 import hashlib
@@ -22,16 +22,16 @@ INSPECT_MEMORY = 2**30  # bytes
 HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")  # up to header_length; QEMU's docs/interop/qcow2.txt
 MAGIC = b"QFI\xfb"
 PERCENT = re.compile(r"\(([0-9.]+)/100%\)")
-ALLOWED_FEATURES = 1 << 3  # incompatible: the compression type alone; not dirty, corrupt, external data, extended L2
+ALLOWED_FEATURES = 1 << 3  # incompatible: only the compression type; not dirty, corrupt, external data, extended L2
 
 
-# Each conversion tells ``moved`` the bytes of its source that are done, piece by piece.
+# Each conversion calls ``moved`` with the number of source bytes processed, piece by piece.
 
 
 def delta(overlay: Path, base: Path, target: Path, moved: Callable[[int], None]) -> None:
-    """What an overlay changes of its base, compressed; it names no base of its own.
+    """Writes an overlay's changes to its base as a compressed image without a backing file.
 
-    :param overlay: is made to lie on ``base``, whatever it named before.
+    :param overlay: is rebased on ``base``, whatever its backing file was before.
     """
     attach(overlay, base)
     _convert(overlay, target, moved, "-f", "qcow2", *_COMPRESSED, "-B", str(base), "-F", "qcow2")
@@ -39,22 +39,22 @@ def delta(overlay: Path, base: Path, target: Path, moved: Callable[[int], None])
 
 
 def whole(source: Path, target: Path, moved: Callable[[int], None]) -> None:
-    """A disk that stands for itself, compressed."""
+    """Writes a compressed disk without a backing file."""
     _convert(source, target, moved, "-f", "qcow2", *_COMPRESSED)
 
 
 def packed(source: Path, target: Path, moved: Callable[[int], None]) -> None:
-    """A plain file as a compressed image; its length is rounded up to 512 bytes."""
+    """Writes a regular file as a compressed image; its length is rounded up to 512 bytes."""
     _convert(source, target, moved, "-f", "raw", *_COMPRESSED)
 
 
 def unpacked(source: Path, target: Path, moved: Callable[[int], None]) -> None:
-    """The plain file that :func:`packed` made an image of."""
+    """Writes the regular file that :func:`packed` made an image of."""
     _convert(source, target, moved, "-f", "qcow2", "-O", "raw")
 
 
 def attach(overlay: Path, base: Path | str) -> None:
-    """Says what an overlay lies on; neither disk changes."""
+    """Sets an overlay's backing file; the data of neither disk changes."""
     _qemu_img("rebase", "-f", "qcow2", "-u", "-b", str(base), "-F", "qcow2", str(overlay))
 
 
@@ -65,9 +65,9 @@ def digest(path: Path) -> str:
 
 
 def refuse_strange(path: Path, largest: int) -> int:
-    """Refuses an image that is anything but a plain qcow2 that stands for itself.
+    """Refuses an image unless it is a plain qcow2 without a backing file.
 
-    :param largest: bytes that the disk in it may have. :return: those that it has.
+    :param largest: maximum size of the disk, in bytes. :return: its actual size.
     :raises BundleError: it is something else.
     """
     _check_header(path)
@@ -99,7 +99,7 @@ _COMPRESSED = ("-O", "qcow2", "-c", "-o", "compression_type=zstd")
 
 
 def _check_header(path: Path) -> None:
-    """Before QEMU's own code reads it: nothing in it may lead out of the file."""
+    """Checks the header before QEMU's code reads it: nothing in it may refer to another file."""
     with path.open("rb") as file:
         block = file.read(HEADER.size)
     if len(block) < HEADER.size or not block.startswith(MAGIC):

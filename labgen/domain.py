@@ -1,6 +1,7 @@
 """A machine's definition for libvirt, made from its disks without Vagrant. Pure.
 
-What vagrant-libvirt defines from our Vagrantfile, in the same order, so that Vagrant can go on with the machine.
+It matches what vagrant-libvirt defines from our Vagrantfile, in the same order, so that Vagrant can take over the
+machine.
 """
 
 import base64
@@ -22,10 +23,10 @@ CONTROLLERS = ("usb", "virtio-serial")
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a machine's memory knows of the machine, and another one that goes on with it must have too.
+    """The hardware that a machine's saved memory depends on; a machine that resumes from it must have the same.
 
-    :param machine: QEMU's machine type. :param slots: PCI slot and function, as ``3.0``, by device; none: as libvirt
-        likes.
+    :param machine: QEMU's machine type. :param slots: PCI slot and function, such as ``3.0``, by device; without an
+        entry libvirt chooses.
     """
 
     machine: str = "pc"
@@ -33,7 +34,7 @@ class Hardware:
 
 
 def hardware(xml: str) -> Hardware:
-    """What a definition of libvirt says of a machine."""
+    """Reads a machine's hardware from its libvirt definition."""
     tree = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
     devices = {f"controller[@type='{kind}']": kind for kind in CONTROLLERS}
     names = [target.get("dev", "") for target in tree.findall("devices/disk[@device='disk']/target")]
@@ -51,10 +52,10 @@ def hardware(xml: str) -> Hardware:
 def domain_xml(
     lab: Lab, node: Node, libvirt: Libvirt, directory: Path, public_key: str, *, built: Hardware = Hardware()
 ) -> str:
-    """:param libvirt: its host's. :param directory: the lab's.
+    """:param libvirt: the host's. :param directory: the lab's.
 
-    :param public_key: of the lab's own key, one line in OpenSSH's form.
-    :param built: for a machine that is to go on with another's memory.
+    :param public_key: the public half of the lab's key, one line in OpenSSH format.
+    :param built: hardware to reproduce, for a machine that resumes with another machine's memory.
     """
     domain = Element("domain", type="kvm" if lab.accelerator == "kvm" else "qemu")
     SubElement(domain, "name").text = node.domain
@@ -93,27 +94,27 @@ def domain_xml(
 
 
 def root_volume(node: Node) -> str:
-    """What vagrant-libvirt calls a node's root disk in the pool."""
+    """vagrant-libvirt's name for a node's root disk in the pool."""
     return f"{node.domain}.img"
 
 
 def devices(node: Node) -> set[str]:
-    """The devices of a node's machine that can have a PCI slot, as :class:`Hardware` calls them."""
+    """The devices of a node's machine that can have a PCI slot, named as in :class:`Hardware`."""
     return {*CONTROLLERS, "vda", *_data(node), "interface", "memballoon", "rng"}
 
 
 def volumes(node: Node) -> dict[str, str]:
-    """A node's volumes in the pool by the names of the disks, the root disk first."""
+    """A node's volumes in the pool, by disk name, the root disk first."""
     return {ROOT: root_volume(node)} | {disk.name: volume for disk, volume in _data(node).values()}
 
 
 def sizes(node: Node) -> dict[str, int]:
-    """The sizes of a node's disks by their names, in GiB."""
+    """The sizes of a node's disks in GiB, by disk name."""
     return {ROOT: node.disk_gib} | {disk.name: disk.gib for disk in node.disks}
 
 
 def _data(node: Node) -> dict[str, tuple[Disk, str]]:
-    """The disks beside the root disk by device, each with what vagrant-libvirt calls its volume."""
+    """The disks other than the root disk, by device, each with vagrant-libvirt's name for its volume."""
     devices = [f"vd{letter}" for letter in string.ascii_lowercase[1 : 1 + len(node.disks)]]
     return {device: (disk, f"{node.domain}-{device}.qcow2") for device, disk in zip(devices, node.disks, strict=True)}
 
@@ -131,7 +132,7 @@ def _processor(domain: Element, lab: Lab) -> None:
     if lab.accelerator == "kvm":
         SubElement(domain, "cpu", mode="host-passthrough")
         return
-    # QEMU 7.2 emulates cmpxchg16b wrongly, and Linux 6.12 dies of it: it is taken away.
+    # QEMU 7.2 emulates cmpxchg16b incorrectly, which crashes Linux 6.12: the feature is disabled.
     processor = SubElement(domain, "cpu", mode="custom", match="exact", check="none")
     SubElement(processor, "model", fallback="allow").text = "Nehalem"
     SubElement(processor, "feature", policy="disable", name="cx16")

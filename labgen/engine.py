@@ -14,19 +14,19 @@ from labgen.ssh import Connection
 from labgen.storage import EngineStorage
 
 SOCKET = "/run/docker.sock"
-# Docker 20.10's, the oldest engine in a box; engines up to 28 accept it. Asking for the engine's own costs a call.
+# The version of Docker 20.10, the oldest engine in a box; engines up to 28 accept it. Negotiating one costs a call.
 API_VERSION = "1.41"
 LIMIT = 180  # seconds for one call; joining a Swarm is one, and emulated machines are slow
 
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What an engine says of itself.
+    """What an engine reports about itself.
 
     :param swarm_state: Docker's LocalNodeState: inactive, pending, active, error or locked.
-    :param swarm_id: of the cluster it belongs to; only managers know it. :param node_id: its own.
-    :param managers: the addresses at which it looks for the cluster's managers.
-    :param address: the one at which the others look for it.
+    :param swarm_id: the id of its cluster; only managers have it. :param node_id: its own id.
+    :param managers: the addresses at which it contacts the cluster's managers.
+    :param address: the address at which the other nodes contact it.
     """
 
     storage: EngineStorage
@@ -56,7 +56,7 @@ class SwarmNode:
 
 @dataclass(frozen=True)
 class JoinTokens:
-    """What lets a node into a Swarm. Kept in memory only; not shown when the object is printed."""
+    """The tokens with which nodes join a Swarm. Kept in memory only; not shown when the object is printed."""
 
     _by_role: Mapping[str, str]
 
@@ -79,7 +79,7 @@ class Engine:
             info = self._client.info()
         status = dict(info.get("DriverStatus") or [])
         driver = info["Driver"]
-        # The btrfs driver has no line about its backing file system: it cannot run on another.
+        # The btrfs driver does not report its backing file system: it cannot run on any other.
         backing = status.get("Backing Filesystem") or ("btrfs" if driver == "btrfs" else "")
         swarm = info["Swarm"]
         return EngineInfo(
@@ -98,30 +98,31 @@ class Engine:
     def swarm_init(self, address: str, pool: str) -> str:
         """Makes this engine the first manager of a new Swarm.
 
-        :param address: what the other nodes reach it by. :param pool: CIDR that overlay networks are cut from.
+        :param address: the address at which the other nodes reach it. :param pool: CIDR from which overlay networks
+            are allocated.
         :return: the engine's node id.
         """
         with self._explained("starting the Swarm"):
             return str(self._client.swarm.init(advertise_addr=address, default_addr_pool=[pool], subnet_size=24))
 
     def swarm_take_over(self, address: str) -> None:
-        """Makes this engine the only manager of the Swarm it has on its disk, under a new address.
+        """Makes this engine the only manager of the Swarm on its disk, at a new address.
 
-        Services, networks, secrets and configs stay; the other nodes have to join anew.
+        Services, networks, secrets and configs are kept; the other nodes have to join again.
         """
         with self._explained("taking the Swarm over"):
             self._client.swarm.init(advertise_addr=address, force_new_cluster=True)
 
     def rotate_join_tokens(self) -> None:
-        """Makes the tokens known so far worthless."""
+        """Invalidates the current tokens."""
         with self._explained("renewing the join tokens"):
             self._client.swarm.reload()
             self._client.swarm.update(rotate_worker_token=True, rotate_manager_token=True)
 
     def swarm_join(self, address: str, manager: str, token: str) -> None:
-        """Joins the Swarm of a manager.
+        """Joins a manager's Swarm.
 
-        :param address: our own. :param manager: the manager's.
+        :param address: this engine's. :param manager: the manager's address.
         """
         with self._explained(f"joining the Swarm of {manager}"):
             self._client.swarm.join([f"{manager}:2377"], token, advertise_addr=address)
@@ -145,7 +146,7 @@ class Engine:
             return [_node(node.attrs) for node in self._client.nodes.list()]
 
     def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:
-        """Gives a node its role and adds labels; what else it was told stays (availability, other labels)."""
+        """Gives a node its role and adds labels; its other settings are kept (availability, other labels)."""
         with self._explained("setting a node's role and labels"):
             node = self._client.nodes.get(node_id)
             spec = dict(node.attrs["Spec"])
@@ -169,7 +170,7 @@ class Engine:
 
 @contextlib.contextmanager
 def connect(connection: Connection, limit: float = LIMIT) -> Iterator[Engine]:
-    """The engine of a machine, through our own connection to it. Whether it answers, the first call shows.
+    """The engine of a machine, reached through our connection to it. Only the first call shows whether it answers.
 
     :param limit: seconds for one call.
     """

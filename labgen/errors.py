@@ -1,14 +1,14 @@
 """What can go wrong, as users see it.
 
     LabgenError                  exit code 1
-    ├── UsageError                         2   a name or option that fits nothing
-    ├── ProfileError                      10   the profile is wrong
+    ├── UsageError                         2   a name or option that matches nothing
+    ├── ProfileError                      10   the profile is not valid
     ├── HostError                         20   the host is not ready, or labgen's own files on it cannot be used
     ├── BoxError                          30   a box cannot be built, found or removed
     ├── HypervisorError                   40   libvirt, QEMU or Vagrant failed
     ├── GuestError                        50   a machine does not answer, or a script in it failed
     ├── ClusterError                      60   the orchestrator failed
-    ├── BundleError                       70   an exported file is wrong
+    ├── BundleError                       70   an exported file is not valid
     └── Interrupted                      130   Ctrl-C or SIGTERM
 
 Every error carries three parts: what failed, the evidence, and what to do next.

@@ -1,4 +1,4 @@
-"""Our files: written so that a crash or a power cut leaves the old or the new one, read as what may be damaged."""
+"""labgen's files: a crash or power failure leaves the old or the new version, and readers expect damage."""
 
 import contextlib
 import errno
@@ -13,9 +13,9 @@ from labgen.errors import HostError
 
 
 def read_json(path: Path) -> Any:
-    """What a file of ours holds, which anybody may have damaged since.
+    """The contents of one of labgen's files, which may have been damaged since it was written.
 
-    :raises ValueError: it is not JSON. :raises OSError: as from the file system.
+    :raises ValueError: it is not JSON. :raises OSError: the file system's error.
     """
     try:
         return json.loads(path.read_bytes())
@@ -24,9 +24,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """What a file of a lab holds, if it is text.
+    """The contents of a lab's text file.
 
-    :raises HostError: it is none. :raises OSError: as from the file system.
+    :raises HostError: it is not text. :raises OSError: the file system's error.
     """
     try:
         return path.read_text()
@@ -39,13 +39,13 @@ def read_text(path: Path) -> str:
 
 
 def require_writable(directory: Path) -> None:
-    """:raises PermissionError: nothing may be made or removed in a directory that is there."""
+    """:raises PermissionError: the directory exists, but nothing may be created or removed in it."""
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
 
 
 def require_removable(directory: Path) -> None:
-    """:raises PermissionError: something in a directory that is there, or below it, cannot be removed."""
+    """:raises PermissionError: the directory exists, but something in it, at any depth, cannot be removed."""
     require_writable(directory)
     for each in directory.iterdir():
         if each.is_dir() and not each.is_symlink():
@@ -55,7 +55,7 @@ def require_removable(directory: Path) -> None:
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Replaces a file's content in one step.
 
-    :raises OSError: as from the file system; the old content is then still there.
+    :raises OSError: the file system's error; the old content is kept.
     """
     with _written_beside(path, text, mode) as temporary:
         temporary.replace(path)
@@ -63,9 +63,9 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def create_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Makes a file that is not there yet, in one step; of several that try at once, one does.
+    """Creates a new file in one step; if several callers try at the same time, one succeeds.
 
-    :raises FileExistsError: it is there already. :raises OSError: as from the file system; nothing is there then.
+    :raises FileExistsError: it already exists. :raises OSError: the file system's error; no file is left.
     """
     with _written_beside(path, text, mode) as temporary:
         path.hardlink_to(temporary)
@@ -74,7 +74,7 @@ def create_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
 @contextlib.contextmanager
 def _written_beside(path: Path, text: str, mode: int) -> Iterator[Path]:
-    """The content in a file in the same directory, which is gone afterwards unless it was renamed."""
+    """Writes the content to a file in the same directory, which is removed afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -90,7 +90,7 @@ def _written_beside(path: Path, text: str, mode: int) -> Iterator[Path]:
 
 
 def _sync(directory: Path) -> None:
-    """A name is on the disk only once its directory is."""
+    """Flushes a directory: a file's name is on disk only once its directory is."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""What a bundle holds for somebody without labgen: a Vagrant project, a script that brings it up, a page to read.
+"""A bundle's files for users without labgen: a Vagrant project, a script that brings it up, a page to read.
 
-Pure. The names are neutral: nothing in it tells whose host it came from.
+Pure. The names are neutral: nothing in them reveals the sender's host.
 """
 
 from collections.abc import Mapping
@@ -12,29 +12,31 @@ from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.render import NodeBox, network_xml, vagrantfile
 
-OWNER = "bundle"  # what a lab is planned for here, in place of the sender's own prefix
+OWNER = "bundle"  # the owner a lab is planned for here, in place of the sender's prefix
 UP = "up"
 README = "README.md"
 BOX_PART = "box/box.img"
 
 
 def disk_part(node: Node, disk: str) -> str:
-    """Where a bundle holds a disk of a node; of the root disk, only what differs from the box."""
+    """Where a bundle stores a node's disk; for the root disk, only the differences from the box."""
     return f"disks/{node.name}.{disk}.qcow2"
 
 
 def disk_parts(node: Node) -> list[str]:
-    """Where a bundle holds a node's disks, the root disk first."""
+    """Where a bundle stores a node's disks, the root disk first."""
     return [disk_part(node, disk) for disk in volumes(node)]
 
 
 def memory_part(node: str) -> str:
-    """Where a bundle holds a machine's memory."""
+    """Where a bundle stores a machine's memory."""
     return f"memory/{node}.qcow2"
 
 
 def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
-    """For each node a Vagrant box with all its disks. Its version follows from them: Vagrant keeps what it knows.
+    """A Vagrant box for each node, with all its disks.
+
+    The version is derived from the disks because Vagrant does not replace a version that it already has.
 
     :param digests: sha256 of the bundle's parts, by name.
     """
@@ -43,10 +45,10 @@ def node_boxes(lab: Lab, digests: Mapping[str, str]) -> dict[str, NodeBox]:
 
 
 def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
-    """By relative path; ``up`` has to be executable. The host in it is the receiver's own.
+    """The files, by relative path; ``up`` has to be executable. The host in them is the recipient's.
 
     :param lab: as planned for :data:`OWNER`. :param machines: a box for each node whose disks are in the
-        bundle, by name; empty if it holds none.
+        bundle, by name; empty if there are none.
     """
     return {
         paths.VAGRANTFILE: vagrantfile(lab, LOCAL.libvirt, portable=True, machines=machines),
@@ -61,7 +63,7 @@ def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
 
 
 def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
-    """A line for each: name, role, address, its box with version, its disks; a hyphen for what is not there."""
+    """A line for each node: name, role, address, box name and version, disks; a hyphen for a missing value."""
     lines = []
     for node in lab.nodes:
         box = machines.get(node.name, NodeBox("-", "-"))

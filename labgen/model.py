@@ -1,4 +1,4 @@
-"""What a lab is made of, once every choice has been made. Pure data, no behaviour, no input or output."""
+"""The parts of a lab, once every choice has been made. Pure data, no behaviour, no input or output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 GUEST_USER = "vagrant"  # Vagrant's convention; may use sudo without a password
-EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB knows software emulation
+EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB recognises software emulation
 
 Role = Literal["manager", "worker"]
 Accelerator = Literal["kvm", "tcg"]
@@ -14,10 +14,10 @@ Accelerator = Literal["kvm", "tcg"]
 
 @dataclass(frozen=True)
 class Libvirt:
-    """Where a host has its machines and their disks.
+    """Where a host keeps its machines and their disks.
 
-    :param uri: by which libvirt is reached. :param pool: the storage pool that all disks lie in.
-    :param directory: the pool's, on the host itself.
+    :param uri: libvirt's connection URI. :param pool: the storage pool that all disks are in.
+    :param directory: the pool's directory, on the host itself.
     """
 
     uri: str
@@ -25,7 +25,7 @@ class Libvirt:
     directory: Path
 
     def path(self, volume: str) -> str:
-        """A volume's, on the host itself."""
+        """A volume's path, on the host itself."""
         return str(self.directory / volume)
 
 
@@ -33,9 +33,9 @@ class Libvirt:
 class Box:
     """The box that all nodes start from.
 
-    :param name: as profiles say it, e.g. ``debian13``.
-    :param vagrant_name: as Vagrant knows it, e.g. ``labgen/debian13``.
-    :param version: follows from the content, see boxes.py.
+    :param name: its name in profiles, e.g. ``debian13``.
+    :param vagrant_name: its name in Vagrant, e.g. ``labgen/debian13``.
+    :param version: derived from the content, see :mod:`labgen.boxes`.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Box:
 class Network:
     """The lab's own libvirt network.
 
-    :param subnet: in CIDR form, always a /24.
+    :param subnet: in CIDR notation, always a /24.
     :param gateway: the host's address in it, which serves DHCP and DNS.
     :param bridge: the host interface's name, at most 15 characters.
     """
@@ -71,10 +71,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk that a machine has beside its root disk.
+    """A disk that a machine has in addition to its root disk.
 
-    :param name: what bundles and templates call it. :param serial: by which the machine finds it, at most 20
-        characters (virtio's limit). :param gib: in GiB. :param holds: what is lost with it, in words.
+    :param name: its name in bundles and templates. :param serial: the serial number by which the machine finds it, at
+        most 20 characters (virtio's limit). :param gib: in GiB. :param holds: what is lost with it, in words.
     """
 
     name: str
@@ -87,12 +87,12 @@ class Disk:
 class Node:
     """One machine.
 
-    :param kind: what it is for; see :mod:`labgen.kinds`. :param is_member: whether it is part of the lab's cluster.
+    :param kind: its purpose; see :mod:`labgen.kinds`. :param is_member: whether it is part of the lab's cluster.
     :param role: empty for a machine outside the cluster. :param domain: its name in libvirt.
-    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param disks: beside the root disk, in the machine's
+    :param memory_mib: in MiB. :param disk_gib: root disk in GiB. :param disks: the other disks, in the machine's
         order.
     :param labels: given to the orchestrator's node.
-    :param steps: what prepares the machine after its first boot, in order.
+    :param steps: the scripts that prepare the machine after its first boot, in order.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Node:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What was found in a machine when it was verified; empty where there is no such thing in it."""
+    """Facts found in a machine when it was verified; empty for anything that the machine does not have."""
 
     storage_driver: str
     backing_filesystem: str
@@ -124,8 +124,8 @@ class NodeFacts:
 class Lab:
     """A planned lab: names, addresses, disks and versions are all decided.
 
-    :param prefix: what every domain and volume of the lab starts with.
-    :param identity: written into every object in libvirt, so that ours can be told from others'.
+    :param prefix: the start of every domain's and volume's name.
+    :param identity: written into every object in libvirt, to tell ours from others'.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Lab:
 
     @property
     def members(self) -> tuple[Node, ...]:
-        """The nodes that are to be part of the cluster."""
+        """The nodes that belong to the cluster."""
         return tuple(node for node in self.nodes if node.is_member)
 
     @property

@@ -12,11 +12,11 @@ R = TypeVar("R")
 
 
 def on_each(items: Mapping[str, T], work: Callable[[T], R]) -> dict[str, R]:
-    """Calls ``work`` for every item, each in a thread of its own, and waits for all.
+    """Calls ``work`` for every item, each in a separate thread, and waits for all.
 
-    The threads are daemons and the wait is in the caller's thread: Ctrl-C ends it at once.
+    The threads are daemon threads and the caller's thread waits: Ctrl-C ends the wait at once.
 
-    :return: the results by the items' names, in the items' order.
+    :return: the results by item name, in the items' order.
     :raises LabgenError: of the same kind as the first failure, naming every node that failed.
     """
     outcomes: queue.Queue[tuple[str, R | None, BaseException | None]] = queue.Queue()
@@ -24,7 +24,7 @@ def on_each(items: Mapping[str, T], work: Callable[[T], R]) -> dict[str, R]:
     def attempt(name: str, item: T) -> None:
         try:
             outcomes.put((name, work(item), None))
-        except BaseException as error:  # whatever it is, it is raised again in the caller's thread
+        except BaseException as error:  # whatever it is, it is re-raised in the caller's thread
             outcomes.put((name, None, error))
 
     for name, item in items.items():
@@ -42,8 +42,8 @@ def on_each(items: Mapping[str, T], work: Callable[[T], R]) -> dict[str, R]:
 
 
 def joined(failures: list[BaseException]) -> BaseException:
-    """One failure as it is; several of ours as one that tells them all."""
-    failures = list(dict.fromkeys(failures))  # several threads may have met the same one
+    """A single failure unchanged; several LabgenErrors as one that lists them all."""
+    failures = list(dict.fromkeys(failures))  # several threads may have raised the same object
     first = failures[0]
     if len(failures) == 1 or not all(isinstance(failure, LabgenError) for failure in failures):
         return next((failure for failure in failures if not isinstance(failure, LabgenError)), first)

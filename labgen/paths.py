@@ -1,4 +1,4 @@
-"""Every file name labgen uses on a host, each with what it holds.
+"""Every file name that labgen uses on a host, with its contents.
 
 ``LABGEN_HOME`` moves all of it below one directory; otherwise the XDG directories are used.
 """
@@ -16,7 +16,7 @@ CHECKOUT = PACKAGE.parent
 
 
 def _asset(name: str) -> Path:
-    """A file or directory of the top level, which labgen/assets links to; a wheel has it in labgen/assets itself."""
+    """A top-level file or directory. labgen/assets links to it; in a wheel it is in labgen/assets itself."""
     return (PACKAGE / "assets" / name).resolve()
 
 
@@ -37,26 +37,26 @@ def guest_scripts() -> Path:
 
 
 def handoff_script(name: str) -> Path:
-    """A part of what brings up an exported lab without labgen."""
+    """A part of the script that brings up an exported lab without labgen."""
     return _asset("handoff") / name
 
 
-# What cannot be in the path of a home, because others read it in their way: OpenSSH puts a variable in the place of
-# ${NAME} and Ansible evaluates what is in the braces of Jinja, neither to be prevented; Vagrant takes the path of a
-# box for a URL that it quotes only half, and a backslash for a slash; apt takes no double quote.
+# Not allowed in the path of a home, because other programs interpret it: OpenSSH expands ${NAME} and Ansible
+# evaluates Jinja's braces, and neither can be prevented; Vagrant treats a box's path as a URL that it quotes
+# incompletely, and a backslash as a slash; apt does not accept a double quote.
 _IMPOSSIBLE = ("${", "{{", "{%", "{#", "?", "[", "]", "\\", '"')
 
 
 def labgen_home() -> Path | None:
-    """The one directory that everything lies below, if there is one."""
+    """The one directory that everything is below, if there is one."""
     home = os.environ.get("LABGEN_HOME")
     return _resolved(home, "LABGEN_HOME") if home else None
 
 
 def _own(directory: Callable[[], str], variable: str) -> Path:
-    """One of the user's own directories: never one that depends on where labgen is run.
+    """One of the user's own directories, which never depends on the directory that labgen is run in.
 
-    :raises HostError: it is not known where that is.
+    :raises HostError: its location is unknown.
     """
     try:
         found = directory()
@@ -73,14 +73,14 @@ def _own(directory: Callable[[], str], variable: str) -> Path:
 
 
 def _resolved(directory: str, variable: str) -> Path:
-    """The one name that a directory has, by whatever links it was reached: libvirt and Vagrant keep it.
+    """A directory's canonical path, with all links resolved: libvirt and Vagrant store it.
 
-    :raises HostError: it cannot be told, or libvirt's XML cannot hold it.
+    :raises HostError: it cannot be determined, or libvirt's XML cannot contain it.
     """
     try:
         path = Path(directory).expanduser().resolve()
         str(path).encode()
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a current directory that is gone, ...
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a current directory that was removed, ...
         raise HostError(
             f"{directory!r} is not a directory that labgen can use",
             str(error),
@@ -90,7 +90,7 @@ def _resolved(directory: str, variable: str) -> Path:
 
 
 def _usable(home: Path) -> Path:
-    """:raises HostError: not everybody who has to could be told where it is."""
+    """:raises HostError: not every program that needs its path can handle it."""
     path = str(home)
     found = [each for each in _IMPOSSIBLE if each in path]
     found += [ascii(each)[1:-1] for each in path if not each.isprintable()]
@@ -101,13 +101,13 @@ def _usable(home: Path) -> Path:
 
 
 def data_home() -> Path:
-    """Labs and the registry: what a user would miss. :raises HostError: its path is impossible."""
+    """Labs and the registry: data that cannot be recreated. :raises HostError: its path cannot be used."""
     home = labgen_home()
     return _usable(home / "data" if home else _own(lambda: platformdirs.user_data_dir("labgen"), "XDG_DATA_HOME"))
 
 
 def cache_home() -> Path:
-    """Boxes: what labgen can make again. :raises HostError: its path is impossible."""
+    """Boxes: data that labgen can recreate. :raises HostError: its path cannot be used."""
     home = labgen_home()
     return _usable(home / "cache" if home else _own(lambda: platformdirs.user_cache_dir("labgen"), "XDG_CACHE_HOME"))
 
@@ -115,7 +115,7 @@ def cache_home() -> Path:
 def vagrant_home() -> Path:
     """Vagrant's own store of boxes and its machine index.
 
-    The user's own by default, so that plain ``vagrant`` works in a lab's directory.
+    By default it is the user's, so that plain ``vagrant`` works in a lab's directory.
     """
     if given := os.environ.get("VAGRANT_HOME"):
         return _resolved(given, "VAGRANT_HOME")
@@ -125,17 +125,17 @@ def vagrant_home() -> Path:
 
 
 def fault() -> Path:
-    """What there is to report of the last fault of labgen's own; its owner's alone."""
+    """The report of the last bug in labgen; only its owner can read it."""
     return cache_home() / "fault.txt"
 
 
 def vagrant_view() -> Path:
-    """Vagrant's store as labgen's calls see it: links to what is in :func:`vagrant_home`, and no Vagrantfile."""
+    """Vagrant's store as labgen's calls see it: links to the contents of :func:`vagrant_home`, but no Vagrantfile."""
     return cache_home() / "vagrant-home"
 
 
 def identity() -> Path:
-    """The data home's id (JSON), which all its labs' names in libvirt begin with."""
+    """The data home's id (JSON), with which the names of all its labs in libvirt begin."""
     return data_home() / "identity.json"
 
 
@@ -149,7 +149,7 @@ def lab(name: str) -> Path:
 
 
 def checkpoints(lab_name: str) -> Path:
-    """The records of a lab's checkpoints (JSON), one a file."""
+    """The records of a lab's checkpoints (JSON), one file each."""
     return lab(lab_name) / "checkpoints"
 
 
@@ -158,27 +158,27 @@ def checkpoint(lab_name: str, label: str) -> Path:
 
 
 def events(lab_name: str) -> Path:
-    """What commands have done with a lab (JSON, one event a line)."""
+    """The history of the commands that changed a lab (JSON, one event per line)."""
     return lab(lab_name) / LOGS / "events.jsonl"
 
 
 def former_events(lab_name: str) -> Path:
-    """The same, of before that file was begun."""
+    """The part of the history from before that file was started."""
     return events(lab_name).with_suffix(".jsonl.1")
 
 
 def outgoing(lab_name: str) -> Path:
-    """Where a lab's export is being made."""
+    """Where a lab's export is prepared."""
     return lab(lab_name) / "outgoing"
 
 
 def incoming(lab_name: str) -> Path:
-    """Where the bundle that a lab is made of is unpacked."""
+    """Where the bundle that a lab is created from is unpacked."""
     return lab(lab_name) / "incoming"
 
 
 def registry() -> Path:
-    """Which lab has which subnet (JSON), guarded by :func:`registry_lock`."""
+    """The subnets of all labs (JSON), guarded by :func:`registry_lock`."""
     return data_home() / "registry.json"
 
 
@@ -187,17 +187,17 @@ def registry_lock() -> Path:
 
 
 def trial(mark: str) -> Path:
-    """The directory of doctor's machine, with its key: there for a moment, or left by a doctor that was killed."""
+    """The directory of doctor's machine, with its key: exists briefly, or was left by a killed doctor."""
     return data_home() / f".doctor-{mark}"
 
 
 def locks() -> Path:
-    """The files by which labgens wait for each other; the kernel holds the locks themselves."""
+    """The files with which labgen processes wait for each other; the kernel keeps the locks themselves."""
     return data_home() / "locks"
 
 
 def lab_lock(name: str) -> Path:
-    """Held by whoever changes the lab; outside its directory, which destroy removes."""
+    """Held while a lab is being changed; outside the lab's directory, which destroy removes."""
     return locks() / f"{name}.lock"
 
 
@@ -207,22 +207,25 @@ def boxes() -> Path:
 
 
 def box_log(name: str) -> Path:
-    """What mmdebstrap said when that box was last built, or was to be."""
+    """mmdebstrap's output from the last attempt to build that box."""
     return boxes() / f"{name}.log"
 
 
 def build_lock() -> Path:
-    """Held while a box is being built, or all of them are removed."""
+    """Held while a box is being built, or while all boxes are being removed."""
     return boxes() / ".build.lock"
 
 
 def accelerator() -> Path:
-    """Whether KVM works (JSON), as it was tried since the host was booted."""
+    """Whether KVM works (JSON), as tried since the host was booted."""
     return cache_home() / "accelerator.json"
 
 
 def templates() -> Path:
-    """Labs as they were before their clusters, to begin the next ones with: KEY/{template.json,NODE.root,...}."""
+    """Labs as they were before their clusters were formed, to start new ones from.
+
+    KEY/{template.json,NODE.root,...}
+    """
     return cache_home() / "templates"
 
 
@@ -231,30 +234,30 @@ def template(key: str) -> Path:
 
 
 def template_record(key: str) -> Path:
-    """What it was made of and by which data home (JSON); without it the rest is a remainder."""
+    """The template's sources and its data home (JSON); without this file the rest is a leftover."""
     return template(key) / "template.json"
 
 
 def template_lock(key: str) -> Path:
-    """Held by whoever makes, uses or removes a template."""
+    """Held while a template is created, used or removed."""
     return templates() / f"{key}.lock"
 
 
 def vagrant_lock() -> Path:
-    """Held while Vagrant boots machines: its libvirt plugin guards its uploads only within one process."""
+    """Held while Vagrant boots machines: its libvirt plugin serialises uploads only within one process."""
     return locks() / ".vagrant.lock"
 
 
 def base_lock(sha256: str) -> Path:
-    """Held while an import stores that box, until a disk lies on it."""
+    """Held while an import stores that box, until a disk is based on it."""
     return locks() / f".base-{sha256}.lock"
 
 
-VAGRANTS_SLASH = "-VAGRANTSLASH-"  # what Vagrant writes for the one in a box's name
-# In the pool: boxes as Vagrant uploads them, and those that came in a bundle, called after their digest.
+VAGRANTS_SLASH = "-VAGRANTSLASH-"  # Vagrant's replacement for the slash in a box's name
+# In the pool: boxes as Vagrant uploads them, and those from bundles, named after their digest.
 BOX_VOLUMES = f"labgen{VAGRANTS_SLASH}"
 RECEIVED_BOXES = "labgen-base_"
-PROBE = "labgen-probe"  # the volume that doctor makes, and removes; in 0.1.0 a network, too
+PROBE = "labgen-probe"  # the volume that doctor creates and removes; in 0.1.0 also a network
 
 # Names inside a lab's directory.
 VAGRANTFILE = "Vagrantfile"

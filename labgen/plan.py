@@ -9,8 +9,8 @@ from labgen.profile import NodeSpec, Profile
 from labgen.storage import DRIVERS
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
-HOSTS = "hosts.sh"  # the guest script that lets the nodes know each other's addresses
-# What users read while a guest script runs.
+HOSTS = "hosts.sh"  # the guest script that tells the nodes each other's addresses
+# Shown to users while a guest script runs.
 DOING = {
     HOSTS: "adding the names of the other nodes",
     **{script: words for kind in KINDS.values() for script, words in kind.doing.items()},
@@ -21,8 +21,9 @@ DOING = {
 def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
     """Decides everything about a lab.
 
-    :param name: the lab's. :param subnet: its own /24, in CIDR form.
-    :param owner: the data home's, which its objects' names begin with; see :func:`labgen.records.data_home.owner`.
+    :param name: the lab's. :param subnet: the lab's /24, in CIDR notation.
+    :param owner: the data home's prefix, with which its objects' names begin; see
+        :func:`labgen.records.data_home.owner`.
     """
     prefix = f"{owner}_{name}_"
     addresses = [str(host) for host in IPv4Network(subnet).hosts()]
@@ -62,17 +63,17 @@ def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Acc
 
 
 def identity_of(name: str, owner: str) -> str:
-    """What is written into every object of a lab in libvirt."""
+    """The text that is written into every object of a lab in libvirt."""
     return f"labgen lab {name} of {owner}"
 
 
 def guest_file(script: str) -> str:
-    """What an extra script of the profile is called among the lab's guest scripts."""
+    """The file name of a profile's extra script among the lab's guest scripts."""
     return f"provision/{script}"
 
 
 def doing(script: str) -> str:
-    """What a guest script does, in words; of the profile's own ones only the name is known."""
+    """What a guest script does, in words; for the profile's own scripts only the name is known."""
     return DOING.get(script, f"running {script.removeprefix(guest_file(''))}")
 
 
@@ -87,6 +88,6 @@ def _digest(text: str) -> str:
 
 
 def _mac(prefix: str, index: int) -> str:
-    """QEMU's own vendor prefix, two bytes that tell labs apart, and the node's number."""
+    """QEMU's vendor prefix, two bytes that differ between labs, and the node's number."""
     digest = _digest(prefix)
     return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{index + 1:02x}"

@@ -1,4 +1,4 @@
-"""How the layers below the command line say what they are doing: as events, for whoever listens."""
+"""How the layers below the command line report their progress: as events, for any listener."""
 
 import time
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-# "began": a command's work on a lab, or a stage of it, begins. "step": under way. "done": a node, or the lab, has
-# reached its goal. "note": what the user should know. "ended": the command has ended.
+# "began": a command's work on a lab, or a stage of it, begins. "step": in progress. "done": a node, or the lab, has
+# reached its goal. "note": something the user should know. "ended": the command has ended.
 State = Literal["began", "step", "done", "note", "ended"]
 
 
@@ -15,9 +15,9 @@ State = Literal["began", "step", "done", "note", "ended"]
 class Event:
     """Something that happened.
 
-    :param time: local, with its offset. :param stage: its name for programs; it stays when the words change.
-    :param text: for people; what only programs need to know has none. :param lab: None: it is about the host.
-    :param node: None: it is about all of the lab. :param done: bytes, of ``total``.
+    :param time: local, with its offset. :param stage: a name for programs, stable even if the text changes.
+    :param text: for users; empty for events that are only for programs. :param lab: None: it is about the host.
+    :param node: None: it is about the whole lab. :param done: bytes, of ``total``.
     """
 
     time: datetime
@@ -36,35 +36,35 @@ Listener = Callable[[Event], None]
 class Progress:
     """Tells listeners what is being done.
 
-    :param listeners: called from several threads at once. :param lab: that all of it is about.
-    :param stage: that whatever does not name its own belongs to.
+    :param listeners: called from several threads at once. :param lab: the lab that all events are about.
+    :param stage: the stage of events that do not specify one.
     """
 
     def __init__(self, *listeners: Listener, lab: str | None = None, stage: str = "") -> None:
         self._listeners, self._lab, self._stage = listeners, lab, stage
 
     def of(self, lab: str) -> "Progress":
-        """Work on a lab, which begins now."""
+        """Progress of work on a lab, which begins now."""
         return Progress(*self._listeners, lab=lab)._begun()
 
     def at(self, stage: str) -> "Progress":
-        """A stage of that work, which begins now."""
+        """Progress of a stage of that work, which begins now."""
         return Progress(*self._listeners, lab=self._lab, stage=stage)._begun()
 
     def step(self, text: str, node: str | None = None, *, stage: str = "") -> None:
-        """What is being done now, for one node or for the whole lab."""
+        """Reports what is being done now, for one node or for the whole lab."""
         self._tell("step", text, node, stage)
 
     def moved(self, text: str, done: int, total: int, node: str | None = None, *, stage: str = "") -> None:
-        """The same, for bytes on their way: how many of how many have arrived."""
+        """Reports the same for a transfer: how many bytes of the total have arrived."""
         self._tell("step", text, node, stage, done, total)
 
     def done(self, text: str, node: str | None = None, *, stage: str = "") -> None:
-        """The node, or the lab, has reached its goal."""
+        """Reports that the node, or the lab, has reached its goal."""
         self._tell("done", text, node, stage)
 
     def note(self, text: str) -> None:
-        """A line that stays on the screen: something the user should know."""
+        """Reports something the user should know, in a line that is kept on the screen."""
         self._tell("note", text)
 
     def _begun(self) -> "Progress":
@@ -87,11 +87,11 @@ class Progress:
 
 
 class Silent(Progress):
-    """Nobody is looking."""
+    """Progress without listeners."""
 
 
 class Amount:
-    """Bytes on their way: tells how many have arrived, once a second at most.
+    """A transfer: reports how many bytes have arrived, at most once a second.
 
     :param total: in bytes.
     """

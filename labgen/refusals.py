@@ -1,6 +1,6 @@
-"""What the operating system refused, as an error of ours.
+"""Turns an operating system's refusal into a LabgenError.
 
-Most often it is a file that ``sudo labgen`` has left in the user's own home: root's.
+The most common cause is a file owned by root that ``sudo labgen`` has left in the user's home.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ _ELSEWHERE = "or set LABGEN_HOME to another directory for everything that labgen
 
 
 def explained(error: OSError) -> LabgenError:
-    """A HostError if it is about what labgen keeps on this host; any other file is the user's to choose."""
-    path = Path(error.filename) if isinstance(error.filename, str) else None  # there may be none, or a number
+    """A HostError if it is about labgen's own files on this host; any other file was chosen by the user."""
+    path = Path(error.filename) if isinstance(error.filename, str) else None  # it may be missing, or a number
     if path is None or not _is_ours(path):
         return _as_it_is(error)
     said = f"{error.strerror}: {path}"
@@ -83,7 +83,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _may_be_given(path: Path) -> bool:
-    """Not a directory that has more in it than the user's own."""
+    """Whether it can be chowned to the user: not a directory that also contains other users' files."""
     root = _user_home()
     return any(path.is_relative_to(home) for home in _homes()) or bool(root and root in path.parents)
 
@@ -101,7 +101,7 @@ def _user_home() -> Path | None:
 
 
 def _nearest(path: Path) -> tuple[Path, int]:
-    """The path, or the nearest directory above it that can be seen, and its owner's number."""
+    """The path, or its nearest parent directory that can be seen, and its owner's numeric id."""
     for each in (path, *path.parents):
         with contextlib.suppress(OSError):
             return each, each.stat().st_uid
@@ -109,7 +109,7 @@ def _nearest(path: Path) -> tuple[Path, int]:
 
 
 def _whole(path: Path, owner: int) -> Path:
-    """The largest directory around it that was left by the same user and may be given to another."""
+    """The topmost directory around it that has the same owner and may be chowned to another user."""
     while _may_be_given(path.parent) and path.parent.stat().st_uid == owner:
         path = path.parent
     return path

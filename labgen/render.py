@@ -18,7 +18,7 @@ XMLNS = "urn:labgen:lab:1"
 def render(lab: Lab, libvirt: Libvirt, directory: Path, profile: str, provision: Mapping[str, str]) -> dict[str, str]:
     """All files of a lab's directory, by relative path.
 
-    :param libvirt: its host's. :param directory: where they will lie; absolute, for the files that have to say so.
+    :param libvirt: the host's. :param directory: where they will be; absolute, because some files contain it.
     :param profile: as resolved, YAML. :param provision: the profile's extra scripts by guest file name.
     """
     files = {
@@ -62,7 +62,7 @@ def network_xml(lab: Lab) -> str:
 
 @dataclass(frozen=True)
 class NodeBox:
-    """A Vagrant box of one node's own, with all its disks."""
+    """A Vagrant box for a single node, with all its disks."""
 
     name: str
     version: str
@@ -71,11 +71,11 @@ class NodeBox:
 def vagrantfile(
     lab: Lab, libvirt: Libvirt, *, portable: bool = False, machines: Mapping[str, NodeBox] | None = None
 ) -> str:
-    """:param libvirt: its host's. :param portable: for any host: whether KVM works is then decided there, not here.
+    """:param libvirt: the host's. :param portable: for any host: whether KVM works is then decided there, not here.
 
     :param machines: by node name; without any, all start from the lab's box and are prepared by the guest scripts.
     """
-    # Ruby, not HTML: every string passes through the filter below.
+    # This is Ruby, not HTML: every string passes through the filter below.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -85,6 +85,6 @@ def vagrantfile(
 
 
 def ruby_string(text: str) -> str:
-    """A Ruby literal for any text: in single quotes only the quote and the backslash have a meaning."""
+    """A Ruby literal for any text: in single quotes only the quote and the backslash are special."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -1,4 +1,4 @@
-"""Which /24 a lab gets: one place decides whether a subnet can be used. Pure but for :func:`pool`."""
+"""Which /24 a lab gets: one place decides whether a subnet can be used. Pure except for :func:`pool`."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,18 +9,18 @@ from labgen.errors import HostError, ProfileError
 from labgen.orchestrators import ORCHESTRATORS
 
 DEFAULT_POOL = "10.77.0.0/16"
-# What Docker itself takes in the machines: its bridge, docker_gwbridge and user networks.
+# Used by Docker itself in the machines: its bridge, docker_gwbridge and user networks.
 DOCKER_POOLS = ("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16")
 LAB_PREFIX = 24
-_MOST_NAMED = 5  # of those that have a pool's addresses
+_MOST_NAMED = 5  # of the networks that use a pool's addresses
 
 
 @dataclass(frozen=True)
 class Use:
-    """Addresses that are somebody's.
+    """A network whose addresses are in use.
 
-    :param who: for errors, e.g. ``the lab 'other'``. :param lab: whether it is a lab.
-    :param wide: a route elsewhere that only loses what a lab takes: the kernel prefers the more specific route.
+    :param who: its user, for errors, e.g. ``the lab 'other'``. :param lab: whether it is a lab.
+    :param wide: a route that loses only the addresses that a lab takes: the kernel prefers the more specific route.
     """
 
     network: IPv4Network
@@ -44,16 +44,16 @@ RESERVED = (
 
 @dataclass(frozen=True)
 class Choice:
-    """A lab's subnet. :param note: what its owner should know; empty: nothing."""
+    """A lab's subnet. :param note: what its owner should know; may be empty."""
 
     subnet: str
     note: str = ""
 
 
 def pool() -> IPv4Network:
-    """Where labs' networks are cut from: ``LABGEN_SUBNET_POOL``, or 10.77.0.0/16.
+    """The network that labs' subnets are taken from: ``LABGEN_SUBNET_POOL``, or 10.77.0.0/16.
 
-    :raises HostError: the variable is no IPv4 network of at least a /24.
+    :raises HostError: the variable is not an IPv4 network of at least a /24.
     """
     text = os.environ.get("LABGEN_SUBNET_POOL", DEFAULT_POOL)
     try:
@@ -68,11 +68,11 @@ def pool() -> IPv4Network:
 
 
 def choose(wanted: str | None, uses: Sequence[Use], available: IPv4Network) -> Choice:
-    """A lab's subnet; one that no wide route covers, if there is any.
+    """A lab's subnet; if possible one that no wide route covers.
 
-    :param wanted: what the profile asks for, in CIDR form.
-    :param available: the pool to choose from if the profile leaves it open.
-    :raises ProfileError: the wanted subnet is somebody's. :raises HostError: the pool is used up.
+    :param wanted: the subnet in the profile, in CIDR notation.
+    :param available: the pool to choose from if the profile specifies none.
+    :raises ProfileError: the wanted subnet is in use. :raises HostError: the pool is used up.
     """
     if wanted:
         if other := conflict(wanted, uses):
@@ -90,13 +90,13 @@ def choose(wanted: str | None, uses: Sequence[Use], available: IPv4Network) -> C
 
 
 def conflict(subnet: str, uses: Iterable[Use]) -> Use | None:
-    """Who has addresses of a subnet, so that no lab can have it."""
+    """The first use of a subnet's addresses that keeps a lab from having it."""
     network = IPv4Network(subnet)
     return next((use for use in (*RESERVED, *uses) if not use.wide and use.network.overlaps(network)), None)
 
 
 def covering(subnet: str, uses: Iterable[Use]) -> Use | None:
-    """The narrowest route that would lose a subnet's addresses to a lab."""
+    """The narrowest route that would lose addresses to a lab in this subnet."""
     network = IPv4Network(subnet)
     routes = (use for use in uses if use.wide and use.network.overlaps(network))
     return max(routes, key=lambda use: use.network.prefixlen, default=None)
@@ -121,7 +121,7 @@ def _free(available: IPv4Network, uses: Iterable[Use]) -> Iterator[IPv4Network]:
 
 
 def _used_up(available: IPv4Network, uses: Sequence[Use]) -> HostError:
-    """Names who has the pool, the largest parts first."""
+    """The error that lists who uses the pool, the largest parts first."""
     found = {use.network: use for use in reversed((*RESERVED, *uses)) if not use.wide}
     blocking = sorted(
         (use for use in found.values() if use.network.overlaps(available)), key=lambda use: use.network.prefixlen
@@ -143,7 +143,7 @@ def _used_up(available: IPv4Network, uses: Sequence[Use]) -> HostError:
 
 
 def _another_pool(uses: Sequence[Use]) -> IPv4Network | None:
-    """A private network of which nobody has any part; one that no wide route covers, if there is any."""
+    """A private network of which no part is in use; if possible one that no wide route covers."""
     candidates = [
         network
         for network in (*IPv4Network("10.0.0.0/8").subnets(new_prefix=16), IPv4Network("172.16.0.0/16"))

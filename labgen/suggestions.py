@@ -1,9 +1,9 @@
-"""Names that a mistyped one may have meant."""
+"""Suggestions for mistyped names."""
 
 import difflib
 from collections.abc import Collection
 
-NEAR = 0.7  # of difflib's ratio: "lsit" is near "list" (0.75), "delete" not near "create" (0.67)
+NEAR = 0.7  # as difflib's ratio: "lsit" is near "list" (0.75), "delete" is not near "create" (0.67)
 
 
 def near(name: str, known: Collection[str], kind: str) -> str:

@@ -1,4 +1,4 @@
-"""One after the other: locks, which the kernel releases when their holder ends, however it ends."""
+"""Locks for taking turns. The kernel releases them when their holder ends, however it ends."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from labgen.errors import LabgenError
 from labgen.progress import Progress
 
-# Seconds. Whoever only looks whether a lock is held has it for a moment, too; that is no reason to give up.
+# Seconds. A process that only checks whether a lock is held also holds it briefly; that is no reason to give up.
 MOMENT = 2
 POLL = 0.02  # seconds between two attempts
 
@@ -20,14 +20,14 @@ _PROCESSES = Path("/proc")
 
 
 class HeldError(LabgenError):
-    """Somebody else holds a lock; the details say who, as far as it can be told."""
+    """Another process holds a lock; the details name it if it can be determined."""
 
 
 @contextlib.contextmanager
 def lock(file: Path, limit: float = MOMENT) -> Iterator[None]:
     """:param limit: seconds to wait for it.
 
-    :raises HeldError: somebody else holds it for longer.
+    :raises HeldError: another process holds it for longer.
     """
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     held = FileLock(file)
@@ -43,10 +43,10 @@ def lock(file: Path, limit: float = MOMENT) -> Iterator[None]:
 
 @contextlib.contextmanager
 def turn(file: Path, limit: float, why: str, resolution: str, progress: Progress) -> Iterator[None]:
-    """Waits for a lock, and says that it does.
+    """Waits for a lock, and reports that it waits.
 
-    :param limit: seconds to wait. :param why: what the wait is for, as: another lab is being booted.
-    :raises LabgenError: somebody else holds it for longer; with that resolution.
+    :param limit: seconds to wait. :param why: the reason for the wait, such as: another lab is being booted.
+    :raises LabgenError: another process holds it for longer; with that resolution.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -63,7 +63,7 @@ def turn(file: Path, limit: float, why: str, resolution: str, progress: Progress
 
 
 def is_held(file: Path) -> bool:
-    """Whether somebody holds the lock at this moment. Looks without taking it from those who look as well."""
+    """Whether a process holds the lock now. Several processes can check at once without disturbing each other."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def is_held(file: Path) -> bool:
 
 
 def holder(file: Path) -> str:
-    """Who holds the lock, as ``held by process 4711: labgen export lab``; empty if that cannot be told.
+    """The holder of the lock, as ``held by process 4711: labgen export lab``; empty if it cannot be determined.
 
     The format is that of proc_locks(5).
     """
@@ -94,14 +94,14 @@ def holder(file: Path) -> str:
 
 
 def _has_open(process: str, file: Path) -> bool:
-    """Of other users' processes this is not known."""
+    """Whether a process has the file open. For other users' processes this is unknown."""
     with contextlib.suppress(OSError):
         return any(each.samefile(file) for each in (_PROCESSES / process / "fd").iterdir() if each.exists())
     return False
 
 
 def _command(process: str) -> str:
-    """As the user typed it: without the interpreter."""
+    """A process's command as the user typed it, without the interpreter."""
     words = (_PROCESSES / process / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
     labgen = next((number for number, word in enumerate(words) if Path(word).name == "labgen"), None)
     return " ".join(words if labgen is None else ["labgen", *words[labgen + 1 :]])

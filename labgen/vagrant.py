@@ -22,18 +22,18 @@ from labgen.files import read_json, require_writable, write_atomically
 
 PROVIDER = "libvirt"
 MISSING = "Vagrant is missing"
-ANSWER_LIMIT = 60  # seconds that Vagrant may take for what makes nothing
-POLL = 0.2  # seconds between two looks at a vagrant that runs
-NOWHERE = Path("/")  # to run in, for what belongs to no project: Vagrant evaluates any Vagrantfile here and above
-SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; it makes these itself, too
+ANSWER_LIMIT = 60  # seconds that Vagrant may take for a command that creates nothing
+POLL = 0.2  # seconds between two checks of a running vagrant
+NOWHERE = Path("/")  # where commands outside any project run: Vagrant evaluates any Vagrantfile here and above
+SHARED = ("boxes", "data", "gems", "rgloader", "tmp")  # of Vagrant's store; Vagrant also creates them itself
 INDEX = "data/machine-index/index"  # in Vagrant's store
-INDEX_LIMIT = 60  # seconds; Vagrant holds its index for much less than one
+INDEX_LIMIT = 60  # seconds; Vagrant locks its index for much less than one
 
 
 class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
-    """python-vagrant, with a vagrant that ends when labgen does, or says so: none is left behind to make machines.
+    """python-vagrant, whose vagrant ends when labgen ends or cancels it, so that none is left creating machines.
 
-    Not by a gentler signal: it would begin to clean up, while labgen already repairs or removes.
+    The signal is KILL: after a gentler one Vagrant would clean up while labgen already repairs or removes.
     """
 
     cancelled: threading.Event | None = None
@@ -43,7 +43,7 @@ class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
         return ["setpriv", "--pdeathsig", "KILL", *super()._make_vagrant_command(args)]
 
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
-        """In a session of its own: Ctrl-C on the terminal is labgen's to answer."""
+        """Runs Vagrant in a separate session, so that only labgen reacts to Ctrl-C on the terminal."""
         command, cancelled = self._make_vagrant_command(args), self.cancelled or threading.Event()
         deadline, late = time.monotonic() + self.limit, False
         with (
@@ -74,7 +74,7 @@ class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]  # it has no types
 def up(directory: Path, log: Path, cancelled: threading.Event) -> None:
     """``vagrant up`` of all machines in parallel, without provisioning; returns when all are up.
 
-    :param log: what Vagrant says is added to this file. :param cancelled: once it is set, Vagrant is killed.
+    :param log: Vagrant's output is appended to this file. :param cancelled: once it is set, Vagrant is killed.
     :raises HypervisorError: Vagrant failed, or was killed.
     """
     with log.open("a") as file, _explained("booting the machines", log, os.fstat(file.fileno()).st_size):
@@ -86,7 +86,7 @@ def up(directory: Path, log: Path, cancelled: threading.Event) -> None:
 def validate(directory: Path, limit: float = ANSWER_LIMIT) -> None:
     """Lets Vagrant check the Vagrantfile.
 
-    :param limit: seconds. :raises HypervisorError: it is wrong, or Vagrant hangs.
+    :param limit: seconds. :raises HypervisorError: it is not valid, or Vagrant hangs.
     """
     with _logged("checking the Vagrantfile") as log:
         runner = _vagrant(directory, log)
@@ -97,7 +97,7 @@ def validate(directory: Path, limit: float = ANSWER_LIMIT) -> None:
 def plugins(limit: float = ANSWER_LIMIT) -> list[str]:
     """A line for each of Vagrant's plugins, e.g. ``vagrant-libvirt (0.11.2, system)``.
 
-    :param limit: seconds. :raises HostError: there is no Vagrant. :raises HypervisorError: it fails, or hangs.
+    :param limit: seconds. :raises HostError: Vagrant is missing. :raises HypervisorError: it fails, or hangs.
     """
     command = ["vagrant", "plugin", "list"]
     try:
@@ -120,7 +120,7 @@ def plugins(limit: float = ANSWER_LIMIT) -> list[str]:
 
 
 def has_box(name: str, version: str) -> bool:
-    """Whether Vagrant's own store holds that version of a box.
+    """Whether Vagrant's own store contains that version of a box.
 
     The layout is that of Vagrant's box_collection.rb; asking Vagrant itself takes seconds.
     """
@@ -129,7 +129,7 @@ def has_box(name: str, version: str) -> bool:
 
 
 def add_box(catalog: Path) -> None:
-    """Adds the newest version that a catalog names.
+    """Adds the newest version in a catalog.
 
     :raises HypervisorError: Vagrant failed.
     """
@@ -139,7 +139,7 @@ def add_box(catalog: Path) -> None:
 
 
 def remove_box(name: str) -> None:
-    """Removes all versions of a box from Vagrant's own store; none there is as good."""
+    """Removes all versions of a box from Vagrant's own store, if there are any."""
     if (directory := _box_directory(name)).exists():
         shutil.rmtree(directory)
 
@@ -148,9 +148,9 @@ def forget(directory: Path) -> None:
     """Removes the machines of a project, or of all projects below it, from Vagrant's machine index.
 
     The format and the lock are those of Vagrant's machine_index.rb. An index that cannot be read is left as it is:
-    Vagrant itself says so, and nothing of the project depends on it. Paths are compared by what they lead to.
+    Vagrant itself reports it, and no part of the project depends on it. Paths are compared after resolving links.
 
-    :raises HeldError: somebody holds the index for long.
+    :raises HeldError: another process holds the index for too long.
     """
     index, here = paths.vagrant_home() / INDEX, directory.resolve()
     if not index.is_file():
@@ -171,7 +171,7 @@ def forget(directory: Path) -> None:
 
 
 def known_machines(directory: Path) -> dict[str, str]:
-    """The machines that Vagrant has a record of in a project: their domains' UUIDs by their names."""
+    """The machines that Vagrant has a record of in a project: their domains' UUIDs by name."""
     records = (directory / ".vagrant" / "machines").glob(f"*/{PROVIDER}/id")
     return {
         record.parent.parent.name: uuid for record in records if (uuid := record.read_text(errors="replace").strip())
@@ -179,9 +179,9 @@ def known_machines(directory: Path) -> dict[str, str]:
 
 
 def know_machine(directory: Path, name: str, uuid: str) -> None:
-    """Makes a machine that libvirt has one that Vagrant knows: writes its data files for it.
+    """Makes a machine that exists in libvirt known to Vagrant by writing Vagrant's data files for it.
 
-    :param uuid: of its domain. The files are those that Vagrant's machine.rb reads; ``id`` is the one that counts.
+    :param uuid: its domain's. The files are those that Vagrant's machine.rb reads; ``id`` is the essential one.
     """
     record = directory / ".vagrant" / "machines" / name / PROVIDER
     for file, text in {"creator_uid": str(os.getuid()), "vagrant_cwd": str(directory), "id": uuid}.items():
@@ -189,30 +189,30 @@ def know_machine(directory: Path, name: str, uuid: str) -> None:
 
 
 def forget_machine(directory: Path, name: str) -> None:
-    """Removes Vagrant's record of one machine, which is then new to it."""
+    """Removes Vagrant's record of one machine, which Vagrant then treats as new."""
     shutil.rmtree(directory / ".vagrant" / "machines" / name, ignore_errors=True)
 
 
 def environment() -> dict[str, str]:
-    """For a Vagrant that shares the user's boxes, plugins and machine index, but not the user's settings.
+    """The environment for a Vagrant with the user's boxes, plugins and machine index, but not the user's settings.
 
     A Vagrantfile in Vagrant's home is merged into every project's: its memory, provisioners and synced folders would
-    be the lab's, too. Vagrant cannot be told to leave it out, so it gets a home in which there is none.
+    also apply to the lab. Vagrant cannot be told to leave it out, so it gets a home without one.
     """
     home, view = paths.vagrant_home(), paths.vagrant_view()
     view.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         (home / name).mkdir(parents=True, exist_ok=True)
-        require_writable(home / name)  # Vagrant's own words would not say whose it is
+        require_writable(home / name)  # Vagrant's own error would not name the owner
     for name in (*SHARED, "plugins.json"):
         link = view / name
         if not link.is_symlink() or link.readlink() != home / name:
             link.unlink(missing_ok=True)
-            with contextlib.suppress(FileExistsError):  # another labgen was quicker
+            with contextlib.suppress(FileExistsError):  # another labgen process was quicker
                 link.symlink_to(home / name)
     return surroundings.environment(
         VAGRANT_HOME=str(view),
-        VAGRANT_CHECKPOINT_DISABLE="1",  # no question to its maker's server
+        VAGRANT_CHECKPOINT_DISABLE="1",  # no request to HashiCorp's update server
         VAGRANT_NO_COLOR="1",
     )
 
@@ -231,7 +231,7 @@ def _vagrant(directory: Path, log: int) -> _Vagrant:
 
 @contextlib.contextmanager
 def _explained(doing: str, log: Path, start: int = 0) -> Iterator[None]:
-    """:param start: where in the log Vagrant's words begin; what is before is an earlier run's."""
+    """:param start: where this run's output begins in the log; the text before it is from earlier runs."""
     try:
         yield
     except subprocess.CalledProcessError as error:
@@ -245,7 +245,7 @@ def _explained(doing: str, log: Path, start: int = 0) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logged(doing: str) -> Iterator[int]:
-    """A log of its own for a short call; what it holds goes into the error."""
+    """A separate log for a short call; its contents go into the error."""
     with tempfile.NamedTemporaryFile("w", prefix="labgen-vagrant-", suffix=".log") as file:
         try:
             with _explained(doing, Path(file.name)):

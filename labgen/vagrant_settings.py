@@ -1,7 +1,7 @@
-"""What a Vagrantfile sets, as far as its lines tell: it is a program, and is not run for this.
+"""The settings in a Vagrantfile, as far as its lines show them: it is a program, and is not run for this.
 
-Vagrant merges the one in its home with a project's. What both assign is then the project's; what a call adds, as a
-synced folder or a provisioner, is there from both.
+Vagrant merges the Vagrantfile in its home with a project's. If both assign a setting, the project's value applies;
+settings that a call adds, such as a synced folder or a provisioner, apply from both.
 """
 
 import re
@@ -12,20 +12,20 @@ from labgen import paths
 
 PROVIDER = "libvirt"
 _COMMENT = re.compile(r"(^|\s)#(?!\{).*")
-# Where a block's variable gets its meaning, e.g.: config.vm.provider :libvirt do |domain, override|
+# Where a block's variable is bound, e.g.: config.vm.provider :libvirt do |domain, override|
 _BLOCK = re.compile(
     r"\.(?P<what>configure|define|provider)\b[\s(]*:?['\"]?(?P<name>\w*).*\|\s*(?P<variables>\w[\w\s,]*)\|"
 )
 _SETTING = re.compile(r"\b(?P<variable>\w+)\.(?P<name>\w+(\.\w+)?)\b(?!\s*==)(?P<assigned>\s*(\|\|)?=(?![=~>]))?")
 _VARIABLE = re.compile(r"\bENV\[['\"](?P<name>\w+)['\"]\]\s*(\|\|)?=(?![=~])")
-_STRUCTURE = {"vm.define", "vm.provider"}  # what is in their blocks counts
+_STRUCTURE = {"vm.define", "vm.provider"}  # only the settings in their blocks count
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Names as in the documentation, ``vm.synced_folder`` or ``libvirt.memory``.
+    """Names as in the documentation, such as ``vm.synced_folder`` or ``libvirt.memory``.
 
-    :param added: by calls; there may be several of one. :param assigned: those that have one value.
+    :param added: by calls, possibly several times. :param assigned: settings with a single value.
     """
 
     added: frozenset[str]
@@ -33,7 +33,7 @@ class Settings:
 
 
 def read(text: str) -> Settings:
-    """What concerns machines of any provider, or of libvirt. Pure."""
+    """Reads the settings for machines of any provider and of libvirt. Pure."""
     found = list(_settings(text))
     return Settings(
         frozenset(name for name, assigned in found if not assigned),
@@ -42,7 +42,7 @@ def read(text: str) -> Settings:
 
 
 def aside() -> str:
-    """What the user's own Vagrantfile means for labs, as the end of a sentence about Vagrant; empty without one."""
+    """How the user's own Vagrantfile affects labs, as the end of a sentence about Vagrant; empty without one."""
     own = paths.vagrant_home() / "Vagrantfile"
     try:
         theirs = read(own.read_text(errors="replace"))

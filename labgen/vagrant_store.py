@@ -1,4 +1,4 @@
-"""Vagrant's own store of boxes and its machine index: what labgen added to it, and whether anything else is in it."""
+"""Vagrant's own store of boxes and its machine index: labgen's additions, and whether anything else is in it."""
 
 import fnmatch
 import shutil
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from labgen import paths, vagrant
 from labgen.files import read_json
-from labgen.paths import BOX_VOLUMES as OURS  # Vagrant's libvirt provider calls volumes as Vagrant calls directories
+from labgen.paths import BOX_VOLUMES as OURS  # Vagrant's libvirt provider names volumes as Vagrant names directories
 from labgen.vagrant import INDEX
 
-# What Vagrant makes by itself, and makes again: a well-known key, locks, scratch; and what labgen added.
+# Files that Vagrant creates and recreates by itself (a well-known key, locks, scratch files), and labgen's additions.
 BARE = (
     f"boxes/{OURS}*",
     INDEX,
@@ -24,18 +24,18 @@ BARE = (
 
 
 def boxes() -> list[str]:
-    """The boxes that labgen added, as Vagrant calls them."""
+    """Vagrant's names of the boxes that labgen added."""
     directories = (paths.vagrant_home() / "boxes").glob(f"{OURS}*")
     return sorted(path.name.replace(paths.VAGRANTS_SLASH, "/") for path in directories)
 
 
 def records() -> list[str]:
-    """The directories of labs that the machine index names."""
+    """The directories of the labs in the machine index."""
     return sorted({path for path in _indexed() or () if _is_lab(path)})
 
 
 def is_bare() -> bool:
-    """Whether there is nothing in the store but what Vagrant makes by itself, and what labgen added."""
+    """Whether the store contains only files that Vagrant creates by itself and labgen's additions."""
     store, indexed = paths.vagrant_home(), _indexed()
     if not store.is_dir() or store.is_symlink() or indexed is None:
         return False
@@ -44,9 +44,9 @@ def is_bare() -> bool:
 
 
 def clear() -> None:
-    """Removes what labgen added; and the store, if nothing else is in it.
+    """Removes labgen's additions, and the store if nothing else is in it.
 
-    :raises HeldError: somebody holds the index for long.
+    :raises HeldError: another process holds the index for too long.
     """
     vagrant.forget(paths.labs())
     for name in boxes():
@@ -58,7 +58,7 @@ def clear() -> None:
 def _is_lab(directory: str) -> bool:
     try:
         return Path(directory).resolve().is_relative_to(paths.labs())
-    except ValueError:  # it is the path of nothing
+    except ValueError:  # it is not a possible path
         return False
 
 
@@ -67,7 +67,7 @@ def _is_bare(file: Path) -> bool:
 
 
 def _indexed() -> list[str] | None:
-    """The directories of the projects whose machines are in the index; None: it cannot be read."""
+    """The directories of the projects whose machines are in the index; None if it cannot be read."""
     index = paths.vagrant_home() / INDEX
     if not index.is_file():
         return []
