@@ -1,4 +1,4 @@
-"""The boxes: what a recipe in ``boxes/`` becomes, where it is kept, and how Vagrant learns of it.
+"""The boxes: how they are built from the recipes in ``boxes/``, where they are kept, and how Vagrant gets them.
 
 box = boxes.ensure("debian13", progress)     # builds it if this host has none of the current recipe
 box.catalog                                  # for "vagrant box add"

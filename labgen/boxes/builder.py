@@ -1,4 +1,4 @@
-"""Building a box: mmdebstrap makes the root, its last hook the disk, and one rename makes it a box."""
+"""Building a box: mmdebstrap creates the root, its last hook creates the disk, and one rename completes the box."""
 
 import hashlib
 import io
@@ -22,9 +22,9 @@ from labgen.progress import Progress
 from labgen.surroundings import PROXIES, environment
 from labgen.turns import turn
 
-DISK_GIB = 10  # the box's virtual size; a node's root disk may be larger, and then grows at boot
+DISK_GIB = 10  # the box's virtual size; a node's root disk may be larger, and is then grown at boot
 SCRATCH_GIB = 5  # the root, its file system, the disk and two compressed copies at the same time
-BUILD_LIMIT = 3600  # seconds that another build may take before ours begins; one with ZFS takes many minutes
+BUILD_LIMIT = 3600  # seconds to wait for another build; one with ZFS takes many minutes
 ROOT_UUID = "6c616267-656e-4000-8000-000000000001"  # "labgen": the same in every box, for reproducible builds
 SCRATCH_PREFIX = ".building-"
 PROGRAMS = {
@@ -39,7 +39,7 @@ GRUB_BOOT = Path("/usr/lib/grub/i386-pc/boot.img")  # Debian package grub-pc-bin
 
 
 def ensure(name: str, progress: Progress) -> Box:
-    """The box of the current recipe, built now if this host does not have it.
+    """Return the box of the current recipe, and build it if this host does not have it.
 
     :raises BoxError: unknown name, or the build failed.
     """
@@ -51,9 +51,9 @@ def ensure(name: str, progress: Progress) -> Box:
 
 
 def build(name: str, progress: Progress, trimmed: bool = True) -> Box:
-    """Build a box from its recipe with Debian's packages of today, also if there is one already.
+    """Build a box from its recipe with Debian's current packages, even if one already exists.
 
-    If today's packages are those of an existing box, that box is returned and stays as it is.
+    If an existing box has exactly these packages, that box is returned unchanged.
 
     :param trimmed: see :func:`labgen.boxes.recipe.load`.
     :raises BoxError: unknown name, something missing on the host, or the build failed.
@@ -90,7 +90,7 @@ def _build(wanted: Recipe, progress: Progress) -> Box:
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that a build needs and this host lacks."""
+    """The Debian packages that a build needs and that are missing on this host."""
     path = environment()["PATH"]
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)]
     return missing if GRUB_BOOT.is_file() else [*missing, "grub-pc-bin"]
@@ -113,13 +113,13 @@ def _check_host() -> None:
 
 
 def remove_leftovers() -> None:
-    """Remove what a killed build left. Called with the build lock held, so nobody works there any more."""
+    """Remove the leftovers of a killed build. Called with the build lock held, so no build is still using them."""
     for path in paths.boxes().glob(SCRATCH_PREFIX + "*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
-    """Run mmdebstrap; leaves ``scratch/out``."""
+    """Run mmdebstrap, which leaves its results in ``scratch/out``."""
     _pack_files(wanted, scratch / "files.tar")
     own = {"LABGEN_DISK_BYTES": str(DISK_GIB * 2**30), "LABGEN_ROOT_UUID": ROOT_UUID}
     if os.geteuid() == 0:
@@ -141,7 +141,7 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
 
 
 def _pack_files(wanted: Recipe, target: Path) -> None:
-    """The layers' files as one tar. Modes come from the content: a wheel does not keep them."""
+    """Pack the layers' files into one tar. Modes are derived from the content because a wheel does not keep them."""
     with tarfile.open(target, "w") as tar:
         for layer in wanted.layers:
             for path, data in layer.files().items():
@@ -152,7 +152,7 @@ def _pack_files(wanted: Recipe, target: Path) -> None:
 
 
 def lock(wanted: Recipe, out: Path) -> dict[str, Any]:
-    """What is in the box, from the files that the image hook left in ``out``."""
+    """The contents of the box, read from the files that the image hook left in ``out``."""
     versions = dict(line.split() for line in (out / "packages").read_text().splitlines())
     return {
         "recipe": wanted.digest,
@@ -167,7 +167,7 @@ def lock(wanted: Recipe, out: Path) -> dict[str, Any]:
 
 
 def version(content: dict[str, Any]) -> str:
-    """Vagrant wants digits and dots: Debian's point release, then 32 bits of the content's sha256."""
+    """A version number as Vagrant requires it: Debian's point release and 32 bits of the content's sha256."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{content['debian']}.{int(digest[:8], 16)}"
 
@@ -207,7 +207,7 @@ def _publish(wanted: Recipe, scratch: Path, progress: Progress) -> Box:
     stamped = {**content, "built": datetime.now(UTC).isoformat(timespec="seconds")}
     write_atomically(out / store.LOCK, json.dumps(stamped, indent=2, sort_keys=True) + "\n")
     target.parent.mkdir(exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)  # a directory without a lock.json is no box
+    shutil.rmtree(target, ignore_errors=True)  # a directory without a lock.json is not a box
     os.sync()
     out.rename(target)
     return Box(wanted.name, number, target, stamped)

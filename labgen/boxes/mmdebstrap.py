@@ -1,4 +1,4 @@
-"""mmdebstrap: its command line, what it is doing, and what of its output says why it failed."""
+"""mmdebstrap: its command line, its progress, and the part of its output that shows why it failed."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from labgen.boxes.recipe import Recipe
 
-MARK = "labgen: "  # before what a hook of ours says for users
-# How mmdebstrap's lines begin when it comes to something that takes a while, and what users read then.
+MARK = "labgen: "  # before a hook's messages for users
+# How mmdebstrap's output lines begin when it starts something that takes a while, and the text that users see.
 STAGES = {
     "I: running apt-get update": "fetching the package lists",
     "I: downloading packages": "downloading packages",
@@ -20,7 +20,7 @@ STAGES = {
 }
 EVIDENCE = 20  # lines of the output that an error shows
 LINE = 200  # characters of each; apt's command line alone has a thousand
-# apt's account of what goes well.
+# How apt's output lines begin when all is well.
 CHATTER = (
     "I: ",
     "Ign:",
@@ -35,9 +35,9 @@ CHATTER = (
 
 
 def command(wanted: Recipe) -> list[str]:
-    """The whole command line. Hooks go in as text, so that no path has to be readable in its namespace."""
+    """The complete command line. Hooks are passed as text, so that no path has to be readable in its namespace."""
     return [
-        # A labgen that is killed takes the build with it.
+        # If labgen is killed, the build ends with it.
         *("setpriv", "--pdeathsig", "TERM"),
         "mmdebstrap",
         "--mode=root" if os.geteuid() == 0 else "--mode=unshare",
@@ -62,7 +62,7 @@ def command(wanted: Recipe) -> list[str]:
 def run(
     argv: list[str], directory: Path, environment: Mapping[str, str], log: Path, on_stage: Callable[[str], None]
 ) -> int:
-    """Runs it to its end. :param log: takes all that it says. :param on_stage: told what it comes to, in words.
+    """Runs it to completion. :param log: for all of its output. :param on_stage: called with each stage, in words.
 
     :return: its exit status.
     """
@@ -72,7 +72,7 @@ def run(
             argv,
             cwd=directory,
             env=environment,
-            umask=0o022,  # of which the box's own directories are made
+            umask=0o022,  # applies to the box's own directories
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -87,13 +87,13 @@ def run(
                 if stage := _stage(line):
                     on_stage(stage)
         except BaseException:
-            process.terminate()  # mmdebstrap takes its mounts and its root with it
+            process.terminate()  # mmdebstrap then removes its mounts and its root
             raise
     return process.returncode
 
 
 def evidence(said: str, wanted: Recipe) -> str:
-    """The last lines of its output that can say why it failed: without the hooks' texts, which it repeats."""
+    """The last lines of its output that can show why it failed, without the hooks' source, which it repeats."""
     hooks = [layer.hook for layer in wanted.layers if layer.hook] + [wanted.image_hook]
     repeated = {line for hook in hooks for line in hook.splitlines()}
     lines = [line[:LINE] for line in said.splitlines() if line not in repeated and not line.startswith(CHATTER)]

@@ -1,6 +1,6 @@
-"""Recipes: a Debian suite, packages, and layers of files to lay in and hooks to run.
+"""Recipes: a Debian suite, packages, and layers of files to add and hooks to run.
 
-``boxes/NAME.toml`` is a recipe; a directory beside it with a ``layer.toml`` is a layer that recipes share.
+``boxes/NAME.toml`` is a recipe; a directory next to it with a ``layer.toml`` is a layer that recipes share.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from labgen import paths
 from labgen.errors import BoxError
 from labgen.suggestions import near
 
-MAIN = "main"  # the part of Debian's archive that every box is made from
-TRIM, STOCK = "trim", "stock"  # the layer that makes a boot short, and Debian's defaults in its place
+MAIN = "main"  # the component of Debian's archive that every box is built from
+TRIM, STOCK = "trim", "stock"  # the layer that shortens the boot, and the one with Debian's defaults instead
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A directory of ``boxes/``: ``layer.toml``, perhaps ``files/`` (laid over the root) and ``hook.sh``."""
+    """A directory in ``boxes/``: ``layer.toml``, optionally ``files/`` (copied over the root) and ``hook.sh``."""
 
     directory: Path
     packages: tuple[str, ...]
@@ -35,16 +35,16 @@ class Layer:
         return script.read_text() if script.is_file() else None
 
     def files(self) -> dict[str, bytes]:
-        """What to lay in: path below the root -> content."""
+        """The files to add: path below the root -> content."""
         top = self.directory / "files"
         return {p.relative_to(top).as_posix(): p.read_bytes() for p in sorted(top.rglob("*")) if p.is_file()}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make one box.
+    """How to build one box.
 
-    :param components: the parts of Debian's archive that the packages come from.
+    :param components: the components of Debian's archive that the packages come from.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Recipe:
 
     @property
     def provides(self) -> frozenset[str]:
-        """What a storage driver can count on in the box: the packages that the recipe and its layers name."""
+        """The packages that a storage driver can rely on in the box: those listed by the recipe and its layers."""
         return frozenset(self.packages)
 
     @property
     def digest(self) -> str:
-        """sha256 over everything that decides what is built, except the versions of Debian's packages."""
+        """sha256 over everything that determines the build, except the versions of Debian's packages."""
         parts: dict[str, Any] = {
             "suite": self.suite,
             "packages": self.packages,
@@ -71,7 +71,7 @@ class Recipe:
                 for layer in self.layers
             ],
         }
-        if self.components != (MAIN,):  # 0.1.0 knew no others, and boxes that need none stay what they are
+        if self.components != (MAIN,):  # 0.1.0 had no others: boxes that need none keep their digest
             parts["components"] = self.components
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -84,8 +84,8 @@ def known() -> list[str]:
 def load(name: str, trimmed: bool = True) -> Recipe:
     """Read a recipe.
 
-    :param trimmed: False gives Debian's defaults in place of the "trim" layer, for the benchmark; such a box
-        has a name of its own, ``NAME-stock``.
+    :param trimmed: False uses Debian's defaults instead of the "trim" layer, for the benchmark; such a box has a
+        separate name, ``NAME-stock``.
     :raises BoxError: no recipe has that name, or it cannot be read.
     """
     path = paths.box_recipes() / f"{name}.toml"
@@ -107,7 +107,7 @@ def load(name: str, trimmed: bool = True) -> Recipe:
 
 
 def serving(needs: Collection[str]) -> list[str]:
-    """The names of the boxes that provide all of it, sorted; of those whose recipes can be read."""
+    """The sorted names of the boxes that provide all needs. Recipes that cannot be read are skipped."""
     found = []
     for name in known():
         with contextlib.suppress(BoxError):
@@ -124,7 +124,7 @@ def _layer(name: str) -> Layer:
 
 @dataclass(frozen=True)
 class _File:
-    """A recipe's or a layer's file: people write them by hand."""
+    """A recipe's or a layer's file, which users write by hand."""
 
     path: Path
     content: dict[str, Any]

@@ -1,10 +1,10 @@
 """The built boxes on this host: ``boxes/NAME/VERSION/`` in the cache, each directory complete or absent.
 
-box.img       the disk: zstd-compressed qcow2 with its own boot loader
+box.img       the disk: zstd-compressed qcow2 with a boot loader
 vmlinuz, initrd.img   the same kernel, for a boot without BIOS and GRUB
-NAME.box      the same disk as Vagrant wants it: a tar with metadata.json
-catalog.json  what "vagrant box add" reads; it carries the version and the checksum
-lock.json     what is in the box, to the last package version; the box's version is computed from it
+NAME.box      the same disk in Vagrant's format: a tar with metadata.json
+catalog.json  read by "vagrant box add"; has the version and the checksum
+lock.json     the contents of the box, down to every package version; the box's version is computed from it
 """
 
 import shutil
@@ -18,14 +18,14 @@ from labgen.errors import BoxError
 from labgen.files import read_json
 
 LOCK, IMAGE, CATALOG = "lock.json", "box.img", "catalog.json"
-FIELDS = ("built", "recipe", "cmdline", "debian", "kernel", "docker")  # of the lock, that every box has
+FIELDS = ("built", "recipe", "cmdline", "debian", "kernel", "docker")  # of lock.json, required in every box
 
 
 @dataclass(frozen=True)
 class Box:
     """A built box."""
 
-    name: str  # as profiles say it, e.g. "debian13"
+    name: str  # as in profiles, e.g. "debian13"
     version: str  # e.g. "13.4.2891034581"
     directory: Path
     lock: dict[str, Any]  # see labgen.boxes.builder.lock()
@@ -52,12 +52,12 @@ class Box:
 
     @property
     def cmdline(self) -> str:
-        """What the kernel is told, for a boot without BIOS and GRUB."""
+        """The kernel command line, for a boot without BIOS and GRUB."""
         return str(self.lock["cmdline"])
 
     @property
     def emulated(self) -> str:
-        """What it is told besides under software emulation."""
+        """Additional kernel parameters under software emulation."""
         return str(self.lock.get("emulated", ""))
 
     @property
@@ -82,7 +82,7 @@ def _read(name: str, lock: Path) -> Box | None:
         if not all(isinstance(content[name], str) for name in FIELDS):
             return None
     except PermissionError:
-        raise  # it is built, by somebody else
+        raise  # it is built, but belongs to another user
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not (lock.parent / IMAGE).is_file():
@@ -91,7 +91,7 @@ def _read(name: str, lock: Path) -> Box | None:
 
 
 def find(name: str, trimmed: bool = True) -> Box | None:
-    """The newest box built from the recipe as it is now, or None.
+    """The newest box built from the current recipe, or None.
 
     :raises BoxError: no recipe has that name.
     """
@@ -143,14 +143,14 @@ def choose(name: str, version: str | None = None) -> list[Box]:
 def remove(boxes: list[Box]) -> None:
     """Remove boxes from labgen's cache.
 
-    What Vagrant and libvirt have copied from them stays: the caller removes ``box.vagrant_name`` from Vagrant
-    and, once no disk lies on it any more, the volume from libvirt's pool.
+    Vagrant's and libvirt's copies are kept: the caller removes ``box.vagrant_name`` from Vagrant and, once no disk is
+    based on it any more, the volume from libvirt's pool.
 
-    :raises BoxError: a file cannot be removed. :raises PermissionError: for it is somebody else's.
+    :raises BoxError: a file cannot be removed. :raises PermissionError: the file belongs to another user.
     """
     for box in boxes:
         try:
-            (box.directory / LOCK).unlink()  # first: from here on it is no box, even if we are killed
+            (box.directory / LOCK).unlink()  # first: without it this is no longer a box, even if labgen is killed now
             shutil.rmtree(box.directory)
         except PermissionError:
             raise

@@ -1,9 +1,9 @@
-"""Bundles: a lab as one file. Its form, what is refused, and who vouches for it.
+"""Bundles: a lab as one file. Their format, checks and signatures.
 
-manifest.py   what a bundle says of itself
+manifest.py   a bundle's description of itself
 archive.py    the tar
-writer.py     complete or absent
-reader.py     checked whole, or refused
+writer.py     writes a complete bundle or none
+reader.py     checks a bundle completely, or refuses it
 signature.py  ssh-keygen's signatures over the manifest
 """
 
@@ -29,5 +29,5 @@ __all__ = [
 
 
 def labgen_version() -> str:
-    """What a bundle of ours names as its maker."""
+    """The labgen version that a bundle records as its creator."""
     return importlib.metadata.version("labgen")

@@ -1,7 +1,7 @@
 """The file itself: a plain tar with one top directory, the manifest in front.
 
-Written and read header by header, ustar without any extension: so nothing in a stranger's file can make a name
-longer, a file sparse, or a header large.
+It is written and read header by header, as ustar without extensions, so that nothing in an untrusted file can make a
+name longer, a file sparse, or a header large.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from typing import BinaryIO
 from labgen.errors import BundleError
 
 BLOCK = tarfile.BLOCKSIZE
-PIECE = 2**20  # bytes that are in memory at once
+PIECE = 2**20  # bytes in memory at once
 END = b"\0" * BLOCK
 
 
 def header(name: str, size: int, modified: int, executable: bool) -> bytes:
-    """What is unpacked by hand is its owner's alone: disks hold what the cluster keeps secret.
+    """A member's header. Its mode makes files unpacked by hand private: disks contain the cluster's secrets.
 
     :param modified: seconds since 1970.
     """
@@ -42,16 +42,16 @@ def padding(size: int) -> bytes:
 
 
 class Reader:
-    """Members one after the other, regular files only."""
+    """Reads members one after the other, regular files only."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._length = os.fstat(file.fileno()).st_size
 
     def next(self) -> tarfile.TarInfo | None:
-        """The next member's header; None at the end. What it holds has to be read before the next call.
+        """The next member's header; None at the end. The member's content has to be read before the next call.
 
-        :raises BundleError: this is no bundle, or not all of it.
+        :raises BundleError: this is not a bundle, or it is truncated.
         """
         block = self._file.read(BLOCK)
         if block == END:
@@ -73,7 +73,7 @@ class Reader:
         return member
 
     def copy(self, size: int, take: Callable[[bytes], None]) -> str:
-        """Hands a member's content on, piece by piece. :return: its sha256."""
+        """Passes a member's content to ``take``, piece by piece. :return: its sha256."""
         digest = hashlib.sha256()
         left = size
         while left:
@@ -90,7 +90,7 @@ class Reader:
     def bytes(self, what: str, size: int, largest: int) -> bytes:
         """A small member's content.
 
-        :raises BundleError: it is not small.
+        :raises BundleError: it is larger than ``largest``.
         """
         if size > largest:
             raise BundleError(f"the bundle's {what} is too large: {size} bytes")
@@ -105,7 +105,7 @@ class Reader:
 
 
 def void(_: object) -> None:
-    """For a callback whose result nobody wants."""
+    """Discards a callback's result."""
 
 
 def _shown(name: str) -> str:

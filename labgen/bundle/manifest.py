@@ -1,4 +1,4 @@
-"""What a bundle says of itself. Read from a stranger's file: everything has a form and a limit."""
+"""A bundle's description of itself. It is read from untrusted files: every field has a format and a limit."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from labgen.errors import BundleError
 
-SCHEMA = 2  # 1 for a bundle that older labgens can use
+SCHEMA = 2  # 1 for a bundle that older versions of labgen can use
 LARGEST = 8 * 2**20  # bytes of JSON
 MOST_PARTS = 2000
 LARGEST_PART = 2**43  # bytes
@@ -21,7 +21,7 @@ Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vd[a-z]|interface|me
 Slots = dict[Device, Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-7]$")]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-# Where parts may lie; whatever else a name says is refused. "swarm" is in what 0.1.0 wrote.
+# Allowed names of parts; any other name is refused. "swarm" is in bundles of 0.1.0.
 PART = re.compile(
     r"profile\.yaml|Vagrantfile|network\.xml|up|README\.md|nodes|labels|swarm"
     r"|(guest|box|disks|memory|secrets)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,6}"
@@ -48,11 +48,11 @@ class Part(_Part):
 
 
 class Machine(_Part):
-    """QEMU's machine type and the CPU's model of the exported machines; empty where there were none.
+    """QEMU's machine type and the CPU model of the exported machines; empty if there were none.
 
-    :param accelerator: what ran them. :param processor: the host's, as libvirt calls it.
-    :param slots: PCI slot and function, as ``3.0``, of the devices that their memory knows.
-    :param other_slots: the same of nodes, by name, that have other devices; since schema 2.
+    :param accelerator: what ran them. :param processor: the host's, as named by libvirt.
+    :param slots: PCI slot and function, such as ``3.0``, of the devices that their memory depends on.
+    :param other_slots: the same, by node name, for nodes with other devices; since schema 2.
     """
 
     type: Word
@@ -63,14 +63,14 @@ class Machine(_Part):
     other_slots: Annotated[dict[Word, Slots], Field(max_length=100)] = {}
 
     def slots_of(self, node: str) -> Slots:
-        """:param node: its name."""
+        """The PCI slots of one node's devices. :param node: its name."""
         return self.other_slots.get(node, self.slots)
 
 
 class BoxFacts(_Part):
-    """The box that the machines' root disks lie on.
+    """The box that the machines' root disks are based on.
 
-    :param sha256: of its image; empty where no disk travels. :param packages: exact versions, by name.
+    :param sha256: of its image; empty if no disk is included. :param packages: exact versions, by name.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -80,7 +80,7 @@ class BoxFacts(_Part):
 
 
 class Manifest(_Part):
-    """:param subnet: the lab's addresses, CIDR. :param created: UTC. :param tools: versions, by name."""
+    """:param subnet: the lab's subnet, CIDR. :param created: UTC. :param tools: versions, by name."""
 
     schema_version: Literal[1, 2] = 1
     lab: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -108,7 +108,7 @@ class Manifest(_Part):
 
 
 def parse(data: bytes) -> Manifest:
-    """:raises BundleError: it is no manifest, or one from the future."""
+    """:raises BundleError: it is not a manifest, or was written by a newer labgen."""
     try:
         content = json.loads(
             data.decode("ascii"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant

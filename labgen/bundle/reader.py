@@ -1,4 +1,4 @@
-"""Reading a bundle: checked whole, into a directory of its own, or refused with nothing left."""
+"""Reading a bundle: it is checked completely and unpacked into a new directory, or refused with nothing left."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from labgen.bundle.writer import MANIFEST, SIGNATURE
 from labgen.errors import BundleError
 from labgen.progress import Amount, Progress
 
-RESERVE = 64 * 2**20  # bytes that stay free
+RESERVE = 64 * 2**20  # bytes that are kept free
 
 
 @dataclass(frozen=True)
 class Received:
-    """:param parts: the files, by the names that the manifest gives them.
+    """:param parts: the files, by their names in the manifest.
 
-    :param signed_by: who vouches for it, for people to read; None: nobody.
+    :param signed_by: the signer, as text for users; None if it is not signed.
     """
 
     manifest: Manifest
@@ -29,9 +29,9 @@ class Received:
 
 
 def peek(file: Path) -> Manifest:
-    """What a bundle says of itself; none of its parts has been looked at.
+    """A bundle's manifest; its parts are not checked.
 
-    :raises BundleError: it is none.
+    :raises BundleError: it is not a bundle.
     """
     with _opened(file) as stream:
         return _head(archive.Reader(stream))[0]
@@ -40,9 +40,9 @@ def peek(file: Path) -> Manifest:
 def read(file: Path, staging: Path, progress: Progress, allowed: Path | None = None) -> Received:
     """Unpacks and checks a bundle.
 
-    :param staging: a directory that is made for it. :param allowed: an allowed-signers file of OpenSSH.
-    :raises BundleError: the file is not exactly what its manifest says, or none of those allowed signed it;
-        the directory is removed then.
+    :param staging: a directory to create for it. :param allowed: an OpenSSH allowed-signers file.
+    :raises BundleError: the file does not match its manifest exactly, or none of the allowed signers signed it; the
+        directory is then removed.
     """
     staging.mkdir(mode=0o700, parents=True)
     try:

@@ -1,6 +1,6 @@
-"""Who vouches for a bundle: OpenSSH signatures over its manifest, which names every part's sha256.
+"""Signing and verifying bundles: OpenSSH signatures over the manifest, which lists every part's sha256.
 
-ssh-keygen(1), section "-Y": the format is that of its ALLOWED SIGNERS.
+ssh-keygen(1), section "-Y"; the allowed signers have the format of its section ALLOWED SIGNERS.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ LARGEST = 64 * 1024  # bytes
 
 
 def sign(manifest: bytes, key: Path) -> bytes:
-    """:param key: a private key, or the public half of one that the agent holds. It may ask for a passphrase.
+    """:param key: a private key, or the public half of one in the agent. ssh-keygen may ask for a passphrase.
 
     :raises BundleError: the key cannot sign.
     """
@@ -30,11 +30,11 @@ def sign(manifest: bytes, key: Path) -> bytes:
 
 
 def verify(manifest: bytes, signature: bytes | None, allowed: Path | None) -> str | None:
-    """Who signed.
+    """Determines who signed a manifest.
 
-    :param allowed: the people to accept; None: whoever signed is told, and nobody is accepted or refused.
-    :return: a name for people; None: nobody signed.
-    :raises BundleError: none of those allowed signed exactly this.
+    :param allowed: the signers to accept; None: the signer is reported, but neither accepted nor refused.
+    :return: the signer, as text for users; None if it is not signed.
+    :raises BundleError: none of the allowed signers signed exactly this manifest.
     """
     if signature is None:
         if allowed:

@@ -1,4 +1,4 @@
-"""Writing a bundle: complete, or not there at all."""
+"""Writing a bundle: the file is complete, or does not exist."""
 
 import contextlib
 import hashlib
@@ -26,11 +26,11 @@ def write(
     executable: Collection[str] = (),
     sign: Path | None = None,
 ) -> None:
-    """Writes a bundle of parts; those that are files are gone afterwards, one after the other, to save room.
+    """Writes a bundle of parts. Source files are removed one by one as they are written, to save space.
 
-    :param manifest: without parts. :param sources: by name, in the order that they are to have.
-    :param executable: names of those that can be run. :param sign: an OpenSSH private key.
-    :raises BundleError: it cannot be written, or not be signed; then nothing is left.
+    :param manifest: without parts. :param sources: by name, in the order in which they are written.
+    :param executable: names of the executable parts. :param sign: an OpenSSH private key.
+    :raises BundleError: it cannot be written or signed; nothing is left then.
     """
     size = sum(_size(source) for source in sources.values())
     hashed = Amount("computing the checksums", size, progress, stage="hash-parts")
@@ -58,7 +58,7 @@ def write(
 
 
 def unfit_names(lab: str, names: Collection[str]) -> list[str]:
-    """Those that a bundle of that lab cannot have parts of."""
+    """The names that cannot be names of parts in a bundle of that lab."""
     folded = [name.casefold() for name in names]
     return [
         name
@@ -94,7 +94,7 @@ def _pieces(source: Path | bytes, amount: Amount) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _complete_or_absent(file: Path) -> Iterator[BinaryIO]:
-    """A file without a name, which gets one at the end; on a file system that has no such, a named one beside it."""
+    """An unnamed file that gets its name at the end; on file systems without such files, a ``.partial`` file."""
     directory = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
     partial = None
     try:
