@@ -1,4 +1,4 @@
-"""The command line. Command files parse, call and print; each is loaded when it is asked for."""
+"""The command line. Command modules parse, call and print; each is loaded when it is needed."""
 
 import contextlib
 import importlib
@@ -17,7 +17,7 @@ from labgen.cli.group import Group
 from labgen.cli.history import History
 from labgen.errors import Interrupted
 
-# What users type, and the module that has the command by that name; in the order the help shows them.
+# The commands, and the modules that contain them; in the order in which the help shows them.
 COMMANDS = {
     "create": "create",
     "list": "status",
@@ -44,19 +44,19 @@ COMMANDS = {
     "completion": "completion",
 }
 
-READER_GONE = 141  # 128 + SIGPIPE: as shells count a program that this signal ends
+READER_GONE = 141  # 128 + SIGPIPE: the status that shells give a program ended by this signal
 
 
 class ReaderGone(Exception):
-    """Whoever read our output has seen enough. click would end the process with 1 if it saw the error itself."""
+    """The reader of our output closed the pipe. click would exit with 1 if it saw the original error."""
 
 
-# The same for what works and is not shown: flags that some type as commands.
+# The same for commands that work but are not shown: flags that some users type as commands.
 HIDDEN = {"help": "help", "version": "help"}
 
 
 class LazyGroup(Group):
-    """Imports a command's module when the command is needed: ``--help`` and completion stay quick."""
+    """Imports a command's module only when the command is needed, which keeps ``--help`` and completion fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -67,9 +67,9 @@ class LazyGroup(Group):
             return None
         module = importlib.import_module(f"labgen.cli.{known[cmd_name]}")
         attribute = cmd_name.replace("-", "_")
-        # "list", "exec" and "help" are Python's own names; their functions have a second word.
+        # "list", "exec" and "help" are Python built-ins, so the names of their functions have a second word.
         command = getattr(module, attribute, None) or getattr(module, f"{attribute}_command")
-        assert isinstance(command, click.Command)  # noqa: S101 - each module holds what COMMANDS says
+        assert isinstance(command, click.Command)  # noqa: S101 - each module contains its COMMANDS
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -99,12 +99,12 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """The program: runs a command, and turns every failure into its sentence and exit code."""
+    """The program: runs a command, and turns every failure into an error message and an exit code."""
     encoding.settle()
     streams.complete()
     if complete.VARIABLE in os.environ:
         complete.answer(cli)
-    if "PYTHONWARNINGS" in os.environ:  # meant for other programs; ours and our libraries' are for our tests
+    if "PYTHONWARNINGS" in os.environ:  # meant for other programs; labgen's own warnings are for its tests
         warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _interrupt)
     history = History()
@@ -135,5 +135,5 @@ def _run(history: History) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends labgen as Ctrl-C does."""
+    """Makes SIGTERM end labgen like Ctrl-C."""
     raise KeyboardInterrupt

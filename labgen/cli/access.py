@@ -11,13 +11,13 @@ from labgen import paths
 from labgen.cli import complete
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
-# Those of ssh's options that have a value (ssh(1), of OpenSSH 9 and 10).
+# ssh's options that take a value (ssh(1) of OpenSSH 9 and 10).
 VALUED = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 
 
 @dataclass(frozen=True)
 class SshWords:
-    """What follows LAB: ``[NODE] [SSH OPTIONS] [-- COMMAND]``, NODE also after the options, as in ssh."""
+    """The words after LAB: ``[NODE] [SSH OPTIONS] [-- COMMAND]``. As in ssh, NODE may also follow the options."""
 
     node: str | None
     options: tuple[str, ...]
@@ -37,7 +37,7 @@ class SshWords:
 
     @property
     def brings_a_key(self) -> bool:
-        """Or a configuration that may name one."""
+        """Whether the options include a key, or a configuration that may specify one."""
         return any(each.startswith(("-i", "-F")) or "identityfile" in each.lower() for each in self.options)
 
 
@@ -87,17 +87,18 @@ def ssh(context: click.Context, lab: str, words: tuple[str, ...]) -> None:
         node = find_node(planned, given.node) if given.node else planned.nodes[0]
     except UsageError as error:
         raise UsageError(error.brief, error.details, f"A command: labgen ssh {lab} -- {given.node} ...") from error
-    with contextlib.suppress(HostError):  # ssh may work where libvirt does not
+    with contextlib.suppress(HostError):  # ssh may work even if libvirt does not
         if reason := why_off(planned, node):
             raise reason
     if not given.brings_a_key:
         require_key(paths.lab(lab) / paths.KEY, node.name)
-    # Not the lab's ssh_config: that of an earlier version has other names. Of two values ssh takes the first.
+    # Not the lab's ssh_config: one from an earlier version has other names. If an option is repeated, ssh uses the
+    # first value.
     ours = [part for option in clients.ssh_options(node, paths.lab(lab)).items() for part in ("-o", "=".join(option))]
     command = ["--", *given.command] if given.command else []
     arguments = ["ssh", "-F", "none", *given.options, *ours, clients.alias(planned, node), *command]
     try:
-        os.execvp("ssh", arguments)  # noqa: S606 - the user's terminal becomes ssh's
+        os.execvp("ssh", arguments)  # noqa: S606 - ssh takes over the user's terminal
     except FileNotFoundError as error:
         raise HostError("ssh is missing", resolution="Install openssh-client.") from error
 

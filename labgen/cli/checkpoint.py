@@ -1,4 +1,4 @@
-"""``labgen checkpoint``: the whole lab at one moment, to come back to."""
+"""``labgen checkpoint``: the state of the whole lab at one moment, to return to."""
 
 import click
 

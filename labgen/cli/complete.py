@@ -1,4 +1,4 @@
-"""What the shell may complete, and how it is answered."""
+"""Shell completion: the candidates, and the answer to the shell."""
 
 import contextlib
 import io
@@ -9,11 +9,11 @@ import click
 
 from labgen import paths
 
-VARIABLE = "_LABGEN_COMPLETE"  # set by the shell's function when it asks
+VARIABLE = "_LABGEN_COMPLETE"  # set by the shell's completion function
 
 
 def answer(command: click.Command) -> NoReturn:
-    """Answers the shell with words or with nothing: whatever goes wrong, somebody is in the middle of a line."""
+    """Answers the shell with words or with nothing. Errors are never shown: the user is in the middle of a line."""
     with contextlib.suppress(Exception, KeyboardInterrupt), contextlib.redirect_stderr(io.StringIO()):
         command(complete_var=VARIABLE, standalone_mode=False)
     sys.exit(0)
@@ -26,14 +26,14 @@ def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The nodes of the lab that was typed before."""
+    """The nodes of the lab given earlier on the line."""
     from labgen.records import journals
 
     return [node.name for node in journals.load(_lab(ctx)).lab.nodes if node.name.startswith(incomplete)]
 
 
 def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The labels of the lab that was typed before."""
+    """The checkpoint labels of the lab given earlier on the line."""
     labels = sorted(path.stem for path in paths.checkpoints(_lab(ctx)).glob("*.json"))
     return [label for label in labels if label.startswith(incomplete)]
 
@@ -45,17 +45,17 @@ def boxes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
 
 
 def box_versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The built versions of the box that was typed before."""
+    """The built versions of the box given earlier on the line."""
     from labgen import boxes as store
 
     return [box.version for box in store.built(ctx.params["name"]) if box.version.startswith(incomplete)]
 
 
 def _lab(ctx: click.Context) -> str:
-    """The lab that was typed before.
+    """The lab given earlier on the line.
 
-    Where an option still lacks its value, click has not come to the arguments, and they lie where they lay.
+    If an option still lacks its value, click has not parsed the arguments yet, and they are in ``ctx.args``.
 
-    :raises IndexError: none was.
+    :raises IndexError: there is none.
     """
     return str(ctx.params.get("lab") or ctx.args[0])

@@ -5,7 +5,7 @@ from click.shell_completion import get_completion_class
 
 from labgen.cli import complete
 
-# click's lines for zsh call compdef, which a zsh without a .zshrc does not have.
+# click's zsh code calls compdef, which is not defined in a zsh without a .zshrc.
 COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
 
 
@@ -24,9 +24,9 @@ def completion(context: click.Context, shell: str) -> None:
       labgen completion fish | source           in ~/.config/fish/config.fish
     """
     shell_class = get_completion_class(shell)
-    assert shell_class is not None  # noqa: S101 - click knows all three
+    assert shell_class is not None  # noqa: S101 - click supports all three
     source = shell_class(context.find_root().command, {}, "labgen", complete.VARIABLE).source()
     if shell == "zsh":
-        first, _, rest = source.partition("\n")  # "#compdef labgen", for who puts it into a directory of fpath
+        first, _, rest = source.partition("\n")  # "#compdef labgen", for use from a directory in fpath
         source = f"{first}\n{COMPINIT}\n{rest}"
     click.echo(source)

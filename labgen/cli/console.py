@@ -1,4 +1,4 @@
-"""What a user sees: results on stdout, progress and notes on stderr."""
+"""Output for users: results on stdout, progress and notes on stderr."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ format_option = click.option(
 def emit(rows: Sequence[Mapping[str, object]], form: str, columns: Sequence[str]) -> None:
     """Prints rows as a table or as JSON (a list of objects) on stdout.
 
-    :param columns: which fields the table shows, in order; JSON has them all.
+    :param columns: the fields that the table shows, in order; JSON has all fields.
     """
     if form == "json":
         click.echo(json.dumps(rows, indent=2))
@@ -38,29 +38,29 @@ def emit(rows: Sequence[Mapping[str, object]], form: str, columns: Sequence[str]
 
 
 def say(text: str, *, err: bool = False, fg: str | None = None, bold: bool = False) -> None:
-    """A line in a colour or in bold, where the terminal has such things and the user wants them."""
+    """Prints a line in colour or bold, if the terminal supports it and the user allows it."""
     click.secho(text, err=err, fg=fg, bold=bold, color=False if plain() else None)
 
 
 def plain() -> bool:
-    """Whether nothing but text may be printed, also on a terminal: see no-color.org."""
+    """Whether only plain text may be printed, even on a terminal: see no-color.org."""
     return bool(os.environ.get("NO_COLOR")) or is_dumb()
 
 
 def is_dumb() -> bool:
-    """Whether the terminal takes no control sequences; one without a name is taken for such."""
+    """Whether the terminal does not support control sequences; one of unknown type is assumed not to."""
     return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
 
 
 def is_interactive() -> bool:
-    """Whether somebody can answer a question."""
+    """Whether a user can answer a question."""
     return sys.stdin.isatty()
 
 
 def confirm(question: str) -> None:
     """Returns if the user agrees.
 
-    :raises UsageError: there is no terminal to ask at. :raises click.exceptions.Exit: the answer was no.
+    :raises UsageError: there is no terminal to ask on. :raises click.exceptions.Exit: the answer was no.
     """
     if not is_interactive():
         raise UsageError(
@@ -72,22 +72,22 @@ def confirm(question: str) -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """:param noun: in the singular, of a plural in -s."""
+    """A number with its noun. :param noun: in the singular; its plural must end in -s."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def printable(text: str) -> str:
-    """What machines and strangers' files say must not steer the terminal: control characters are written out."""
+    """Escapes control characters, so that text from machines and untrusted files cannot control the terminal."""
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def note(text: str) -> None:
-    """A line on stderr that the user should see."""
+    """Prints a line on stderr that the user should see."""
     say(printable(text), err=True, fg="yellow")
 
 
 def fail(error: LabgenError) -> None:
-    """The three parts of an error on stderr; where that takes nothing, the exit code has to do."""
+    """Prints the three parts of an error on stderr; if that cannot be written, the exit code has to suffice."""
     with contextlib.suppress(OSError):
         say(f"error: {printable(error.brief)}", err=True, fg="red")
         for line in error.details.splitlines():
@@ -98,9 +98,9 @@ def fail(error: LabgenError) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """Live lines per node on a terminal that can show them, plain lines elsewhere; all on stderr.
+    """Shows live lines per node on a terminal that supports them, plain lines elsewhere; all on stderr.
 
-    What the command does to labs is kept with them.
+    Events about labs are also recorded in the labs' histories.
     """
     keep = _keepers()
     if not sys.stderr.isatty() or is_dumb():

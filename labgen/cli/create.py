@@ -120,7 +120,7 @@ def _previewed(loaded: "Loaded", name: str) -> "Preview":
 
 @contextlib.contextmanager
 def _way_on(name: str, on_failure: str) -> Iterator[None]:
-    """Says after a failure what is there now, and what to do with it."""
+    """After a failure, tells the user what exists now and what to do with it."""
     from labgen.records import journals
 
     try:
@@ -141,10 +141,10 @@ def _way_on(name: str, on_failure: str) -> Iterator[None]:
 
 
 def _is_kept(name: str) -> bool:
-    """Whether a lab was begun that is to be gone on with; one that was complete is as it was."""
+    """Whether an incomplete lab exists that can be resumed; a lab that was complete has not changed."""
     from labgen.records import journals
 
-    with contextlib.suppress(LabgenError, OSError):  # which was the error already
+    with contextlib.suppress(LabgenError, OSError):  # that error was already reported
         return not journals.load(name).complete
     return False
 

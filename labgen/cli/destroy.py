@@ -45,9 +45,9 @@ def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) 
 
 
 def _present(names: list[str], if_exists: bool) -> list[str]:
-    """Those of the names that are labs, or what is left of them.
+    """The names for which a lab, or leftovers of one, exist.
 
-    :raises UsageError: some are not, and may not be missing.
+    :raises UsageError: there are others, and they must not be missing.
     """
     from labgen.lab.destroy import is_there
     from labgen.records import journals
@@ -65,7 +65,7 @@ def _present(names: list[str], if_exists: bool) -> list[str]:
 
 
 def _destroyed(name: str) -> int:
-    """Destroys one lab and says what came of it. :return: the exit code; 0 if it is gone."""
+    """Destroys one lab and prints the result. :return: the exit code; 0 if the lab is destroyed."""
     from labgen.lab.destroy import destroy as remove
 
     try:

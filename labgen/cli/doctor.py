@@ -19,7 +19,7 @@ from labgen.cli.profile import complete_profiles
 @format_option
 @click.pass_context
 def doctor(context: click.Context, reference: str | None, form: str) -> None:
-    """Check whether this host can run labs, by trying.
+    """Check whether this host can run labs, by trying it.
 
     Briefly does what create does: a volume, a network, a machine. Shows how to fix each problem. Exit code 20 if a
     check fails.

@@ -12,7 +12,7 @@ from labgen.cli.plain import Amounts
 if TYPE_CHECKING:
     from labgen.records.events import Entry
 
-LONGEST = len("checkpoint restore")  # of the commands that change labs
+LONGEST = len("checkpoint restore")  # the longest name of a command that changes labs
 
 
 @click.command()
@@ -60,7 +60,7 @@ def _lines(entries: "Iterable[Entry]") -> Iterator[str]:
 
 
 def _what(entry: "Entry", amounts: Amounts) -> str:
-    """Empty: it is for programs alone."""
+    """An entry's text; empty if the entry is only for programs."""
     if entry.exit_code is not None:
         return f"ended with exit code {entry.exit_code}"
     if entry.state == "began" and not entry.stage:

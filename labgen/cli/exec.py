@@ -10,13 +10,13 @@ import click
 from labgen.cli import complete
 
 STDIN = 0  # its file descriptor
-LONGEST = 65536  # bytes of a line that are kept until its end comes
+LONGEST = 65536  # bytes of a line that are buffered until its end arrives
 
 Stream = Literal["stdout", "stderr"]
 
 
 class OwnOptionsFirst(click.Command):
-    """Takes its own options before LAB and after it, but none from COMMAND on, which has options of its own."""
+    """Accepts its options before and after LAB, but not from COMMAND on, which has its own options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         lab = self._after_options(args, 0)
@@ -83,7 +83,7 @@ def exec_command(
 
 
 class AsItIs:
-    """Output of one node, byte for byte."""
+    """Passes on the output of a single node, byte for byte."""
 
     def out(self, _node: str, data: bytes) -> None:
         _write("stdout", data)
@@ -96,7 +96,7 @@ class AsItIs:
 
 
 class LinesByNode:
-    """Output of several nodes: whole lines, each after its node's name."""
+    """Prints the output of several nodes in complete lines, each after its node's name."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -109,7 +109,7 @@ class LinesByNode:
         self._take("stderr", node, data)
 
     def end(self) -> None:
-        """Lines that were never ended."""
+        """Prints incomplete last lines."""
         with self._lock:
             for (stream, node), rest in self._rests.items():
                 if rest:
@@ -129,7 +129,7 @@ class LinesByNode:
 
 
 def _write(stream: Stream, data: bytes) -> None:
-    """At once: a command that is watched may be silent for long."""
+    """Writes at once: a command that the user watches may be silent for a long time."""
     binary = (sys.stdout if stream == "stdout" else sys.stderr).buffer
     binary.write(data)
     binary.flush()

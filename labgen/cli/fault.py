@@ -1,4 +1,4 @@
-"""Failures that nobody has foreseen, in words: what is left of them for whoever mends labgen."""
+"""Unexpected failures in words, with the evidence that labgen's maintainers need."""
 
 import contextlib
 import platform
@@ -13,7 +13,7 @@ from labgen.refusals import explained
 
 
 def in_words(error: Exception) -> LabgenError:
-    """What a command ended with, as a failure that can be shown."""
+    """The exception that ended a command, as an error that can be shown."""
     if isinstance(error, LabgenError):
         return error
     if isinstance(error, OSError):
@@ -40,7 +40,7 @@ def _of_our_own(error: Exception) -> LabgenError:
 
 
 def version_of_ours() -> str:
-    """labgen's, as far as it is installed."""
+    """labgen's version, if it is installed."""
     with contextlib.suppress(PackageNotFoundError):
         return version("labgen")
     return "of a checkout that is not installed"

@@ -1,4 +1,4 @@
-"""Groups of commands that know other tools' words, and the word that was meant."""
+"""Command groups that accept other tools' command names and suggest corrections."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import click
 from labgen.errors import UsageError
 from labgen.suggestions import near
 
-# Words of Docker, Vagrant, virsh and git that do here what they do there. Not shown in the help.
+# Commands of Docker, Vagrant, virsh and git that do the same here. They are not shown in the help.
 ALIASES: Mapping[str, Mapping[str, str]] = {
     "labgen": {
         "ls": "list",
@@ -24,7 +24,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
     "box": {"ls": "list", "rm": "remove", "delete": "remove"},
 }
 
-# Words that mean several things here, or one that is called differently: what to run instead.
+# Commands that are ambiguous here, or have a different name: what to run instead.
 INSTEAD: Mapping[str, Mapping[str, str]] = {
     "labgen": {
         "up": "'labgen create PROFILE' creates a lab, 'labgen start LAB' starts one that is stopped.",
@@ -61,14 +61,14 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
 
 
 class Group(click.Group):
-    """Takes the aliases, and names what comes near or what to run instead of a word that is no command."""
+    """Accepts the aliases; for an unknown command, suggests similar names or what to run instead."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word, *rest = args
         name = ALIASES.get(self.name or "", {}).get(word, word)
-        # The shell's completion must not fail, and an option is click's to refuse.
+        # Completion must not fail, and click itself refuses unknown options.
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not word.startswith("-"):
             raise self._unknown(word, ctx)
         return super().resolve_command(ctx, [name, *rest])

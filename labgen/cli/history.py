@@ -1,4 +1,4 @@
-"""What a command has told of labs, kept with them until the command has its exit code."""
+"""Records a command's events in the histories of its labs, up to the command's exit code."""
 
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class History:
-    """Of one run of labgen: click passes it on as its context's object."""
+    """The history of one run of labgen: click passes it on as the context's object."""
 
     def __init__(self) -> None:
         self._recorder: Recorder | None = None
 
     def recorder(self, command: str) -> "Recorder":
-        """:param command: without its arguments."""
+        """The recorder of this run. :param command: without its arguments."""
         if self._recorder is None:
             from labgen.records.recorder import Recorder
 

@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line for the lab with the time it has taken so far, and one for each node."""
+"""Progress on a terminal: a line for the lab with the elapsed time, and a line for each node."""
 
 import threading
 import time
@@ -23,8 +23,8 @@ DONE, FAILED = "✓", "✗"
 class Row:
     """What a node, or the lab, is doing.
 
-    :param ended: when it reached its goal; None: it is on its way, perhaps again.
-    :param bytes: those that are on their way; None: it is about something else.
+    :param ended: when it reached its goal; None: it is in progress, perhaps again.
+    :param bytes: the current transfer; None if there is none.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Row:
 
 
 class LiveProgress:
-    """A context manager; at its end the lines say what came of everything, and stay as the notes do."""
+    """A context manager; at its end the lines show the results and, like the notes, are kept on the screen."""
 
     def __init__(self) -> None:
         self._lab = Row("")
         self._nodes: dict[str, Row] = {}
         self._lock = threading.Lock()
-        self._tasks = Tasks(auto_refresh=False)  # counts bytes for the columns below, and is never shown itself
+        self._tasks = Tasks(auto_refresh=False)  # counts bytes for the columns below; is never shown itself
         self._size, self._left = DownloadColumn(binary_units=True), TimeRemainingColumn()
         self._spinner = Spinner("dots")
         self._console = Console(stderr=True, no_color=plain(), markup=False, highlight=False)
-        # stdout is for results, also when it is a file and only stderr is the terminal.
+        # stdout is for results, even if it is a file and only stderr is a terminal.
         self._live = Live(console=self._console, get_renderable=self._draw, redirect_stdout=False)
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class LiveProgress:
         return self._nodes.setdefault(node, Row(node)) if node else self._lab
 
     def _draw(self) -> Group:
-        """The lab first, so that its time can be seen however many nodes there are."""
+        """Draws the lab first, so that its time is visible however many nodes there are."""
         width, height = self._console.size
         with self._lock:
             room = height - 3
@@ -122,7 +122,7 @@ class LiveProgress:
 
 
 def _grid(names: int = 0) -> Table:
-    """A mark, a name if there are any, what is going on, and the time. :param names: columns that they take."""
+    """Columns for a mark, a name if there are any, the current step and the time. :param names: the names' width."""
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=1)
     if names:
@@ -133,7 +133,7 @@ def _grid(names: int = 0) -> Table:
 
 
 def clipped(name: str, width: int) -> str:
-    """A name that is too long without its middle: nodes of one kind differ at the end."""
+    """Cuts the middle out of a name that is too long: nodes of the same kind differ at the end."""
     if len(name) <= width:
         return name
     tail = width * 2 // 3

@@ -11,7 +11,7 @@ from labgen.progress import Event
 
 
 class PlainProgress:
-    """A line for everything that happens, with the seconds since the start."""
+    """Prints a line for every event, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -29,17 +29,17 @@ class PlainProgress:
             except BrokenPipeError:
                 raise
             except OSError:
-                pass  # a full disk under a log is no reason to stop
+                pass  # a full disk under a log is not a reason to stop
 
 
 class Amounts:
-    """Bytes on their way, in words: how many there are, and how long the rest will take."""
+    """Describes transfers in words: how many bytes have arrived, and how long the rest will take."""
 
     def __init__(self) -> None:
         self._began: dict[tuple[str, str | None], datetime] = {}
 
     def words(self, event: Event) -> str:
-        """The text of any event; with what has to be computed, where it is about bytes."""
+        """The text of any event; for a transfer, with the bytes and the time left."""
         if event.total is None or event.done is None:
             return event.text
         began = self._began.setdefault((event.text, event.node), event.time)

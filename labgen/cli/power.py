@@ -81,7 +81,7 @@ def _start(lab: str) -> None:
 
 
 def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":
-    """Starts the lab; on a terminal, asks for what its cluster needs from the user."""
+    """Starts the lab; on a terminal, asks for the input that its cluster needs from the user."""
     from labgen.lab import start as recipe
     from labgen.orchestrators import ClusterGone, ClusterLocked
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For the shell: the shipped profiles' names, and files once a path or nothing known is being typed."""
+    """Completes the shipped profiles' names, and files if the word is a path or matches no profile."""
     names = sorted(file.stem for file in paths.shipped_profiles().glob("*.yaml"))
     fitting = [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return fitting or [CompletionItem(incomplete, type="file")]
@@ -102,7 +102,7 @@ def schema() -> None:
     \b
     Example:
       labgen profile schema > labgen.schema.json
-    then, as the first line of a profile beside it:
+    then, as the first line of a profile in the same directory:
       # yaml-language-server: $schema=labgen.schema.json
     """
     from labgen.profile import json_schema
@@ -130,7 +130,7 @@ def _warn(reference: str, warnings: tuple[str, ...]) -> None:
 
 
 def _together(errors: list[ProfileError], checked: int) -> ProfileError:
-    """Several profiles' errors as one; a single one stays as it is."""
+    """Combines several profiles' errors into one; a single error is returned unchanged."""
     if len(errors) == 1:
         return errors[0]
     details = "\n".join(f"{error.brief}\n{error.details}".strip("\n") for error in errors)

@@ -22,7 +22,7 @@ WIDTH = 80  # columns of the table of findings
 @click.command("list")
 @format_option
 def list_command(form: str) -> None:
-    """List the labs of this user.
+    """List your labs.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def _in_cluster(said: "Mapping[str, Any] | None") -> str:
 
 
 def _print_findings(findings: "Sequence[Finding]") -> None:
-    """A line for each finding, its evidence wrapped; what to do goes to stderr."""
+    """Prints a line for each finding, with its evidence wrapped; the fixes go to stderr."""
     if not findings:
         return
     room = WIDTH - sum(2 + max(len(text) for text in column) for column in zip(*_cells(findings), strict=True))

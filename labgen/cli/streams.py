@@ -1,25 +1,25 @@
-"""The standard streams, which the caller may have closed, or led to where nothing can be written."""
+"""The standard streams, which the caller may have closed or redirected to a file that cannot be written."""
 
 import os
 import sys
 from typing import TextIO
 
-FAILED = 1  # the exit code where a command has done its work, and could not say so
+FAILED = 1  # the exit code if a command did its work but could not report it
 
 
 def complete() -> None:
-    """Lets streams that are closed lead nowhere.
+    """Redirects closed streams to /dev/null.
 
-    The next file that is opened would have a closed one's number, and get what is meant for it.
+    Otherwise the next file to be opened would get a closed stream's number, and the data meant for that stream.
     """
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: the one that was closed
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is the closed stream's
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def flushed(status: int) -> int:
-    """:return: the exit code, which is another one if what the command printed went nowhere."""
+    """Flushes the output. :return: the exit code, which changes from success to failure if output was lost."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -30,6 +30,6 @@ def flushed(status: int) -> int:
 
 
 def abandon(stream: TextIO) -> None:
-    """Python would complain at its end that it cannot write the rest; of a closed stream there is none."""
+    """Discards a stream's unwritten data, which Python would try to write at exit; a closed stream has none."""
     if not stream.closed:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

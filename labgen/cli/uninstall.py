@@ -1,4 +1,4 @@
-"""What ``labgen prune --everything`` asks and says."""
+"""The questions and output of ``labgen prune --everything``."""
 
 import click
 
