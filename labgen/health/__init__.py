@@ -1,4 +1,4 @@
-"""What machines that are up are checked for: one list, shown by ``status --check`` and gone through by ``start``."""
+"""The checks of running machines: one list, shown by ``status --check`` and used by ``start``."""
 
 from labgen.health.addresses import Addresses
 from labgen.health.base import Check, Finding

@@ -1,4 +1,4 @@
-"""The machine's name, and its planned address on the card that was made for it."""
+"""The machine's name, and its planned address on its network card."""
 
 from labgen.health.base import Check, Seen, Verdict
 

@@ -1,4 +1,4 @@
-"""What a check has to say for itself."""
+"""The interface of a check."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Seen:
-    """One machine, as a single login found it.
+    """The state of one machine, found in a single login.
 
     :param clock: the machine's, in seconds since the epoch.
-    :param asked: this host's clock before the machine was asked for its own, and when the answer was there.
+    :param asked: this host's clock before the machine was asked for its time, and when the answer had arrived.
     :param said: the lines that each check's script printed, by the check's name.
-    :param engine: what Docker said of itself, or why it said nothing; None: it was not asked.
+    :param engine: Docker's report about itself, or the reason why there is none; None: it was not asked.
     """
 
     lab: Lab
@@ -30,13 +30,13 @@ class Seen:
     engine: EngineInfo | ClusterError | None = None
 
     def command(self, command: str) -> str:
-        """What the user enters here to run a command in the machine."""
+        """The labgen command with which the user runs a command in the machine."""
         return f"labgen exec {self.lab.name} --node {self.node.name} -- {command}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """:param evidence: a clause without a full stop. :param fix: a command or a sentence; empty where all is well."""
+    """:param evidence: a clause without a full stop. :param fix: a command or a sentence; empty if all is well."""
 
     status: Status
     evidence: str
@@ -55,13 +55,13 @@ class Finding:
 
 
 class Check(ABC):
-    """One thing that can be wrong with a machine that is up.
+    """Detects one kind of problem in a running machine.
 
-    A new check is a sibling module with a subclass and its line in :data:`labgen.health.CHECKS`.
+    A new check is a sibling module with a subclass, and a line in :data:`labgen.health.CHECKS`.
 
     ``script`` is POSIX shell that runs as root in the machine, in a subshell of the one script of all checks; its
-    arguments are what every other node should answer at, as ADDRESS:PORT. Each process in it costs a quarter of a
-    second under emulation. ``asks_docker`` has the engine asked for :attr:`Seen.engine`.
+    arguments are the places at which the other nodes should answer, as ADDRESS:PORT. Each process in it costs a
+    quarter of a second under emulation. ``asks_docker`` means that the check needs :attr:`Seen.engine`.
     """
 
     name: str
@@ -70,4 +70,4 @@ class Check(ABC):
 
     @abstractmethod
     def judge(self, seen: Seen) -> Verdict | None:
-        """None: there is nothing to judge. :raises ValueError: the script did not say what it should."""
+        """Judges a machine's state; None: there is nothing to judge. :raises ValueError: unexpected script output."""

@@ -1,4 +1,4 @@
-"""The certificate by which the other nodes of a cluster know a node: Docker renews it, if the machine runs then."""
+"""The certificate that identifies a node to its cluster. Docker renews it in time, if the machine is running then."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from labgen.health.base import Check, Seen, Verdict
 from labgen.orchestrators import ORCHESTRATORS
 
 FILES = [each.certificate for each in ORCHESTRATORS.values() if each.certificate]
-LATE = 0.1  # the share of its life that is left; Docker renews it when a fifth to a half is
+LATE = 0.1  # of its lifetime is left; Docker renews it when a fifth to a half is left
 
 
 class Certificate(Check):
@@ -17,8 +17,8 @@ class Certificate(Check):
 
     def judge(self, seen: Seen) -> Verdict | None:
         if not seen.said[self.name]:
-            return None  # in no cluster
-        # The first in the file is the node's own; those that follow are its issuers'.
+            return None  # not in a cluster
+        # The first certificate in the file is the node's; the others are its issuers'.
         certificate = x509.load_pem_x509_certificate("\n".join(seen.said[self.name]).encode())
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         now = datetime.fromtimestamp(seen.clock, UTC)
@@ -37,6 +37,6 @@ def _date(moment: datetime) -> str:
 
 
 def _renewal(seen: Seen, ends: datetime) -> str:
-    """Docker renews an expired certificate only while the clock says that it is valid."""
+    """Commands that first set the clock back: Docker renews a certificate only while it is valid by the clock."""
     back = f"sudo sh -c 'date --set @{int(ends.timestamp()) - 3600} && systemctl restart docker && sleep 60'"
     return f"{seen.command(back)}; labgen start {seen.lab.name}"

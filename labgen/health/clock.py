@@ -1,8 +1,8 @@
-"""The clock: behind for good in a machine that was paused from outside, as by a laptop that slept."""
+"""The clock: it stays behind in a machine that was paused from outside, for example by a laptop's suspend."""
 
 from labgen.health.base import Check, Seen, Verdict
 
-TOLERANCE = 3  # seconds; less than 2 the machine itself does not see, and it looks once a minute
+TOLERANCE = 3  # seconds; the machine itself checks once a minute, and does not notice less than 2
 
 
 class Clock(Check):
@@ -17,6 +17,6 @@ class Clock(Check):
 
 
 def offset(seen: Seen) -> float:
-    """How far the machine's clock is ahead of this host's, at least; exact but for the time that the answer took."""
+    """How far, at least, the machine's clock is ahead of this host's; exact except for the time the answer took."""
     asked, answered = seen.asked
     return seen.clock - min(max(seen.clock, asked), answered)

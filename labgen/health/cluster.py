@@ -1,4 +1,4 @@
-"""The node's part in the cluster, as the node itself sees it."""
+"""The node's role in the cluster, as seen by the node itself."""
 
 from labgen.engine import EngineInfo
 from labgen.health.base import Check, Seen, Verdict
@@ -11,7 +11,7 @@ class Cluster(Check):
 
     def judge(self, seen: Seen) -> Verdict | None:
         if not seen.node.is_member or not isinstance(seen.engine, EngineInfo):
-            return None  # or said already
+            return None  # or already reported
         if complaint := ORCHESTRATORS[seen.lab.orchestrator].complaint(seen.node, seen.engine):
             return Verdict("fail", complaint, f"labgen start {seen.lab.name}")
         # Not compared with the plan: who leads is the user's to change.

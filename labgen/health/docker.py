@@ -1,4 +1,4 @@
-"""Docker: that it answers, and that it runs on the storage that the profile asked for."""
+"""Docker: whether it answers, and whether it uses the storage driver of the profile."""
 
 from labgen.engine import EngineInfo
 from labgen.errors import ClusterError
@@ -24,7 +24,7 @@ class Storage(Check):
 
     def judge(self, seen: Seen) -> Verdict | None:
         if not isinstance(seen.engine, EngineInfo):
-            return None  # said already, or not there
+            return None  # already reported, or there is no Docker
         storage = seen.engine.storage
         if complaint := DRIVERS[seen.lab.storage_driver].complaint(storage):
             return Verdict("fail", complaint, seen.command(LOG))

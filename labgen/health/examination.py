@@ -1,4 +1,4 @@
-"""All checks of one machine in one login: under emulation each is dear."""
+"""Runs all checks of a machine in one login: under emulation, logins are expensive."""
 
 import shlex
 import time
@@ -14,7 +14,7 @@ from labgen.orchestrators import ORCHESTRATORS
 from labgen.ssh import Connection
 
 SSH_PORT = 22
-DOCKER_LIMIT = 30  # seconds for Docker to say how it is
+DOCKER_LIMIT = 30  # seconds for Docker to report its state
 MARK = "\x1e"  # before the name of each check in the output: ASCII's record separator
 CLOCK = "date +%s.%N"
 
@@ -22,7 +22,7 @@ CLOCK = "date +%s.%N"
 def examine(lab: Lab, node: Node, connection: Connection, checks: Sequence[Check]) -> list[Finding]:
     """Asks a machine and its Docker, and judges the answers.
 
-    :raises GuestError: the connection broke, or the machine does not let us look.
+    :raises GuestError: the connection was lost, or the machine cannot be examined.
     """
     seen = _look(lab, node, connection, checks)
     verdicts = {check.name: _verdict(check, seen) for check in checks}
@@ -34,7 +34,10 @@ def examine(lab: Lab, node: Node, connection: Connection, checks: Sequence[Check
 
 
 def script(checks: Sequence[Check]) -> str:
-    """The clock first, whose answer must not wait for others; then each check's script, which cannot end the rest."""
+    """One script for all checks. The clock comes first because its answer must not wait for others.
+
+    A check's script cannot end the others.
+    """
     parts = [CLOCK]
     for check in checks:
         parts.append(f"printf '{MARK}%s\\n' {shlex.quote(check.name)}")
@@ -63,7 +66,7 @@ def _look(lab: Lab, node: Node, connection: Connection, checks: Sequence[Check])
 
 
 def _places(lab: Lab, node: Node) -> list[str]:
-    """Where the other nodes answer."""
+    """The addresses and ports at which the other nodes should answer."""
     return [f"{other.address}:{port}" for other in lab.nodes if other != node for port in _ports(lab, other)]
 
 

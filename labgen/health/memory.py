@@ -1,8 +1,8 @@
-"""Memory: how much is left, and whether the kernel has had to kill for it."""
+"""Memory: how much is available, and whether the kernel has killed processes to free some."""
 
 from labgen.health.base import Check, Seen, Verdict
 
-EXHAUSTED, SCARCE = 5, 10  # per cent that are available, less than which fails, or warns
+EXHAUSTED, SCARCE = 5, 10  # per cent available; less than this fails, or warns
 
 
 class Memory(Check):

@@ -1,4 +1,4 @@
-"""Whether the other nodes answer, at the ports by which the nodes of a lab need each other."""
+"""Whether the other nodes answer on the ports that the nodes of a lab use among each other."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from labgen.model import Lab
 REFUSED = "Connection refused"
 SSH_PORT = "22"
 LIMIT = 10  # seconds for all to answer; emulated machines are slow
-# All at once, in one process: a node that does not answer costs no more time than ten. A connection, for "ping works,
-# TCP hangs" is how a wrong checksum or MTU shows.
+# All at once, in one process: ten nodes that do not answer cost no more time than one. It opens TCP connections
+# because a wrong checksum or MTU shows as "ping works, TCP hangs".
 CONNECT = """
 use Socket; use Fcntl; use Errno qw(EINPROGRESS);
 my ($end, %waiting) = (time + LIMIT);

@@ -1,4 +1,4 @@
-"""Room on the machine's disks, and that they are there and can be written."""
+"""Free space on the machine's disks, and whether they are mounted and can be written."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from labgen.health.base import Check, Seen, Verdict
 from labgen.kinds import KINDS
 
 DOCKER = "/var/lib/docker"
-FULL, SCARCE = 5, 15  # per cent that are free, less than which fails, or warns
+FULL, SCARCE = 5, 15  # per cent free; less than this fails, or warns
 
 
 class Space(Check):
@@ -36,7 +36,7 @@ done </proc/self/mounts
 
 
 def _free(line: str) -> tuple[str, float]:
-    """A line of df's: what is mounted, and how much of it is free, in per cent."""
+    """Reads a line of df's output: the mount point, and how much of it is free, in per cent."""
     fields: Sequence[str] = line.split()
     used, available = int(fields[2]), int(fields[3])
     return fields[5], 100 * available / max(used + available, 1)

@@ -1,6 +1,6 @@
-"""The host that machines run on: where its libvirt is, what it can do, whose addresses are whose.
+"""The host that machines run on: the location of its libvirt, its capabilities, and the addresses in use.
 
-Verbs that open a lab get its host with it; the others are about this machine, :data:`LOCAL`.
+Commands that open a lab get its host with it; the others use this machine, :data:`LOCAL`.
 """
 
 from labgen.host.base import Host

@@ -1,7 +1,7 @@
-"""What runs the machines on this host: the processor through KVM, or QEMU's own emulation (TCG).
+"""Determines how machines run on this host: on the processor through KVM, or with QEMU's emulation (TCG).
 
-That /dev/kvm is there proves little: under some virtual machine monitors it opens, answers and even runs a BIOS,
-and no stock kernel boots under it. So a kernel is booted, and the verdict kept until the host is booted anew.
+The existence of /dev/kvm proves little: under some virtual machine monitors it opens, answers and even runs a BIOS,
+but no stock kernel boots under it. So a kernel is booted, and the verdict is kept until the host is rebooted.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from labgen.progress import Progress, Silent
 from labgen.records.record import Kind
 from labgen.surroundings import environment
 
-BOOT_LIMIT = 20  # seconds; a kernel under working KVM says its version within one
+BOOT_LIMIT = 20  # seconds; under working KVM, a kernel prints its version within one
 GREETING = b"Linux version"
 KVM = Path("/dev/kvm")
 
@@ -40,7 +40,7 @@ _TRIED = Kind(_Tried)
 
 
 def probe(progress: Progress | None = None) -> Accelerator:
-    """Which accelerator a machine on this host gets. Boots a kernel if need be, at most once per boot of the host."""
+    """Which accelerator a machine on this host gets. Boots a kernel if needed, at most once per boot of the host."""
     if (early := _without_trial()) is not None:
         return early
     if (known := _recall()) is not None:
@@ -55,7 +55,7 @@ def probe(progress: Progress | None = None) -> Accelerator:
 
 
 def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit: float = BOOT_LIMIT) -> Accelerator:
-    """Boots a kernel, without a disk: a sound one says its version and stops for want of a root file system.
+    """Boots a kernel without a disk: if KVM works, it prints its version and stops without a root file system.
 
     :param machine: for QEMU's ``-machine``.
     :param limit: seconds.
@@ -82,7 +82,7 @@ def try_boot(kernel: Path, machine: str = "accel=kvm", cpu: str = "host", limit:
 
 
 def _without_trial() -> Accelerator | None:
-    """What can be told without booting anything."""
+    """The verdict, if it can be determined without booting anything."""
     if not KVM.exists():
         aside = f"; it was moved to {_KVM_ASIDE}" if _KVM_ASIDE.exists() else ""
         return Accelerator("tcg", f"there is no {KVM}{aside}")
@@ -95,7 +95,7 @@ def _without_trial() -> Accelerator | None:
 
 
 def _kernel() -> Path | None:
-    """A kernel to boot: a box's, else the host's own."""
+    """A kernel to boot: a box's, otherwise the host's own."""
     candidates = [*paths.boxes().glob("*/*/vmlinuz"), *_HOST_KERNELS.glob("vmlinuz-*")]
     return next((path for path in candidates if os.access(path, os.R_OK)), None)
 
@@ -120,5 +120,5 @@ def _boot_id() -> str:
 def _remember(verdict: Accelerator) -> None:
     if not verdict.proven:
         return
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a second, no more
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs only a second
         _TRIED.save(_memory(), _Tried(_boot_id(), verdict))

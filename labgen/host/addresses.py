@@ -1,4 +1,4 @@
-"""Whose addresses are whose around a host: what no lab's subnet may overlap."""
+"""The addresses in use on and around a host, which no lab's subnet may overlap."""
 
 import json
 import subprocess
@@ -16,9 +16,9 @@ LIMIT = 10  # seconds; ip(8) only asks the kernel
 
 
 def in_use(labs: Mapping[str, str], networks: Iterable[LibvirtNetwork], host: Host) -> list[Use]:
-    """All that is in use, the most telling owner first.
+    """All networks in use, those with the most informative owner first.
 
-    :param labs: the subnets of this data home's labs, by name. :param networks: the host's libvirt's.
+    :param labs: the subnets of this data home's labs, by name. :param networks: those of the host's libvirt.
     :raises HostError: the host's routes cannot be read.
     """
     return [
@@ -29,7 +29,7 @@ def in_use(labs: Mapping[str, str], networks: Iterable[LibvirtNetwork], host: Ho
 
 
 def of_host() -> list[Use]:
-    """The networks this host is in itself, and those that its routes lead to, but for the default route.
+    """The networks that this host is in, and those that its routes lead to, except for the default route.
 
     :raises HostError: they cannot be read.
     """
@@ -63,7 +63,7 @@ def _routes(routes: Iterable[dict[str, Any]]) -> Iterator[Use]:
         if route["dst"] == "default":
             continue
         network = IPv4Network(route["dst"])
-        # One of several ways has no device of its own, and one that refuses has none at all.
+        # A route with several next hops has its devices there, and one that rejects packets has none at all.
         through = [way["dev"] for way in (route, *route.get("nexthops", ())) if "dev" in way]
         who = f"a route through {through[0]}" if through else f"a route of the kind {route.get('type', 'unknown')!r}"
         yield Use(network, who, wide=network.prefixlen < LAB_PREFIX)

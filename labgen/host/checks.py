@@ -1,4 +1,4 @@
-"""What doctor looks at, one function a finding. Each tries the thing itself wherever that is possible."""
+"""doctor's checks, one function per finding. Each tries the real operation wherever possible."""
 
 import contextlib
 import shutil
@@ -22,12 +22,12 @@ from labgen.surroundings import environment
 Status = Literal["ok", "warn", "fail"]
 
 GIB = 1 << 30
-SLOW = 5.0  # seconds; a healthy libvirt describes its host in a tenth of one, and in two after its start
-# What QEMU itself takes beside the guest's memory; with TCG also for the code it has translated.
+SLOW = 5.0  # seconds; a healthy libvirt describes its host in 0.1 s, or in 2 s after its start
+# Memory that QEMU needs in addition to the guest's; with TCG also for the translated code.
 OVERHEAD_MIB = {"kvm": 80, "tcg": 250}
-NODE_GIB = 2  # what a node really writes: Docker's first images and logs; its disks are thin
+NODE_GIB = 2  # how much a node actually writes: Docker's first images and logs; its disks are thin
 
-# Programs that labgen calls, and the Debian packages they are in.
+# Programs that labgen calls, and their Debian packages.
 PROGRAMS = {
     "vagrant": "vagrant",
     "qemu-system-x86_64": "qemu-system-x86",
@@ -45,10 +45,10 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found.
+    """The result of a check.
 
     :param evidence: a clause without a full stop.
-    :param fix: a command, or a sentence if none can help; empty if all is well.
+    :param fix: a command, or a sentence if no command can help; empty if all is well.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Finding:
 
 
 def kvm(host: Host, progress: Progress) -> Finding:
-    """Whether machines run on the processor itself. They run without, too."""
+    """Whether machines run on the processor itself. They also run without it."""
     verdict = host.accelerator(progress)
     if verdict.kind == "kvm":
         return Finding("kvm", "ok", verdict.reason)
     evidence = f"{verdict.reason}; QEMU's software emulation is used, which is much slower"
     if host.has(accelerator.KVM):
-        # libvirt sees the device, and looks at QEMU anew, in vain, at every call: defining a machine takes most
+        # libvirt sees the device and probes QEMU again on every call, without success: defining a machine takes most
         # of a minute.
         return Finding(
             "kvm", "warn", f"{evidence}; the unusable device slows libvirt down", remedies.move_kvm_aside()
@@ -74,7 +74,7 @@ def kvm(host: Host, progress: Progress) -> Finding:
 
 
 def programs() -> Finding:
-    """Whether everything that labgen calls is installed."""
+    """Whether all programs that labgen calls are installed."""
     path = environment()["PATH"]
     missing = {name: package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
     if not missing:
@@ -98,7 +98,7 @@ def files() -> Finding:
 
 
 def libvirt(host: Host) -> Finding:
-    """Whether libvirt answers, and soon."""
+    """Whether libvirt answers, and fast enough."""
     started = time.monotonic()
     try:
         version = _within(SLOW, lambda: _ask_libvirt(host))
@@ -111,7 +111,7 @@ def libvirt(host: Host) -> Finding:
 
 
 def pool(host: Host, hypervisor: Hypervisor) -> Finding:
-    """Whether disks can be made."""
+    """Whether disks can be created."""
     try:
         hypervisor.pool.probe_write()
         free = _pool_free(host, hypervisor)
@@ -122,7 +122,7 @@ def pool(host: Host, hypervisor: Hypervisor) -> Finding:
 
 
 def memory(host: Host, profile: Profile) -> Finding:
-    """Whether the machines fit into what memory is available now."""
+    """Whether the machines fit into the available memory."""
     nodes = profile.node_specs()
     each = OVERHEAD_MIB[host.accelerator().kind]
     needed = sum(node.memory_mib for node in nodes) + each * len(nodes)
@@ -134,7 +134,7 @@ def memory(host: Host, profile: Profile) -> Finding:
 
 
 def disk(host: Host, hypervisor: Hypervisor, profile: Profile) -> Finding:
-    """Whether the machines' disks fit: what they write at first must, all they may ever write should."""
+    """Whether the machines' disks fit: their first writes must fit, their full size should."""
     nodes = profile.node_specs()
     try:
         free = _pool_free(host, hypervisor)
@@ -151,7 +151,7 @@ def disk(host: Host, hypervisor: Hypervisor, profile: Profile) -> Finding:
 
 
 def box(name: str) -> Finding:
-    """Whether a box is built; ``create`` builds it otherwise, for which there must be room."""
+    """Whether a box is built; otherwise ``create`` builds it, for which there must be enough space."""
     subject = f"box {name}"
     try:
         found = boxes.find(name)
@@ -170,7 +170,7 @@ def box(name: str) -> Finding:
 
 
 def _pool_free(host: Host, hypervisor: Hypervisor) -> int:
-    """Bytes. libvirt also counts the blocks reserved for root, which QEMU's own user cannot have."""
+    """Free bytes in the pool. libvirt also counts the blocks reserved for root, which QEMU's own user cannot use."""
     free = hypervisor.pool.free_bytes()
     with contextlib.suppress(OSError):
         free = min(free, host.free_in_pool())
@@ -184,10 +184,10 @@ def _ask_libvirt(host: Host) -> str:
 
 
 def _within(limit: float, ask: Callable[[], str]) -> str:
-    """The answer. libvirt's calls have no limit of their own.
+    """Calls ``ask`` with a time limit, because libvirt's calls have none.
 
-    :param limit: seconds.
-    :raises TimeoutError: none came in time. :raises LabgenError: as ``ask`` does.
+    :param limit: seconds. :return: the answer.
+    :raises TimeoutError: there was no answer in time. :raises LabgenError: raised by ``ask``.
     """
     answers: list[str | LabgenError] = []
 
@@ -208,7 +208,7 @@ def _within(limit: float, ask: Callable[[], str]) -> str:
 
 
 def _existing(path: Path) -> Path:
-    """The nearest directory above that is there."""
+    """The nearest parent directory that exists."""
     return next(each for each in (path, *path.parents) if each.exists())
 
 

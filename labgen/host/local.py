@@ -17,7 +17,7 @@ class LocalHost(Host):
     libvirt = Libvirt(
         uri="qemu:///system",
         pool="labgen",
-        directory=Path("/var/lib/libvirt/labgen"),  # not in a home, which QEMU's own user may not enter
+        directory=Path("/var/lib/libvirt/labgen"),  # not in a home directory, which QEMU's own user may not enter
     )
 
     def accelerator(self, progress: Progress | None = None) -> Accelerator:

@@ -1,4 +1,4 @@
-"""Commands that mend a host, as they are on this one: with systemd or without, from a checkout or a wheel."""
+"""Commands that repair this host: with or without systemd, from a checkout or a wheel."""
 
 import re
 import shlex
@@ -29,14 +29,14 @@ def restart_libvirt() -> str:
 
 
 def reach_libvirt(refusal: str) -> str:
-    """:param refusal: what libvirt said when it was not to be reached."""
+    """:param refusal: libvirt's error when it could not be reached."""
     if "ermission denied" in refusal or "authentication" in refusal:
         return "sudo usermod -aG libvirt $USER, then log in again"
     return start_libvirt()
 
 
 def start_machine(refusal: str, domain: str) -> str:
-    """:param refusal: what libvirt or QEMU said when a machine did not start."""
+    """:param refusal: libvirt's or QEMU's error when a machine did not start."""
     closed = re.search(r"'?(/[^' :]+)'?.*ermission denied", refusal)
     if closed:
         return f"Give QEMU's user access to every directory on the path: namei -l {shlex.quote(closed[1])}"
@@ -46,5 +46,5 @@ def start_machine(refusal: str, domain: str) -> str:
 
 
 def move_kvm_aside() -> str:
-    """What makes libvirt forget a /dev/kvm that cannot run a guest."""
+    """The command that hides a /dev/kvm that cannot run a guest from libvirt."""
     return start_libvirt() if _DAEMONS.exists() else "sudo mv /dev/kvm /dev/kvm.unusable; " + restart_libvirt()

@@ -1,7 +1,7 @@
-"""Network cards without a bridge: what remains of them when a network is stopped under machines that run.
+"""Network cards without a bridge, which result from stopping a network under running machines.
 
-libvirt starts the network again, but connects nothing to it. It does connect a card whose definition names another
-kind of connection, even to the same bridge; so a card is moved from the network to its bridge, and back.
+libvirt starts the network again, but connects nothing to it. It does connect a card whose definition changes to
+another type of connection, even to the same bridge; so a card is moved from the network to its bridge, and back.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Cards:
     """Every method raises HypervisorError when libvirt refuses."""
 
     def __init__(self, connection: libvirt.virConnect, lacks_bridge: Callable[[str], bool]) -> None:
-        """:param lacks_bridge: what the host says of an interface, see :meth:`labgen.host.Host.lacks_bridge`."""
+        """:param lacks_bridge: the host's answer for an interface, see :meth:`labgen.host.Host.lacks_bridge`."""
         self._connection = connection
         self._lacks_bridge = lacks_bridge
 
@@ -31,7 +31,7 @@ class Cards:
             }
 
     def reconnect(self, name: str, network: Network) -> None:
-        """Puts a running machine's cards into their network again, which has to be active; it notices nothing."""
+        """Reconnects a running machine's cards to their network, which must be active; the machine keeps running."""
         with explained(f"connecting {name} to the network {network.name}"):
             domain = self._connection.lookupByName(name)
             for card in self._without_bridge(domain, network):
@@ -49,9 +49,9 @@ class Cards:
 
 
 def way_back(card: ElementTree.Element, network: Network) -> list[str]:
-    """What a card has to become, one after the other, to be in its network again (XML). Pure.
+    """The definitions (XML) to apply to a card, in order, to reconnect it to its network. Pure.
 
-    Between the two it is connected already: nothing is lost if nobody comes to the second.
+    After the first one it is already connected: nothing is lost if the second is never applied.
     """
     in_bridge, in_network = _moved(card, "bridge", network.bridge), _moved(card, "network", network.name)
     return [in_network] if card.get("type") == "bridge" else [in_bridge, in_network]

@@ -1,6 +1,6 @@
 """An open connection to libvirt: the host, its machines, its networks.
 
-The volumes are in :mod:`pool`; how disks stand still under machines that go on, in :mod:`overlays`.
+Volumes are in :mod:`pool`; freezing the disks of running machines is in :mod:`overlays`.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from labgen.hypervisor.overlays import Overlays, disk_sources
 from labgen.hypervisor.pool import Pool
 from labgen.model import Libvirt
 
-AGENT_LIMIT = 60  # seconds for one answer of a guest agent
+AGENT_LIMIT = 60  # seconds for an answer from a guest agent
 
 DomainState = Literal["running", "stopped", "suspended", "failed"]
 
@@ -38,7 +38,7 @@ _STATES: dict[int, DomainState] = {
 
 
 def _quiet(_context: object, _error: object) -> None:
-    """libvirt prints every error to stderr unless it is given another handler; ours are raised."""
+    """An error handler that does nothing: libvirt's default prints every error to stderr, but labgen raises them."""
 
 
 libvirt.registerErrorHandler(_quiet, None)
@@ -46,7 +46,7 @@ libvirt.registerErrorHandler(_quiet, None)
 
 @dataclass(frozen=True)
 class Domain:
-    """A machine as libvirt knows it. ``identity`` is its description: which lab it belongs to."""
+    """A machine in libvirt. ``identity`` is its description, which shows the lab that it belongs to."""
 
     name: str
     state: DomainState
@@ -56,7 +56,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class LibvirtNetwork:
-    """A network as libvirt knows it; ``subnets`` are in CIDR form."""
+    """A network in libvirt; ``subnets`` are in CIDR notation."""
 
     name: str
     bridge: str
@@ -69,7 +69,7 @@ class Hypervisor:
 
     Every method raises HypervisorError when libvirt refuses.
 
-    :ivar libvirt: which host's it is.
+    :ivar libvirt: the host's libvirt that it is connected to.
     """
 
     def __init__(self, connection: libvirt.virConnect, where: Libvirt, lacks_bridge: Callable[[str], bool]) -> None:
@@ -81,7 +81,7 @@ class Hypervisor:
 
     @classmethod
     def connect(cls, where: Libvirt, lacks_bridge: Callable[[str], bool], limit: float) -> Self:
-        """For :meth:`labgen.host.Host.connect`, which knows the first two.
+        """Called by :meth:`labgen.host.Host.connect`, which has the first two arguments.
 
         :param limit: seconds.
 
@@ -98,7 +98,7 @@ class Hypervisor:
             except libvirt.libvirtError as error:
                 outcome.append(error)
 
-        # libvirt.open has no limit of its own, and hangs when the daemon does.
+        # libvirt.open has no time limit, and hangs when the daemon does.
         opener = threading.Thread(target=attempt, daemon=True)
         opener.start()
         opener.join(limit)
@@ -124,18 +124,18 @@ class Hypervisor:
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def capabilities(self) -> str:
-        """What libvirt says of the host (XML); it probes QEMU for it."""
+        """libvirt's description of the host's capabilities (XML), for which it probes QEMU."""
         with explained("asking libvirt for its capabilities"):
             return str(self._connection.getDomainCapabilities(None, "x86_64", None, "qemu"))
 
     def host_processor(self) -> str:
-        """What libvirt calls the host's processor, e.g. ``Intel Skylake-Server``; empty if it has no name for it."""
+        """libvirt's name for the host's processor, e.g. ``Intel Skylake-Server``; empty if it has none."""
         with explained("asking libvirt for the host's processor"):
             tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
         return " ".join(filter(None, (tree.findtext(f"host/cpu/{part}") for part in ("vendor", "model"))))
 
     def machine_types(self) -> set[str]:
-        """The machine types that the host's QEMU knows."""
+        """The machine types that the host's QEMU supports."""
         with explained("asking libvirt for QEMU's machine types"):
             tree = ElementTree.fromstring(self._connection.getCapabilities())  # noqa: S314 - libvirt's own
         return {machine.text or "" for machine in tree.findall("guest/arch[@name='x86_64']/machine")}
@@ -143,7 +143,7 @@ class Hypervisor:
     # domains
 
     def domains(self, prefix: str) -> list[Domain]:
-        """The domains whose names start so."""
+        """The domains whose names start with the prefix."""
         with explained("listing the domains"):
             return [
                 Domain(each.name(), _state(each), _description(each), each.UUIDString())
@@ -152,23 +152,23 @@ class Hypervisor:
             ]
 
     def define(self, xml: str) -> str:
-        """Makes a machine, which stays off. :return: its UUID."""
+        """Defines a machine without starting it. :return: its UUID."""
         with explained("defining a machine"):
             return str(self._connection.defineXML(xml).UUIDString())
 
     def definition(self, name: str) -> str:
-        """A machine's definition (XML), as a file with its memory holds it."""
+        """A machine's definition (XML), as it is stored in a file with its memory."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
         with explained(f"reading the definition of {name}"):
             return str(self._connection.lookupByName(name).XMLDesc(flags))
 
     def ask_agent(self, name: str, command: str) -> str:
-        """What the guest agent in a machine answers to a command of QEMU's agent protocol (JSON)."""
+        """The answer of the guest agent in a machine to a command of QEMU's agent protocol (JSON)."""
         with explained(f"asking the agent of {name}"):
             return str(libvirt_qemu.qemuAgentCommand(self._connection.lookupByName(name), command, AGENT_LIMIT, 0))
 
     def machine_type(self, name: str) -> tuple[str, str]:
-        """QEMU's machine type and the CPU's model of a machine, e.g. ``pc-i440fx-7.2`` and ``Nehalem``."""
+        """QEMU's machine type and the CPU model of a machine, e.g. ``pc-i440fx-7.2`` and ``Nehalem``."""
         with explained(f"reading the definition of {name}"):
             xml = self._connection.lookupByName(name).XMLDesc()
         tree = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
@@ -183,7 +183,7 @@ class Hypervisor:
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def start(self, name: str, *, paused: bool = False) -> None:
-        """:param paused: if it was off, it runs nothing yet."""
+        """Starts a machine, or resumes it if it is paused. :param paused: if it was off, start it paused."""
         with explained(f"starting {name}"):
             domain = self._connection.lookupByName(name)
             if not domain.isActive():
@@ -208,7 +208,7 @@ class Hypervisor:
                 domain.shutdown()
 
     def wait_until_off(self, name: str, limit: float) -> bool:
-        """:param limit: seconds. :return: whether it went off within them."""
+        """:param limit: seconds. :return: whether the machine went off in time."""
         deadline = time.monotonic() + limit
         with explained(f"waiting for {name} to shut down"):
             domain = self._connection.lookupByName(name)
@@ -219,7 +219,7 @@ class Hypervisor:
         return True
 
     def cut_power(self, name: str) -> None:
-        """Switches a machine off, and forgets its memory if that was saved."""
+        """Switches a machine off, and discards its saved memory if there is any."""
         with explained(f"switching {name} off"):
             domain = self._connection.lookupByName(name)
             if domain.isActive():
@@ -228,17 +228,17 @@ class Hypervisor:
                 domain.managedSaveRemove()
 
     def remove_domain(self, name: str) -> None:
-        """Switches a machine off and forgets it, with its saved memory and its records; its volumes stay."""
+        """Switches a machine off and undefines it, with its saved memory and snapshot records; keeps its volumes."""
         self.cut_power(name)
         with explained(f"removing {name}"):
             self._connection.lookupByName(name).undefineFlags(
                 libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
             )
 
-    # machines at one moment: their memory and their disks
+    # the state of machines at one moment: memory and disks
 
     def wait_until_idle(self, name: str, limit: float) -> None:
-        """Waits for what libvirt itself is still doing with a machine, perhaps for a labgen that is gone.
+        """Waits until libvirt has finished its job on a machine, perhaps one of a labgen process that has ended.
 
         :param limit: seconds.
         """
@@ -251,23 +251,23 @@ class Hypervisor:
                 time.sleep(0.2)
 
     def pause(self, name: str) -> None:
-        """Stops its processors; :meth:`start` lets them go on."""
+        """Pauses a machine; :meth:`start` resumes it."""
         with explained(f"pausing {name}"):
             self._connection.lookupByName(name).suspend()
 
     def suspend(self, name: str) -> None:
-        """Saves a machine's memory and switches it off; :meth:`start` lets it go on from there."""
+        """Saves a machine's memory and switches it off; :meth:`start` resumes it from there."""
         with explained(f"saving the memory of {name}"):
             self._connection.lookupByName(name).managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
     def save_memory(self, name: str, volume: str) -> None:
-        """Saves the memory of a machine that is paused to a file of the pool, and switches it off."""
+        """Saves a paused machine's memory to a file in the pool, and switches the machine off."""
         with explained(f"saving the memory of {name}"):
             self.pool.ensure()
             self._connection.lookupByName(name).save(self.libvirt.path(volume))
 
     def keep_memory(self, name: str, volume: str) -> None:
-        """Saves the memory of a machine that is paused to a new file of the pool; it stays as it is."""
+        """Saves a paused machine's memory to a new file in the pool; the machine stays paused."""
         xml = ElementTree.Element("domainsnapshot")
         ElementTree.SubElement(xml, "memory", snapshot="external", file=self.libvirt.path(volume))
         disks = ElementTree.SubElement(xml, "disks")
@@ -280,24 +280,24 @@ class Hypervisor:
             domain.snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"), flags)
 
     def restore_memory(self, volume: str) -> None:
-        """Starts a machine with the memory that was saved, paused; its disks must be those of that moment."""
+        """Starts a machine, paused, with its saved memory; its disks must be from the same moment."""
         with explained(f"restoring the memory from {volume}"):
             self._connection.restore(self.libvirt.path(volume))
 
     def snapshot_disks(self, name: str, label: str) -> None:
-        """Keeps the disks of a machine that is off as they are now."""
+        """Takes a snapshot of the disks of a machine that is off."""
         xml = ElementTree.Element("domainsnapshot")
         ElementTree.SubElement(xml, "name").text = label
         with explained(f"taking a snapshot of the disks of {name}"):
             self._connection.lookupByName(name).snapshotCreateXML(ElementTree.tostring(xml, encoding="unicode"))
 
     def kept_disks(self, name: str) -> list[str]:
-        """The labels that :meth:`snapshot_disks` was called with."""
+        """The labels of the snapshots taken with :meth:`snapshot_disks`."""
         with explained(f"listing the snapshots of {name}"):
             return sorted(self._connection.lookupByName(name).snapshotListNames())
 
     def revert_disks(self, name: str, label: str) -> None:
-        """Makes the disks of a machine that is off what they were."""
+        """Reverts the disks of a machine that is off to a snapshot."""
         with explained(f"reverting the disks of {name}"):
             domain = self._connection.lookupByName(name)
             domain.revertToSnapshot(domain.snapshotLookupByName(label))
@@ -316,13 +316,13 @@ class Hypervisor:
             return [_network(each) for each in self._connection.listAllNetworks()]
 
     def define_network(self, name: str, xml: str) -> None:
-        """Makes a network known, unless it is, which takes no time: it has its addresses, and is not up."""
+        """Defines a network unless it exists, without starting it: its addresses are then reserved. Takes no time."""
         with explained(f"defining the network {name}"):
             if name not in {each.name() for each in self._connection.listAllNetworks()}:
                 self._connection.networkDefineXML(xml)
 
     def ensure_network(self, name: str, xml: str) -> None:
-        """Defines a network, unless it is there already, and starts it."""
+        """Defines a network unless it exists, and starts it."""
         self.define_network(name, xml)
         with explained(f"starting the network {name}"):
             network = self._connection.networkLookupByName(name)
@@ -337,14 +337,14 @@ class Hypervisor:
             network.undefine()
 
     def has_lease(self, network: str, mac: str) -> bool:
-        """Whether the machine with that MAC has asked the network for its address."""
+        """Whether the machine with that MAC has requested its address from the network."""
         with explained(f"reading the leases of {network}"):
             return bool(self._connection.networkLookupByName(network).DHCPLeases(mac))
 
-    # all of a lab
+    # whole labs
 
     def sweep(self, prefix: str) -> None:
-        """Removes what starts with a lab's prefix: machines, disks, the network with its leases."""
+        """Removes all objects with a lab's prefix: machines, disks, the network with its leases."""
         for domain in self.domains(prefix):
             self.remove_domain(domain.name)
         for volume in self.pool.volumes(prefix):
@@ -363,7 +363,7 @@ def _has_job(domain: libvirt.virDomain) -> bool:
     try:
         return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
     except libvirt.libvirtError:
-        return False  # it went off meanwhile
+        return False  # it went off in the meantime
 
 
 def _description(domain: libvirt.virDomain) -> str:

@@ -1,4 +1,4 @@
-"""libvirt's errors become ours."""
+"""Turns libvirt's errors into labgen's."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from labgen.errors import HostError, HypervisorError
 
 @contextlib.contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """:raises HypervisorError: libvirt refused what is being done.
+    """:raises HypervisorError: libvirt refused the operation.
 
-    :raises HostError: it has stopped answering, or is gone.
+    :raises HostError: it has stopped answering, or is no longer running.
     """
     try:
         yield

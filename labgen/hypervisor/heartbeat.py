@@ -1,20 +1,20 @@
-"""A libvirt that hangs: an open connection notices, and a call on it fails instead of waiting for ever."""
+"""Detects a libvirt that hangs: an open connection notices, and a call on it fails instead of waiting forever."""
 
 import contextlib
 import threading
 
 import libvirt
 
-# libvirtd's main loop answers at once, whatever its workers do; a minute is for hosts that can hardly breathe.
-INTERVAL = 5  # seconds of silence after which the daemon is asked whether it is there
-COUNT = 12  # questions without an answer, after which the connection is given up
+# libvirtd's main loop answers at once, whatever its workers do; a minute allows for heavily overloaded hosts.
+INTERVAL = 5  # seconds of silence after which the daemon is asked whether it is alive
+COUNT = 12  # unanswered requests after which the connection is closed
 
 _starting = threading.Lock()
 _loop: list[threading.Thread] = []
 
 
 def prepare() -> None:
-    """Runs libvirt's event loop, which asks; has to come before a connection is opened."""
+    """Runs libvirt's event loop, which sends the requests; must be called before a connection is opened."""
     with _starting:
         if not _loop:
             libvirt.virEventRegisterDefaultImpl()
@@ -23,8 +23,8 @@ def prepare() -> None:
 
 
 def watch(connection: libvirt.virConnect) -> None:
-    """From now on the connection is given up when its daemon does not answer."""
-    with contextlib.suppress(libvirt.libvirtError):  # of a driver that has no daemon
+    """From now on the connection is closed if its daemon does not answer."""
+    with contextlib.suppress(libvirt.libvirtError):  # from a driver without a daemon
         connection.setKeepAlive(INTERVAL, COUNT)
 
 

@@ -1,6 +1,6 @@
-"""Disks that stand still under a machine that goes on: what it writes meanwhile is kept beside them, and put back.
+"""Freezes the disks of a running machine: it writes to overlays in the meantime, which are merged afterwards.
 
-The way of libvirt's own "Efficient live full disk backup" (libvirt.org/kbase/live_full_disk_backup.html).
+The method is libvirt's "Efficient live full disk backup" (libvirt.org/kbase/live_full_disk_backup.html).
 """
 
 import time
@@ -13,7 +13,7 @@ from labgen.hypervisor.explained import explained
 from labgen.hypervisor.pool import Pool
 from labgen.model import Libvirt
 
-SUFFIX = ".overlay"  # of the volumes that take what a machine writes meanwhile; their names begin with the domain's
+SUFFIX = ".overlay"  # of the volumes that a machine writes to in the meantime; their names begin with the domain's
 MERGE_LIMIT = 600  # seconds for one disk
 POLL = 0.1  # seconds
 
@@ -27,9 +27,9 @@ class Overlays:
         self._pool = pool
 
     def begin(self, name: str, memory: str = "") -> None:
-        """From now on the volumes of a running machine's disks do not change, until :meth:`end`.
+        """From now until :meth:`end`, the volumes of a running machine's disks do not change.
 
-        :param memory: a new volume, for the machine's memory at the same moment; empty for none.
+        :param memory: a new volume for the machine's memory at the same moment; empty to not save it.
         """
         xml = ElementTree.Element("domainsnapshot")
         if memory:
@@ -51,10 +51,10 @@ class Overlays:
         return any(source.endswith(SUFFIX) for source in sources) or bool(self._left_over(name))
 
     def end(self, name: str) -> None:
-        """Puts what the machine wrote since :meth:`begin` into its disks; does nothing if it never began.
+        """Merges a machine's overlays into its disks; does nothing if :meth:`begin` was not called.
 
-        QEMU does it, so a machine that went off meanwhile is started for it, without running. One whose memory
-        somebody saved meanwhile stays paused, with that memory.
+        QEMU does the merge, so a machine that went off in the meantime is started paused for it. If a user saved its
+        memory in the meantime, it stays paused, with that memory.
         """
         with explained(f"merging the overlay of {name}"):
             domain = self._connection.lookupByName(name)
@@ -77,9 +77,9 @@ class Overlays:
 
 def _merge(domain: libvirt.virDomain, device: str) -> None:
     disk = _disk(domain, device)
-    if disk.find("mirror") is None:  # else a labgen that is gone has begun it
-        # Shallow: into the volume right below, whatever libvirt shows of the chain. Without a base it would be the
-        # lowest, the box that all labs share.
+    if disk.find("mirror") is None:  # otherwise an interrupted labgen process has started it
+        # Shallow: merge into the volume directly below, whatever libvirt shows of the chain. By default the target
+        # would be the lowest volume, the box that all labs share.
         flags = libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | libvirt.VIR_DOMAIN_BLOCK_COMMIT_SHALLOW
         domain.blockCommit(device, None, None, 0, flags)
     deadline = time.monotonic() + MERGE_LIMIT

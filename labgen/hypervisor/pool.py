@@ -1,4 +1,4 @@
-"""libvirt's pool that all labs' disks lie in, and its volumes."""
+"""The libvirt pool that all labs' disks are in, and its volumes."""
 
 import contextlib
 import hashlib
@@ -15,11 +15,11 @@ from labgen.hypervisor.explained import explained
 from labgen.model import Libvirt
 from labgen.paths import PROBE
 
-UPLOAD_LIMIT = 600  # seconds that somebody else's upload may take
+UPLOAD_LIMIT = 600  # seconds that another process's upload may take
 
 
 class Pool:
-    """Made and started by whatever first needs it. Every method raises HypervisorError when libvirt refuses."""
+    """Defined and started on first use. Every method raises HypervisorError when libvirt refuses."""
 
     def __init__(self, connection: libvirt.virConnect, where: Libvirt) -> None:
         self._connection = connection
@@ -42,7 +42,7 @@ class Pool:
             return int(pool.info()[3])
 
     def probe_write(self) -> None:
-        """Makes a small volume and removes it."""
+        """Creates a small volume and removes it."""
         xml = f"<volume><name>{PROBE}</name><capacity unit='KiB'>64</capacity></volume>"
         with explained(f"writing to the storage pool {self._name}"):
             pool = self._opened()
@@ -51,23 +51,23 @@ class Pool:
             pool.createXML(xml).delete()
 
     def volumes(self, prefix: str) -> list[str]:
-        """The names of the pool's volumes that start so."""
+        """The names of the pool's volumes that start with the prefix."""
         with explained(f"listing the volumes of {self._name}"):
             pool = self._opened()
             _refresh(pool)
             return sorted(name for name in pool.listVolumes() if name.startswith(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """What the volumes that start so take on disk, by name."""
+        """The space on disk of the volumes whose names start with the prefix, by name."""
         with explained(f"listing the volumes of {self._name}"):
             pool = self._opened()
             _refresh(pool)
             return {each.name(): each.info()[2] for each in pool.listAllVolumes() if each.name().startswith(prefix)}
 
     def download(self, volume: str, target: Path, moved: Callable[[int], None]) -> None:
-        """Copies a volume's bytes, as they lie in the pool, to a new file.
+        """Copies a volume's bytes, as they are in the pool, to a new file.
 
-        :param moved: told the bytes of each piece.
+        :param moved: called with the size of each piece in bytes.
         """
         with explained(f"reading the volume {volume}"), target.open("xb") as file:
 
@@ -78,9 +78,9 @@ class Pool:
             self._receive(volume, 0, take)
 
     def digest(self, volume: str, moved: Callable[[int], None]) -> str:
-        """The sha256 of a volume's bytes, as they lie in the pool.
+        """The sha256 of a volume's bytes, as they are in the pool.
 
-        :param moved: told the bytes of each piece.
+        :param moved: called with the size of each piece in bytes.
         """
         sha256 = hashlib.sha256()
 
@@ -110,9 +110,9 @@ class Pool:
             stream.finish()
 
     def create(self, volume: str, gib: int, backing: str = "") -> None:
-        """Makes an empty disk, or one that begins as another volume is.
+        """Creates an empty disk, or an overlay of another volume.
 
-        :param gib: its size, in GiB. :param backing: the volume that it is an overlay of; empty for none.
+        :param gib: its size, in GiB. :param backing: the volume to overlay; empty for none.
         """
         xml = ElementTree.Element("volume")
         ElementTree.SubElement(xml, "name").text = volume
@@ -126,7 +126,7 @@ class Pool:
             self._opened().createXML(ElementTree.tostring(xml, encoding="unicode"))
 
     def upload(self, source: Path, volume: str, moved: Callable[[int], None]) -> None:
-        """Makes a volume of a disk image's bytes; libvirt then knows its format from them."""
+        """Creates a volume from a disk image's bytes, from which libvirt then detects its format."""
         size = source.stat().st_size
         xml = ElementTree.Element("volume")
         ElementTree.SubElement(xml, "name").text = volume
@@ -160,11 +160,11 @@ class Pool:
         return f"{tree.findtext('physical')} {tree.findtext('target/timestamps/mtime')}"
 
     def backings(self) -> set[str]:
-        """The names of the volumes that others are overlays of."""
+        """The names of the volumes that are backing volumes of others."""
         return set(self.overlays().values())
 
     def overlays(self) -> dict[str, str]:
-        """The names of the volumes that are overlays of others, with those of the others."""
+        """The names of the volumes that are overlays, with the names of their backing volumes."""
         with explained(f"listing the volumes of {self._name}"):
             xmls = {volume.name(): volume.XMLDesc() for volume in self._opened().listAllVolumes()}
         paths = {name: ElementTree.fromstring(xml).findtext("backingStore/path") for name, xml in xmls.items()}  # noqa: S314 - libvirt's own
@@ -175,7 +175,7 @@ class Pool:
             self._opened().storageVolLookupByName(name).delete()
 
     def dissolve(self) -> None:
-        """Removes the pool itself and its directory; what libvirt does not take for a volume stays in that.
+        """Removes the pool itself and its directory; files that libvirt does not recognise as volumes are kept.
 
         :raises HypervisorError: there is a volume in it.
         """
@@ -186,7 +186,7 @@ class Pool:
                 raise HypervisorError(f"the storage pool {self._name} is not empty", "\n".join(volumes))
             pool.destroy()
             with contextlib.suppress(libvirt.libvirtError):
-                pool.delete()  # its directory, if that is empty
+                pool.delete()  # its directory, if it is empty
             pool.undefine()
 
     def _receive(self, volume: str, length: int, take: Callable[[libvirt.virStream, bytes, None], object]) -> None:
@@ -203,7 +203,7 @@ class Pool:
             pool = self._connection.storagePoolDefineXML(_pool_xml(self._where))
             pool.setAutostart(1)
         if not pool.isActive():
-            pool.build()  # its directory, if it is not there
+            pool.build()  # its directory, if it does not exist
             pool.create()
         return pool
 
@@ -216,7 +216,7 @@ def _pool_xml(where: Libvirt) -> str:
 
 
 def _refresh(pool: libvirt.virStoragePool) -> None:
-    """Lets libvirt look at the pool's directory, once nobody is uploading into it: it refuses until then."""
+    """Lets libvirt rescan the pool's directory, which it refuses while a process is uploading to it."""
     deadline = time.monotonic() + UPLOAD_LIMIT
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a machine of a lab can be for."""
+"""The kinds of machines in a lab."""
 
 from labgen.kinds.base import Kind
 from labgen.kinds.docker import Docker

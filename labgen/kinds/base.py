@@ -1,4 +1,4 @@
-"""What a kind of machine has to say for itself."""
+"""The interface of a kind of machine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 
 class Kind(ABC):
-    """What a machine is for: its disks, what prepares it, and when it is ready.
+    """The purpose of a machine: its disks, the scripts that prepare it, and when it is ready.
 
     A new kind is a sibling module with a subclass, and a line in :data:`labgen.kinds.KINDS`.
 
-    ``is_member`` says whether it is part of the lab's cluster, and has a role there. ``has_docker`` says whether
-    Docker runs in it, on the lab's storage driver. ``doing`` is what users read while one of its guest scripts runs,
-    by the script's name.
+    ``is_member``: whether it is part of the lab's cluster and has a role there. ``has_docker``: whether Docker runs
+    in it, on the lab's storage driver. ``doing``: the texts that users see while its guest scripts run, by script.
     """
 
     name: str
@@ -28,9 +27,9 @@ class Kind(ABC):
     doing: Mapping[str, str] = {}
 
     def disks(self, storage_gib: int) -> tuple[Disk, ...]:
-        """What it has beside its root disk; by default nothing.
+        """Its disks in addition to the root disk; by default none.
 
-        :param storage_gib: the profile's size of the disk for Docker's data, in GiB.
+        :param storage_gib: the size of the disk for Docker's data in the profile, in GiB.
         """
         return ()
 
@@ -39,15 +38,15 @@ class Kind(ABC):
         return ()
 
     def start(self, node: Node, connection: "Connection", progress: Progress) -> None:
-        """Starts what has to run in a machine that a user may have changed, and changes nothing else.
+        """Starts the required services in a machine that a user may have changed, and changes nothing else.
 
-        :raises GuestError: it does not start.
+        :raises GuestError: a service does not start.
         """
         return
 
     @abstractmethod
     def inspect(self, lab: Lab, node: Node, connection: "Connection") -> NodeFacts:
-        """Looks whether a machine that can be entered is ready, and what is in it.
+        """Checks whether a machine that accepts logins is ready, and gathers facts about it.
 
-        :raises LabgenError: it is not.
+        :raises LabgenError: it is not ready.
         """

@@ -1,4 +1,4 @@
-"""A machine with Docker on the lab's storage driver, in no cluster."""
+"""A machine with Docker on the lab's storage driver, outside any cluster."""
 
 import json
 from collections.abc import Mapping
@@ -42,8 +42,8 @@ class Docker(Kind):
             )
 
     def inspect(self, lab: Lab, node: Node, connection: "Connection") -> NodeFacts:
-        """:raises ClusterError: Docker does not answer. :raises GuestError: it runs on another driver."""
-        from labgen import engine  # noqa: PLC0415 - the SDK takes a fifth of a second, and --help needs none
+        """:raises ClusterError: Docker does not answer. :raises GuestError: it uses another driver."""
+        from labgen import engine  # noqa: PLC0415 - the SDK takes a fifth of a second, and --help does not need it
 
         with engine.connect(connection) as docker:
             info = docker.info()

@@ -1,4 +1,4 @@
-"""A machine of the lab's box in which nothing is set up, as for whoever sits outside the cluster, or loads it."""
+"""A machine from the lab's box without any setup, for example a client outside the cluster or a load generator."""
 
 from typing import TYPE_CHECKING
 
