@@ -1,7 +1,7 @@
 #!/bin/sh
-# Lets the lab's nodes know each other by name.
+# Lets the lab's nodes reach each other by name.
 # usage: hosts.sh ADDRESS=NAME ...
-# Under emulation each process costs a quarter of a second: builtins wherever there is one.
+# Under emulation each process costs a quarter of a second: use builtins wherever possible.
 set -eu
 
 begin='# labgen: the nodes of this lab'

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Makes a machine somebody's own whose memory others have, or will have: new randomness, machine-id and SSH host key,
-# the owner's key, and the time, for it has just stood still. Prints the new host key. One that woke up in another place
-# also gets its address there.
-# Run by the hypervisor's agent, with what it needs in variables: randomness, owner, and for another place mac, address.
-# Under emulation each process costs a quarter of a second: builtins wherever there is one.
+# Gives a machine whose memory is, or will be, shared with others its own identity: new randomness, machine-id and SSH
+# host key, the owner's key, and the current time, because it was just paused. Prints the new host key. A machine that
+# resumed in another place also gets its address there.
+# Run by QEMU's guest agent, with these variables: randomness, owner, and in another place mac and address.
+# Under emulation each process costs a quarter of a second: use builtins wherever possible.
 set -eu
 : "${randomness:?}" "${owner:?}" "${mac=}" "${address=}"
 
 set_clock() {
     read -r now </sys/class/rtc/rtc0/since_epoch
-    date --set "@$now.5" >/dev/null # it counts whole seconds
+    date --set "@$now.5" >/dev/null # the RTC counts whole seconds
 }
 
-# RNDRESEEDCRNG: until then two machines with the same memory draw the same numbers.
+# RNDRESEEDCRNG: until then, two machines with the same memory produce the same random numbers.
 renew_randomness() {
     echo "$randomness" | perl -e 'open my $random, "+<", "/dev/random" or die "$!\n"; syswrite $random, <STDIN>;
         ioctl $random, 0x5207, 0 or die "$!\n"'
@@ -23,7 +23,7 @@ renew_machine_id() {
     echo "$a$b$c$d$e" >/etc/machine-id
 }
 
-# Docker takes a new one at its next start; a restart now would cost more than all the rest.
+# Docker creates a new engine id at its next start; a restart now would cost more time than all the rest.
 forget_identities() {
     rm -f /etc/ssh/ssh_host_* /var/lib/docker/engine-id
 }
@@ -34,7 +34,7 @@ renew_host_key() {
     kill -HUP "$listener"
 }
 
-# As /usr/lib/labgen/early does at boot. The files stay whose they are.
+# As /usr/lib/labgen/early does at boot. The files keep their owner.
 change_owner() {
     keys=/home/vagrant/.ssh/authorized_keys
     read -r former <"$keys" || :
@@ -43,7 +43,7 @@ change_owner() {
     echo "$owner" >/etc/labgen-owner
 }
 
-# Those who were logged in are elsewhere.
+# The users who were logged in are in another place.
 end_sessions() {
     read -r listener </run/sshd.pid
     while read -r process; do
@@ -57,7 +57,7 @@ move() {
     for device in /sys/class/net/e*; do card=${device##*/}; done
     read -r current <"$device/address"
     case "$current $(ip -4 -o addr show dev "$card")" in "$mac "*" $address/"*) return 0 ;; esac
-    # networkd sees the card come up, and asks for its address by itself.
+    # networkd sees the card come up, and requests its address by itself.
     ip -batch - <<END
 link set $card down
 link set $card address $mac

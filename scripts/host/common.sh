@@ -1,9 +1,9 @@
-# Shared by the scripts in this directory, which source it.
+# Sourced by the scripts in this directory.
 # shellcheck shell=bash
 
 say() { printf '%s\n' "labgen: $*" >&2; }
 
-# The host is not ready: exit code 20, as labgen's own.
+# The host is not ready: exit code 20, the same as labgen's.
 die() {
   printf 'labgen: error: %s\n' "$1" >&2
   shift
@@ -11,7 +11,7 @@ die() {
   exit 20
 }
 
-# Runs a command as root: as it is, or through sudo, which may ask for a password.
+# Runs a command as root: directly, or through sudo, which may ask for a password.
 as_root() {
   if [[ $EUID -eq 0 ]]; then
     "$@"
@@ -22,6 +22,6 @@ as_root() {
   fi
 }
 
-# Whether the user is in the group libvirt: this process already, or at the next login.
+# Whether the user is in the group libvirt: already in this process, or from the next login.
 in_group_now() { [[ " $(id -nG) " == *" libvirt "* ]]; }
 in_group() { [[ " $(id -nG "$(id -un)") " == *" libvirt "* ]]; }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Readies the disk that Docker's data lies on and mounts it at /var/lib/docker, now and at every boot.
+# Prepares the disk for Docker's data and mounts it at /var/lib/docker, now and at every boot.
 # usage: docker-disk.sh SERIAL ext4|btrfs
 # The disk is found by its serial number and formatted only if it is blank.
 set -eu
@@ -24,7 +24,7 @@ if ! disk=$(disk_with_serial); then
     exit 1
 fi
 
-# Not from blkid's cache: -p reads the disk. 2 means that nothing was recognised.
+# -p reads the disk instead of blkid's cache. Status 2 means that nothing was recognised.
 found=$(blkid -p -o value -s TYPE "$disk") || [ $? -eq 2 ]
 if [ -z "$found" ]; then
     if [ -n "$(wipefs --noheadings "$disk")" ]; then
@@ -32,7 +32,7 @@ if [ -z "$found" ]; then
         exit 1
     fi
     case $filesystem in
-        # Discarding first would only cost time: the disk is new.
+        # Discarding blocks first would only cost time: the disk is new.
         ext4) mkfs.ext4 -q -L "$label" -E nodiscard "$disk" ;;
         btrfs) mkfs.btrfs -q --nodiscard -L "$label" "$disk" ;;
         *)
@@ -46,9 +46,9 @@ elif [ "$found" != "$filesystem" ]; then
 fi
 
 if ! grep -q "[[:space:]]${target}[[:space:]]" /etc/fstab; then
-    # Without the disk the machine still comes up and can be looked into; Docker waits for the mount.
-    # A busy host may take long to announce the disk.
-    # No daemon-reload, which is dear: systemd reads fstab at the next boot, and sees today's mount by itself.
+    # Without the disk the machine still boots and can be examined; Docker waits for the mount.
+    # On a busy host it may take a long time until the disk appears.
+    # No daemon-reload, which is expensive: systemd reads fstab at the next boot, and sees the current mount anyway.
     echo "LABEL=$label $target $filesystem nofail,x-systemd.device-timeout=15min 0 0" >>/etc/fstab
 fi
 mkdir -p "$target"

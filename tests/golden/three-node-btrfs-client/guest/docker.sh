@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gives Docker its configuration and starts it, or restarts it if the configuration is another.
+# Writes Docker's configuration and starts Docker, or restarts it if the configuration has changed.
 # usage: docker.sh DAEMON_JSON
 set -eu
 
@@ -8,7 +8,7 @@ file=/etc/docker/daemon.json
 
 mkdir -p "${file%/*}"
 if [ ! -f "$file" ] || [ "$(cat "$file")" != "$wanted" ]; then
-    # Without the file it is held back, and nothing is there to stop.
+    # Without the file Docker is not allowed to start, so there is nothing to stop.
     [ ! -f "$file" ] || systemctl stop docker.service
     printf '%s\n' "$wanted" >"$file.new"
     mv "$file.new" "$file"
