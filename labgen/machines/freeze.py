@@ -1,4 +1,4 @@
-"""Machines held at one moment, and what a labgen that was killed left of it."""
+"""Machines paused at one moment, and the cleanup after a labgen process that was killed in the middle."""
 
 import contextlib
 import time
@@ -14,14 +14,14 @@ from labgen.records import checkpoints
 from labgen.records.checkpoints import Checkpoint
 from labgen.render import network_xml
 
-# Labels of memory that is no checkpoint's; no checkpoint can be called so.
-OUTGOING = "_outgoing"  # on its way into a bundle
-RECEIVED = "_received"  # out of one, until its machine has gone on with it
-BUSY_LIMIT = 300  # seconds that saving a machine's memory may go on without us
+# Labels of memory that does not belong to a checkpoint; no checkpoint can have such a label.
+OUTGOING = "_outgoing"  # to be written into a bundle
+RECEIVED = "_received"  # from a bundle, until its machine has resumed with it
+BUSY_LIMIT = 300  # seconds to wait until libvirt has finished saving a machine's memory
 
 
 class MemoryRefused(HypervisorError):
-    """QEMU does not take a checkpoint's memory; the disks are those of the checkpoint, and the machines are off."""
+    """QEMU does not accept a checkpoint's memory; the disks are those of the checkpoint, and the machines are off."""
 
 
 def running(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
@@ -31,7 +31,7 @@ def running(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
 
 @contextlib.contextmanager
 def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[float]:
-    """All machines at one moment. Yields when that was, in seconds; they go on whatever happens."""
+    """All machines paused at one moment. Yields the time of that moment, in seconds; they are resumed in any case."""
     since = time.monotonic()
     try:
         for node in nodes:
@@ -45,11 +45,11 @@ def standing_still(nodes: Sequence[Node], hypervisor: Hypervisor) -> Iterator[fl
 def held(
     lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, progress: Progress, *, with_memory: bool
 ) -> Iterator[float]:
-    """The volumes of machines' disks as they are at one moment; the machines go on.
+    """Keeps the volumes of the machines' disks as they are at one moment; the machines are resumed.
 
-    Yields the seconds that they stood still.
+    Yields the seconds that they were paused.
 
-    :param with_memory: also their memory of that moment, in the volumes labelled :data:`OUTGOING`.
+    :param with_memory: also keep their memory of that moment, in the volumes labelled :data:`OUTGOING`.
     """
 
     def hold(node: Node) -> None:
@@ -65,7 +65,7 @@ def held(
 
 
 def put_back(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
-    """Lets machines that were held go on; each of them, whatever becomes of the others."""
+    """Resumes paused machines, each regardless of failures of the others."""
     try:
         settle(nodes, hypervisor)  # after Ctrl-C libvirt may still be saving
     finally:
@@ -73,34 +73,34 @@ def put_back(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
 
 
 def wake(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
-    """Lets machines go on, or starts them; each of them, whatever becomes of the others.
+    """Resumes machines, or starts them, each regardless of failures of the others.
 
-    :raises HypervisorError: some did not; it names them.
+    :raises HypervisorError: some did not resume; the error names them.
     """
     on_each({node.name: node for node in nodes}, lambda node: hypervisor.start(node.domain))
 
 
 def settle(nodes: Sequence[Node], hypervisor: Hypervisor) -> None:
-    """Waits until libvirt has finished what a labgen that is gone, or interrupted, asked it for."""
+    """Waits until libvirt has finished what a killed or interrupted labgen process requested."""
     on_each({node.name: node for node in nodes}, lambda node: hypervisor.wait_until_idle(node.domain, BUSY_LIMIT))
 
 
 def memory_volume(node: Node, label: str) -> str:
-    """The file of the pool that holds a node's memory; begins with its domain's name, as all that destroy removes."""
+    """The pool's file with a node's memory. Like everything destroy removes, it begins with the domain's name."""
     return f"{node.domain}.{label}.memory"
 
 
 def drop_memory(lab: Lab, label: str, hypervisor: Hypervisor) -> None:
-    """Removes the volumes with memory of that label, as many as there are."""
+    """Removes all existing volumes with memory of that label."""
     wanted = {memory_volume(node, label) for node in lab.nodes}
     for volume in wanted & set(hypervisor.pool.volumes(lab.prefix)):
         hypervisor.pool.remove(volume)
 
 
 def keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Keeps memory and disks of one moment, and lets the machines go on; the checkpoint is complete then.
+    """Saves memory and disks of one moment, and resumes the machines; the checkpoint is complete then.
 
-    :raises HypervisorError: libvirt refuses; :func:`recover` undoes what there is of it.
+    :raises HypervisorError: libvirt refuses; :func:`recover` undoes the incomplete checkpoint.
     """
     running = {name: lab.node(name) for name in checkpoint.memory}
     everyone = {node.name: node for node in lab.nodes}
@@ -115,22 +115,22 @@ def keep(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor, progress: Pro
 
 
 def go_on_from_memory(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
-    """Restores the memory of all machines that had some, and lets them go on; the checkpoint is complete then.
+    """Restores the memory of all machines that had some, and resumes them; the checkpoint is complete then.
 
     :raises HypervisorError: libvirt refuses; none of the machines has run.
     """
     nodes = {name: lab.node(name) for name in checkpoint.memory}
     on_each(nodes, lambda node: hypervisor.restore_memory(memory_volume(node, checkpoint.label)))
-    # Once a machine runs, its memory is older than its disk: nobody may undo or redo anything with it any more.
+    # Once a machine runs, its memory is older than its disk: nobody may use that memory to undo or redo anything.
     checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
     wake(list(nodes.values()), hypervisor)
 
 
 def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
-    """Makes all machines what they were, and lets them go on.
+    """Restores all machines to a checkpoint, and resumes them.
 
-    :raises MemoryRefused: as it says; the checkpoint is complete.
-    :raises HypervisorError: libvirt refuses, perhaps half-way: it has to be done again before any machine runs.
+    :raises MemoryRefused: see there; the checkpoint is complete.
+    :raises HypervisorError: libvirt refuses, perhaps half-way: the restore must be repeated before any machine runs.
     """
     everyone = {node.name: node for node in lab.nodes}
     settle(list(lab.nodes), hypervisor)
@@ -139,14 +139,14 @@ def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     try:
         go_on_from_memory(lab, checkpoint, hypervisor)
     except HypervisorError as error:
-        # One from its memory and one from its disk would not fit together.
+        # One machine from its memory and another from its disk would not fit together.
         on_each(everyone, lambda node: hypervisor.cut_power(node.domain))
         checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
         raise MemoryRefused(error.brief, error.details) from error
 
 
 def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]:
-    """The nodes that are not those of a checkpoint any more: made anew since, or gone."""
+    """The nodes that no longer match a checkpoint: rebuilt since, or removed."""
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
     volumes = hypervisor.pool.volumes(lab.prefix)
     return [
@@ -159,7 +159,7 @@ def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]
 
 
 def drop(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
-    """Removes a checkpoint: memory, disks' snapshots, record; also what there is of one that was cut off."""
+    """Removes a checkpoint: memory, snapshots of disks, record; also one that is incomplete."""
     checkpoints.save(lab.name, replace(checkpoint, phase="dropping"))
     drop_memory(lab, checkpoint.label, hypervisor)
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
@@ -170,9 +170,9 @@ def drop(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
 
 
 def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
-    """Undoes an export or a save, or finishes a restore, that was cut off; machines that stand still go on.
+    """Undoes an interrupted export or save, or finishes an interrupted restore; paused machines are resumed.
 
-    :return: the nodes whose machines went on; their clocks are behind.
+    :return: the nodes whose machines were resumed; their clocks are behind.
     :raises HypervisorError: libvirt refuses; the next call tries again.
     """
     touched = _let_go(lab, hypervisor, progress)
@@ -197,19 +197,19 @@ def recover(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
 
 
 def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
-    """Ends what :func:`held` began, also for a labgen that is gone: overlays and memory.
+    """Ends what :func:`held` began, also after a labgen process was killed: overlays and memory.
 
-    :return: the nodes whose machines stood still, and went on.
+    :return: the nodes whose machines were paused, and have been resumed.
     """
     machines = {domain.name for domain in hypervisor.domains(lab.prefix)}
     nodes = [node for node in lab.nodes if node.domain in machines]
     settle(nodes, hypervisor)
     overlaid = [node for node in nodes if hypervisor.overlays.are_there(node.domain)]
-    # QEMU lets nobody write to the disks of a machine whose memory it has saved, until it goes on.
+    # QEMU does not allow writes to the disks of a machine whose memory it has saved, until the machine is resumed.
     touched = _resume_paused(overlaid, hypervisor)
     for node in overlaid:
         progress.step("merging its overlay", node.name, stage="commit-overlays")
-        # A machine that went off meanwhile is started for it.
+        # A machine that has gone off in the meantime is started for this.
         hypervisor.ensure_network(lab.network.name, network_xml(lab))
         hypervisor.overlays.end(node.domain)
     drop_memory(lab, OUTGOING, hypervisor)
@@ -217,13 +217,13 @@ def _let_go(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> set[str]:
 
 
 def _resume_paused(nodes: Sequence[Node], hypervisor: Hypervisor) -> set[str]:
-    """Resumes machines that are paused, each whatever becomes of the others. :return: their names."""
+    """Resumes paused machines, each regardless of failures of the others. :return: their names."""
     resumed = on_each({node.name: node for node in nodes}, lambda node: hypervisor.go_on(node.domain))
     return {name for name, was_paused in resumed.items() if was_paused}
 
 
 def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
-    """Lets the machines of a save that was cut off go on from the memory that was saved, or from where they are."""
+    """Resumes the machines of an interrupted save from the saved memory, or from their present state."""
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
     nodes = [lab.node(name) for name in checkpoint.memory if lab.node(name).domain in states]
     settle(nodes, hypervisor)
@@ -232,7 +232,7 @@ def _wake(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
     for node in nodes:
         volume = memory_volume(node, checkpoint.label)
         if states.get(node.domain) == "stopped" and volume in volumes:
-            with contextlib.suppress(HypervisorError):  # half-written: it boots from its disk
+            with contextlib.suppress(HypervisorError):  # incomplete: the machine boots from its disk
                 hypervisor.restore_memory(volume)
-    checkpoints.save(lab.name, replace(checkpoint, phase="dropping"))  # as above: from here on it is worthless
+    checkpoints.save(lab.name, replace(checkpoint, phase="dropping"))  # as above: from now on the memory is worthless
     wake(nodes, hypervisor)

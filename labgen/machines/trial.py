@@ -1,7 +1,7 @@
-"""A lab of one machine, made for a moment as ``create`` would make it, and removed again.
+"""A lab of one machine, created briefly as ``create`` would create it, and removed again.
 
-Nothing boots: the machine has empty disks and is started paused. Its name is hidden, and no lab can have it; what a
-killed labgen leaves of it, ``prune`` finds.
+Nothing boots: the machine has empty disks and is started paused. Its name is hidden, and no lab can have that name;
+``prune`` finds what a killed labgen process leaves of it.
 """
 
 import shutil
@@ -31,12 +31,12 @@ _TUN = Path("/dev/net/tun")
 
 
 def profile() -> Profile:
-    """The smallest one; all else as profiles have it by default."""
+    """The smallest profile; everything else has its default."""
     return parse("name: doctor\nnodes: {manager: {role: manager}}\nresources: {memory: 512MiB}\n", "doctor").profile
 
 
 def vagrant(host: Host) -> Finding:
-    """Whether Vagrant starts, has its libvirt provider and takes our Vagrantfile. Takes some seconds."""
+    """Whether Vagrant starts, has its libvirt provider and accepts labgen's Vagrantfile. Takes some seconds."""
     try:
         plugins = program.plugins()
     except LabgenError as error:
@@ -48,7 +48,7 @@ def vagrant(host: Host) -> Finding:
     provider = next((each for each in plugins if each.startswith("vagrant-libvirt ")), None)
     if provider is None:
         return Finding("vagrant", "fail", "Vagrant has no vagrant-libvirt", remedies.install("vagrant-libvirt"))
-    # Nothing is made under that name: a host on which there never was a lab gets no id for it.
+    # Nothing is created under that name: a host that never had a lab gets no id for it.
     lab = _planned(subnets.DEFAULT_POOL.replace("/16", "/24"), data_home.owner_of_path(), host)
     with tempfile.TemporaryDirectory(prefix="labgen-doctor-") as directory:
         write(render(lab, host.libvirt, Path(directory), dump(profile()), {}), Path(directory))
@@ -61,11 +61,11 @@ def vagrant(host: Host) -> Finding:
 
 
 def findings(host: Host, hypervisor: Hypervisor, progress: Progress) -> Iterator[Finding]:
-    """The subnet that the next lab would get, its network, and a machine in it."""
+    """Checks the subnet that the next lab would get, its network, and a machine in it."""
     lock = paths.lab_lock(NAME)
     try:
         with turn(lock, TURN_LIMIT, "another 'labgen doctor' is running", "Wait for it, or stop it.", progress):
-            # An id that stays: by it prune finds what a doctor that is killed leaves.
+            # An id that is kept: prune uses it to find the leftovers of a killed doctor.
             yield from _tried(data_home.owner(), host, hypervisor, progress)
     except (LabgenError, OSError) as error:
         yield _refused("machine", error)
@@ -76,7 +76,7 @@ def _tried(owner: str, host: Host, hypervisor: Hypervisor, progress: Progress) -
     for left in paths.data_home().glob(paths.trial("*").name):
         shutil.rmtree(left)
     try:
-        with registry.locked():  # until libvirt knows the network: then no create chooses its subnet
+        with registry.locked():  # until libvirt has the network: from then on, no create chooses its subnet
             choice, available = _chosen(host, hypervisor)
             lab = _planned(choice.subnet, owner, host)
             found = _network(lab, host, hypervisor.define_network)
@@ -118,7 +118,7 @@ def _planned(subnet: str, owner: str, host: Host) -> Lab:
 
 
 def _network(lab: Lab, host: Host, make: Callable[[str, str], None]) -> Finding:
-    """Whether networks can be made: a bridge, the rules for NAT, a DHCP server."""
+    """Whether networks can be created: a bridge, the rules for NAT, a DHCP server."""
     if not host.has(_TUN):
         return Finding("network", "fail", f"there is no {_TUN}: machines get no interfaces", "sudo modprobe tun")
     try:
@@ -130,7 +130,7 @@ def _network(lab: Lab, host: Host, make: Callable[[str, str], None]) -> Finding:
 
 
 def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
-    """Whether machines start: QEMU as its own user reads their disks, and their consoles are written to a log."""
+    """Whether machines start: QEMU, as its own user, reads their disks, and their consoles are written to a log."""
     (node,) = lab.nodes
     try:
         with tempfile.TemporaryDirectory(prefix=paths.trial("").name, dir=paths.data_home()) as name:
@@ -151,7 +151,7 @@ def _machine(lab: Lab, hypervisor: Hypervisor) -> Finding:
 
 
 def _sweep(hypervisor: Hypervisor, owner: str) -> str:
-    """Removes all that is there of a trial, this one or a killed one. :return: why it cannot; empty: it could."""
+    """Removes all that exists of a trial, this one or a killed one. :return: why it failed; empty if it succeeded."""
     try:
         hypervisor.sweep(f"{owner}_{NAME}_")
     except LabgenError as error:

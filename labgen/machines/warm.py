@@ -1,7 +1,7 @@
-"""Warm create: a lab begins where another of the same profile was before its cluster existed.
+"""Warm create: a lab begins where another one of the same profile was before its cluster existed.
 
-``keep`` makes the template, at the end of a first create; ``awaken`` makes machines of it. Every machine, also those
-that the template was made of, then gets an identity of its own: the template's belongs to nobody.
+``keep`` makes the template at the end of a first create; ``awaken`` creates machines from it. Then every machine,
+also those that the template was made of, gets a new identity: no machine keeps the template's.
 """
 
 import hashlib
@@ -24,15 +24,15 @@ from labgen.progress import Progress
 from labgen.records import data_home, templates
 from labgen.records.templates import Template
 
-SCHEMA = 2  # part of each key: a template of another form is never found
+SCHEMA = 2  # part of each key: a template of another schema is never found
 LARGEST = 5 * 2**30  # bytes that all templates together may take
 IDENTITY = "identity.sh"
 
 
 def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
-    """Makes a lab's machines of its template, prepared and running.
+    """Creates a lab's machines from its template, prepared and running.
 
-    :return: whether there was one; if it failed, it and what was made of it are gone, which is said.
+    :return: whether there was one; if it failed, it and what was created from it are removed, which is reported.
     """
     key = _key(lab, hypervisor)
     with templates.locked(key, progress):
@@ -53,16 +53,16 @@ def awaken(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> bool:
 
 
 def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
-    """Makes the template for the next create of the same profile, of machines that are prepared and know no cluster.
+    """Makes the template for the next create of the same profile, from machines that are prepared, without a cluster.
 
-    The machines stand still for some seconds. What fails is said, and there is no template then.
+    The machines are paused for some seconds. A failure is reported, and there is no template then.
     """
     key = _key(lab, hypervisor)
     with templates.locked(key, progress):
         if templates.find(key) or not _has_room(lab, hypervisor):
             return
         progress.step("saving a template for the next create")
-        remove(key, hypervisor)  # what one that was cut off left
+        remove(key, hypervisor)  # left by an interrupted create
         try:
             template = _keep(lab, key, hypervisor)
             _renew(lab, lab.nodes, hypervisor, moved=False)
@@ -77,17 +77,17 @@ def keep(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> None:
 
 
 def remove(key: str, hypervisor: Hypervisor) -> None:
-    """Removes a template, or what there is of one. For a caller that holds its lock."""
+    """Removes a template, or what exists of one. For a caller that holds its lock."""
     templates.remove(key)
     for volume in hypervisor.pool.volumes(templates.memory_volumes_of(key)):
         hypervisor.pool.remove(volume)
 
 
 def go_on(lab: Lab, memory: Mapping[str, str], hypervisor: Hypervisor) -> None:
-    """Lets machines that are defined and off go on with memory that others left.
+    """Resumes machines that are defined and off from memory that other machines left.
 
-    :param memory: the volume of each node's, by the node's name; its start is overwritten.
-    :raises LabgenError: libvirt or QEMU cannot take it, or a machine cannot be entered; all of them are off then.
+    :param memory: the volume with each node's memory, by the node's name; its start is overwritten.
+    :raises LabgenError: libvirt or QEMU does not accept it, or a machine cannot be entered; all of them are off then.
     """
 
     def restore(node: Node) -> None:
@@ -116,7 +116,7 @@ def _awaken(lab: Lab, template: Template, hypervisor: Hypervisor, progress: Prog
         xml = domain_xml(lab, node, hypervisor.libvirt, directory, public_key, built=built)
         uuids[node.name] = hypervisor.define(xml)
     go_on(lab, {node.name: templates.memory_volume(template.key, node.name) for node in lab.nodes}, hypervisor)
-    # Until now a labgen that is killed leaves machines that the next one removes.
+    # Until now, a killed labgen process leaves machines that the next one removes.
     for name, uuid in uuids.items():
         vagrant.know_machine(directory, name, uuid)
 
@@ -130,9 +130,9 @@ def _redefine(volume: str, xml: str, hypervisor: Hypervisor) -> None:
 
 
 def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bool) -> None:
-    """Gives machines an identity of their own, and notes the host keys they show from now on.
+    """Gives machines a new identity, and records the host keys that they show from now on.
 
-    :param moved: they woke up in another place.
+    :param moved: they were resumed in another place.
     """
     directory = paths.lab(lab.name)
     owner = ssh.public_key(directory / paths.KEY)
@@ -148,7 +148,7 @@ def _renew(lab: Lab, nodes: Sequence[Node], hypervisor: Hypervisor, *, moved: bo
         return _run(hypervisor, node, hosts + identity, variables, names)
 
     known = directory / paths.KNOWN_HOSTS
-    ssh.forget_hosts(known, {node.address for node in nodes})  # a labgen that is killed now hears no new key
+    ssh.forget_hosts(known, {node.address for node in nodes})  # first: a kill after this must not leave the old keys
     keys = on_each({node.name: node for node in nodes}, renew)
     ssh.know_hosts(known, {lab.node(name).address: key for name, key in keys.items()})
 
@@ -197,7 +197,7 @@ def _reason(error: LabgenError | OSError) -> str:
 
 
 def _usable(key: str, lab: Lab, hypervisor: Hypervisor) -> Template | None:
-    """The template, if all of it is there and its base is the one it was made on."""
+    """The template, if it is complete and its base is the one it was made on."""
     template = templates.find(key)
     if template is None:
         return None
@@ -211,7 +211,7 @@ def _usable(key: str, lab: Lab, hypervisor: Hypervisor) -> Template | None:
 
 
 def _key(lab: Lab, hypervisor: Hypervisor) -> str:
-    """What two labs have in common whose machines could be each other's: all but names, addresses and keys."""
+    """Identifies labs whose machines are interchangeable: covers everything but names, addresses and keys."""
     directory = paths.lab(lab.name)
     scripts = sorted({step.script for node in lab.nodes for step in node.steps} - {HOSTS})
     content = [
@@ -234,13 +234,13 @@ def _key(lab: Lab, hypervisor: Hypervisor) -> str:
 
 
 def _has_room(lab: Lab, hypervisor: Hypervisor) -> bool:
-    """Whether the pool can hold all the machines' memory, even if all of it is in use, and stay half empty."""
+    """Whether the pool has space for all the machines' memory, even if all of it is in use, and stays half empty."""
     memory = sum(node.memory_mib for node in lab.nodes) * 2**20
     return memory * 2 < hypervisor.pool.free_bytes()
 
 
 def _limit_size(hypervisor: Hypervisor, progress: Progress) -> None:
-    """Removes templates, the one longest unused first, until the rest is small enough."""
+    """Removes templates, the least recently used first, until the rest is small enough."""
     kept = templates.every()
     while sum(each.size for each in kept) > LARGEST:
         oldest = kept.pop(0)

@@ -1,8 +1,8 @@
 """Docker Swarm, formed over each node's own Docker socket.
 
-Everything is decided from what the engines say at the moment: so forming a Swarm, repairing it and finding nothing
-to do are one recipe. What a node holds is given up only where the caller says that it holds nothing; what else is not
-as expected is explained by :mod:`labgen.orchestrators.swarm_states`.
+Every decision is based on the present state of the engines: so forming a Swarm, repairing it and finding nothing
+to do are one recipe. A node's data is discarded only if the caller states that there is none; other unexpected
+states are explained by :mod:`labgen.orchestrators.swarm_states`.
 """
 
 import time
@@ -72,7 +72,7 @@ class Swarm(Orchestrator):
             return _set_roles_and_labels(joined, leader, members) or changed or bool(missing)
 
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
-        """The first manager keeps what the Swarm holds; the others leave, and join it again in :meth:`form`."""
+        """The first manager keeps the Swarm's data; the others leave, and join it again in :meth:`form`."""
         first = lab.managers[0]
         progress.step("taking the Swarm over", first.name, stage="take-over")
         try:
@@ -127,13 +127,13 @@ class Swarm(Orchestrator):
             node.hostname: Membership(
                 STATES.get(node.state, "unknown"), node.availability, node.leader, node.role == "manager"
             )
-            # A node that joined again has left an entry that is down: the living one is listed last.
+            # A node that has joined again has left an entry that is down: the live one is listed last.
             for node in sorted(nodes, key=lambda node: node.state == "ready")
         }
 
 
 def _settled(lab: Lab, engines: "Mapping[str, Engine]") -> "dict[str, EngineInfo]":
-    """What each engine says once none is still on its way into or out of a Swarm."""
+    """Each engine's report, once none of them is joining or leaving a Swarm."""
     deadline = time.monotonic() + READY_LIMIT
     while True:
         infos = on_each(engines, lambda each: each.info())
@@ -143,7 +143,7 @@ def _settled(lab: Lab, engines: "Mapping[str, Engine]") -> "dict[str, EngineInfo
 
 
 def _is_on_its_way(lab: Lab, info: "EngineInfo") -> bool:
-    """Into its Swarm, or out of it."""
+    """Whether an engine is joining or leaving its Swarm."""
     return info.swarm_state == "pending" and not swarm_moved.looks_elsewhere(lab, info)
 
 
@@ -154,7 +154,7 @@ def _tell_lost_workers(
     infos: "Mapping[str, EngineInfo]",
     progress: Progress,
 ) -> "dict[str, Connection]":
-    """Workers that look for the managers where none is, told where they are. :return: their connections."""
+    """Tells workers that look for the managers in the wrong place where these are. :return: their connections."""
     manager = _existing_manager(lab, infos)
     if not manager or not any(swarm_moved.looks_elsewhere(lab, info) for info in infos.values()):
         return {}
@@ -168,7 +168,7 @@ def _tell_lost_workers(
 
 
 def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | None:
-    """A manager of the Swarm that is there already; users promote workers, and demote managers."""
+    """A manager of the existing Swarm; users promote workers, and demote managers."""
     for node in sorted(lab.members, key=lambda node: node.role != "manager"):
         if infos[node.name].swarm_state == "active" and infos[node.name].is_manager:
             return node
@@ -223,7 +223,7 @@ def _join(
 
 
 def _with_leader(lab: Lab, engine: "Engine") -> "list[SwarmNode]":
-    """The Swarm's nodes, asked again while its managers have no leader, as after a start of all of them."""
+    """The Swarm's nodes; asks again while its managers have no leader, as after a start of all of them."""
     deadline = time.monotonic() + READY_LIMIT
     while True:
         try:
@@ -241,9 +241,9 @@ def _wait_until_ready(
     leader: "Engine",
     progress: Progress,
 ) -> "dict[str, SwarmNode]":
-    """The Swarm's nodes by name, all ready; entries that no node goes by any more are removed.
+    """The Swarm's nodes by name, all ready; entries that no longer belong to a node are removed.
 
-    :param stayed: the ids of the nodes that did not have to join. :param former: all ids from before the others did.
+    :param stayed: the ids of the nodes that did not have to join. :param former: all ids before the others joined.
     """
     deadline = time.monotonic() + READY_LIMIT
     progress.step("waiting for all nodes to be ready", stage="wait-until-ready")
@@ -274,7 +274,7 @@ def _wait_until_ready(
 def _member(
     node: Node, stayed: Mapping[str, str], former: set[str], listed: "Sequence[SwarmNode]"
 ) -> "SwarmNode | None":
-    """A node's entry; of one that has just joined, the new one that bears its name."""
+    """A node's entry; if it has just joined, the new entry with its name."""
     if node.name in stayed:
         return next((each for each in listed if each.id == stayed[node.name]), None)
     new = [each for each in listed if each.hostname == node.name and each.id not in former]
@@ -284,8 +284,8 @@ def _member(
 def _has_never_come(node: "SwarmNode") -> bool:
     """Whether it is the entry of a request to join whose answer was lost.
 
-    A worker then asks again for its certificate, and each request makes an entry (moby/swarmkit#2063), which
-    stays for ever. On a busy manager it happens.
+    The worker then requests its certificate again, and each request creates an entry (moby/swarmkit#2063), which
+    is never removed. This happens on a busy manager.
     """
     return not node.hostname and node.state == "unknown"
 
@@ -293,7 +293,7 @@ def _has_never_come(node: "SwarmNode") -> bool:
 def _remove_left_over(leader: "Engine", node: "SwarmNode", deadline: float) -> None:
     """Removes an entry that a node had before it joined again, or before it got its certificate.
 
-    The managers may still take it for alive, and a manager has to leave their quorum first.
+    The managers may still consider it alive, and a manager has to leave their quorum first.
     """
     if node.role == "manager":
         leader.update_node(node.id, "worker", {})
@@ -307,7 +307,7 @@ def _remove_left_over(leader: "Engine", node: "SwarmNode", deadline: float) -> N
 
 
 def _set_roles_and_labels(nodes: Sequence[Node], leader: "Engine", members: "Mapping[str, SwarmNode]") -> bool:
-    """Of nodes that have just joined. Later both are the user's."""
+    """Only for nodes that have just joined. Later, both belong to the user."""
     changed = False
     for node in nodes:
         member = members[node.name]

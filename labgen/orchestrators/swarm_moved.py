@@ -1,8 +1,8 @@
-"""A Swarm whose lab has got other addresses.
+"""A Swarm whose lab was readdressed.
 
 Its first manager is taken over, which may need a restart of its Docker. Workers may still look for their managers at
-the former addresses: Docker goes on to name a lone manager by its first address, even after ``--force-new-cluster``
-has given it another (docker/for-linux#523). A worker that starts, or briefly loses its manager, does not find it.
+the former addresses: Docker continues to use a lone manager's first address, even after ``--force-new-cluster``
+has given it another one (docker/for-linux#523). A worker that starts, or briefly loses its manager, does not find it.
 Giving it the addresses discards nothing of the Swarm: it keeps its id, its labels and its tasks.
 """
 
@@ -25,8 +25,8 @@ RESTART_LIMIT = 300  # seconds
 POLL = 1.0
 LISTENING = ["ss", "-Hltn", f"sport = :{GOSSIP_PORT}"]
 RESTART = ["sudo", "-n", "systemctl", "restart", "docker.service"]
-# The file that an engine keeps its managers' addresses in (swarmkit's node/node.go). It is read once, at the start.
-# $1: its new content; not from standard input, of which a connection that breaks would leave half.
+# The file in which an engine keeps its managers' addresses (swarmkit's node/node.go). It is read once, at the start.
+# $1: its new content; not from standard input, because a broken connection would leave half of it.
 TELL = """
 set -e
 cd /var/lib/docker/swarm
@@ -68,12 +68,12 @@ def restart_docker(lab: Lab, connection: "Connection") -> None:
 
 
 def looks_elsewhere(lab: Lab, info: "EngineInfo") -> bool:
-    """Whether an engine looks for its managers where no node of the lab is."""
+    """Whether an engine looks for its managers where the lab has no node."""
     return bool(info.managers) and {node.address for node in lab.members}.isdisjoint(info.managers)
 
 
 def lost_workers(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[SwarmNode]") -> list[Node]:
-    """Workers of this very Swarm that do not find its managers.
+    """Workers of this same Swarm that do not find its managers.
 
     :param listed: the Swarm's nodes, as a manager sees them.
     """
@@ -90,7 +90,7 @@ def lost_workers(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[
 def managers_of(
     lab: Lab, infos: "Mapping[str, EngineInfo]", listed: "Sequence[SwarmNode]"
 ) -> list[Mapping[str, str]]:
-    """The Swarm's managers with their addresses in the lab, in the form of the engines' file."""
+    """The Swarm's managers with their addresses in the lab, in the format of the engines' file."""
     ids = {entry.id for entry in listed if entry.role == "manager"}
     found = [(infos[node.name].node_id, node.address) for node in lab.members if infos[node.name].node_id in ids]
     return [{"node_id": each, "addr": f"{address}:{MANAGER_PORT}"} for each, address in found]
@@ -99,7 +99,7 @@ def managers_of(
 def tell_managers(lab: Lab, connection: "Connection", managers: Sequence[Mapping[str, str]]) -> None:
     """Tells a worker where the managers are, and restarts its Docker, whose containers stop.
 
-    :param managers: as :func:`managers_of` gives them.
+    :param managers: as returned by :func:`managers_of`.
     :raises ClusterError: it cannot be told, or its Docker does not start again.
     """
     result = connection.run(["sudo", "-n", "sh", "-c", TELL, "sh", json.dumps(managers)], limit=RESTART_LIMIT)

@@ -1,4 +1,4 @@
-"""Docker engines in memory, that behave as the real ones do where the Swarm's recipe asks them."""
+"""Docker engines in memory, which behave like real ones as far as the Swarm's recipe uses them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from labgen.storage import EngineStorage
 
 
 class Cloud:
-    """What the Swarm knows: the entries of its nodes."""
+    """The Swarm's state: the entries of its nodes."""
 
     def __init__(self) -> None:
         self.entries: dict[str, SwarmNode] = {}
@@ -34,7 +34,7 @@ class FakeEngine:
         self.looks_for: tuple[str, ...] = ()  # managers' addresses, as long as it has not found one
         self.trouble = ""  # Docker's LocalNodeState, if it is "locked" or "error"
         self.error = ""
-        self.broken = ""  # why its machine does not do as it is told
+        self.broken = ""  # why its machine does not do what it is told
         self.stuck = False  # it cannot stop its own node in time, until it is started again
         self.gossips = True
 
@@ -62,7 +62,7 @@ class FakeEngine:
         return SimpleNamespace(name=self.name)
 
     def run(self, command: Sequence[str], *, limit: float = 60) -> Result:
-        """As the connection to its machine."""
+        """Stands in for the connection to its machine."""
         if command == LISTENING:
             return Result(0, "LISTEN" if self.gossips else "", "")
         if command == RESTART and not self.broken:
@@ -74,7 +74,7 @@ class FakeEngine:
         return self._tell(command)
 
     def _tell(self, command: Sequence[str]) -> Result:
-        """The managers' addresses are other ones, and it restarts."""
+        """Replaces the managers' addresses and restarts the engine."""
         *_, program, _, managers = command
         assert program == TELL
         if self.broken:
@@ -96,7 +96,7 @@ class FakeEngine:
         self.node_id = self.cloud.admit(self.name, token)
 
     def swarm_take_over(self, address: str) -> None:
-        """The others are still listed, and down."""
+        """The other nodes are still listed, as down."""
         self.calls.append(f"take over {address}")
         if self.stuck:
             raise ClusterError(f"{self.name}: taking the Swarm over failed", "context deadline exceeded")
@@ -109,7 +109,7 @@ class FakeEngine:
         self.trouble = ""
 
     def swarm_leave(self) -> None:
-        """The managers take the node for alive until it has missed some heartbeats."""
+        """The managers consider the node alive until it has missed some heartbeats."""
         self.calls.append("leave")
         self.node_id, self.looks_for = "", ()
 

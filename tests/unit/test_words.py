@@ -1,4 +1,4 @@
-"""Words of other tools, mistyped ones, and what the help says of each command."""
+"""Other tools' words, mistyped words, and the help of each command."""
 
 import click
 import pytest
@@ -41,7 +41,7 @@ def test_no_alias_hides_a_command_and_each_leads_to_one(group: click.Context) ->
 
 @pytest.mark.parametrize("sentence", INSTEAD["labgen"].values())
 def test_what_to_run_instead_can_be_run(sentence: str) -> None:
-    """Each quoted command of labgen's is one."""
+    """Each quoted labgen command is valid."""
     quoted = [each.split() for each in sentence.split("'") if each.startswith("labgen ")]
     assert quoted
     for _, name, *rest in quoted:
@@ -91,7 +91,7 @@ def test_words_of_other_tools_work_where_they_mean_the_same(host: Host, run: Run
     assert "one" in run("snapshot", "ls", "lab").stdout
     assert run("snapshot", "rm", "lab", "one").stdout == "deleted checkpoint one of lab\n"
     assert run("halt", "lab").stdout == "lab is stopped\n"
-    assert run("rm", "lab").status == 2  # destroy asks, and here is nobody to ask
+    assert run("rm", "lab").status == 2  # destroy asks, and nobody is here to answer
     assert run("delete", "lab", "--yes").stdout == "lab is destroyed\n"
 
 
