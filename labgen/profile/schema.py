@@ -89,7 +89,7 @@ class Resources(Section):
 
 
 class GroupResources(Section):
-    """What differs in one group; None where it does not."""
+    """Settings that differ in one group; None: not set."""
 
     cpus: Annotated[int | None, Whole(1, 64)] = Field(default=None, description=_CPUS, examples=[2])
     memory: Annotated[Size | None, _memory] = Field(default=None, description=_MEMORY)
@@ -106,7 +106,7 @@ class Storage(Section):
 
 
 class GroupStorage(Section):
-    """What differs in one group; None where it does not."""
+    """Settings that differ in one group; None: not set."""
 
     size: Annotated[Size | None, _storage] = Field(default=None, description=_STORAGE)
 
@@ -165,7 +165,7 @@ class NodeSpec:
 
 
 class Profile(Section):
-    """A profile of labgen: what a lab is made of."""
+    """A labgen profile: the description of a lab."""
 
     name: Name = Field(
         description="The profile's name, and the lab's default name: a-z, 0-9 and '-'.",
