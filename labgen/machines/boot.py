@@ -149,7 +149,7 @@ def enter(lab: Lab, node: Node, host: Host, progress: Progress, boot: Boot | Non
     def give_up() -> str:
         return f"{boot.failure.brief}\n{boot.failure.details}" if boot and boot.failure else ""
 
-    progress.step("booting" if boot else "entering", node.name, stage="boot" if boot else "enter")
+    progress.step("booting" if boot else "logging in", node.name, stage="boot" if boot else "enter")
     limit = BOOT_LIMIT + BOOT_LIMIT_PER_NODE[lab.accelerator] * len(lab.nodes)
     try:
         return ssh.wait_for(access.target(lab, node), limit, give_up)
