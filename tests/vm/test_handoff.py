@@ -103,7 +103,7 @@ def test_machines_work_on_while_they_are_exported(furnished: str, tmp_path: Path
 
 
 def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
-    """Its addresses are taken: it gets others, its Swarm is formed again, and it shares no secret."""
+    """Its addresses are in use: it gets others, its Swarm is formed again, and it shares no secret."""
     file = tmp_path / "lab.labgen"
     exported = labgen("export", furnished, "-o", str(file))
     assert "were paused" in exported.stderr
@@ -112,7 +112,7 @@ def test_beside_the_lab_it_came_from(furnished: str, tmp_path: Path) -> None:
     labgen("suspend", furnished)  # two cores can run only three machines
 
     imported = labgen("import", str(file), "--name", "second")
-    assert "addresses are taken" in imported.stderr
+    assert "addresses are in use" in imported.stderr
     assert "is not signed" in imported.stderr
     labgen("start", "second")
     assert not set(addresses("second").values()) & set(taken.values())
@@ -137,7 +137,7 @@ def test_machines_go_on_elsewhere(furnished: str, tmp_path: Path) -> None:
     labgen("suspend", furnished)
     before = on_host()
 
-    assert "cannot go on" not in labgen("import", str(file), "--name", "second").stderr
+    assert "cannot be resumed from memory" not in labgen("import", str(file), "--name", "second").stderr
     assert "boot from their disks" not in labgen("start", "second").stderr
     assert sorted(labgen("exec", "second", "--", "sh", "-c", GOING).stdout.splitlines()) == sorted(going.splitlines())
     has_arrived("second")
@@ -206,9 +206,9 @@ def test_two_imports_side_by_side(lab: str, tmp_path: Path) -> None:
     labgen("destroy", "sent", "--yes")
     other = on_other_hardware(file, tmp_path)
 
-    assert "addresses are taken" not in labgen("import", str(file), "--name", "first").stderr
+    assert "addresses are in use" not in labgen("import", str(file), "--name", "first").stderr
     without = labgen("import", str(other), "--name", "second").stderr
-    assert "addresses are taken" in without
+    assert "addresses are in use" in without
     assert "no machine type 'pc-i440fx-99.0'" in without
     labgen("start", "first")
     labgen("start", "second")
@@ -261,7 +261,7 @@ def test_with_labgen_and_without(lab: str, tmp_path: Path) -> None:
     finally:
         subprocess.run(["vagrant", "destroy", "-f"], cwd=directory, check=False)
 
-    assert "addresses are taken" not in labgen("import", str(file)).stderr
+    assert "addresses are in use" not in labgen("import", str(file)).stderr
     labgen("start", "carried")
     assert addresses("carried") == home
     has_arrived("carried")

@@ -87,7 +87,7 @@ def test_a_client_travels_by_every_way(outside: str, tmp_path: Path) -> None:
     for depth in ("running", "disks"):
         labgen("import", str(tmp_path / f"{depth}.labgen"), "--name", "arrived")
         started = labgen("start", "arrived")
-        assert "cannot go on" not in started.stderr
+        assert "cannot be resumed from memory" not in started.stderr
         left_alone("arrived")
         labgen("destroy", "arrived", "--yes")
 
