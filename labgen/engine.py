@@ -1,7 +1,7 @@
 """A Docker engine in a machine. The only importer of the docker SDK."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,15 @@ class SwarmNode:
     state: str
     leader: bool
     labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EngineImage:
+    """An image that an engine has. :param names: with tags; may be empty. :param size: in bytes."""
+
+    id: str
+    names: tuple[str, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,22 @@ class Engine:
     def remove_node(self, node_id: str) -> None:
         with self._explained("removing the entry of a former node"):
             self._client.api.remove_node(node_id, force=True)
+
+    def images(self) -> list[EngineImage]:
+        with self._explained("listing the images"):
+            listed = self._client.api.images()
+        return [EngineImage(each["Id"], tuple(each["RepoTags"] or ()), each["Size"]) for each in listed]
+
+    def load_images(self, archive: Iterable[bytes]) -> None:
+        """:param archive: a file as ``docker save`` writes it, piece by piece."""
+        with self._explained("loading the image"):
+            self._client.images.load(archive)  # type: ignore[arg-type]  # requests sends any iterable
+
+    def name_image(self, image_id: str, name: str) -> None:
+        """Gives an image a further name. :param name: with its tag."""
+        repository, _, tag = name.rpartition(":")
+        with self._explained(f"naming the image {name}"):
+            self._client.api.tag(image_id, repository, tag)
 
     @contextlib.contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

@@ -9,6 +9,7 @@
     ├── GuestError                        50   a machine does not answer, or a script in it failed
     ├── ClusterError                      60   the orchestrator failed
     ├── BundleError                       70   an exported file is not valid
+    ├── ImageError                        70   a file does not contain an image
     └── Interrupted                      130   Ctrl-C or SIGTERM
 
 Every error carries three parts: what failed, the evidence, and what to do next.
@@ -61,6 +62,10 @@ class ClusterError(LabgenError):
 
 
 class BundleError(LabgenError):
+    exit_code = 70
+
+
+class ImageError(LabgenError):
     exit_code = 70
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "start": "power",
     "suspend": "power",
     "resume": "power",
+    "image": "image",
     "checkpoint": "checkpoint",
     "export": "handoff",
     "import": "handoff",
@@ -93,8 +94,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 failed, 2 usage, 10 profile, 20 host not ready, 30 box,
-    40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle, 130 interrupted,
-    141 the reader of the output went away.
+    40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle or image, 130
+    interrupted, 141 the reader of the output went away.
     """
 
 

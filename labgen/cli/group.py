@@ -48,11 +48,11 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "scp": "'labgen ssh-config LAB' prints the SSH configuration for scp and rsync.",
         "save": "'labgen checkpoint save LAB' saves the state of a lab, 'labgen export LAB' writes it to a file.",
         "restore": "'labgen checkpoint restore LAB LABEL'",
-        "load": "'labgen import FILE'",
+        "load": "'labgen image load LAB FILE' brings a container image to a lab, 'labgen import FILE' imports a lab.",
         "validate": "'labgen profile validate FILE'",
         "build": "'labgen box build NAME'",
         "profiles": "'labgen profile list'",
-        "images": "'labgen box list'",
+        "images": "'labgen exec LAB -- docker images' shows a lab's container images, 'labgen box list' the boxes.",
         "clean": "'labgen prune' removes leftovers that belong to no lab.",
         "uninstall": "'labgen prune --everything' removes everything that labgen has created; 'make uninstall' "
         "in the checkout also removes what was installed there.",

@@ -1,10 +1,13 @@
 """Docker engines in memory, which behave like real ones as far as the Swarm's recipe uses them."""
 
-from collections.abc import Mapping, Sequence
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
-from labgen.engine import EngineInfo, JoinTokens, SwarmNode
+from labgen.engine import EngineImage, EngineInfo, JoinTokens, SwarmNode
 from labgen.errors import ClusterError
 from labgen.orchestrators.swarm_moved import LISTENING, RESTART, TELL
 from labgen.ssh import Result
@@ -37,6 +40,7 @@ class FakeEngine:
         self.broken = ""  # why its machine does not do what it is told
         self.stuck = False  # it cannot stop its own node in time, until it is started again
         self.gossips = True
+        self.kept: dict[str, EngineImage] = {}
 
     def info(self) -> EngineInfo:
         entry = self.cloud.entries.get(self.node_id)
@@ -112,6 +116,23 @@ class FakeEngine:
         """The managers consider the node alive until it has missed some heartbeats."""
         self.calls.append("leave")
         self.node_id, self.looks_for = "", ()
+
+    def images(self) -> list[EngineImage]:
+        return list(self.kept.values())
+
+    def load_images(self, archive: Iterable[bytes]) -> None:
+        """As Docker does, with the names that the archive has."""
+        self.calls.append("load")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as tar:
+            manifest = tar.extractfile("manifest.json")
+            assert manifest
+            for each in json.load(manifest):
+                identity = "sha256:" + each["Config"].removesuffix(".json")
+                self.kept[identity] = EngineImage(identity, tuple(each["RepoTags"] or ()), 1)
+
+    def name_image(self, image_id: str, name: str) -> None:
+        image = self.kept[image_id]
+        self.kept[image_id] = replace(image, names=(*image.names, name))
 
     def rotate_join_tokens(self) -> None:
         self.calls.append("rotate")

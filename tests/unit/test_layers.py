@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
     {"paths", "files", "parallel", "turns"},
     {"refusals", "records", "storage"},
-    {"bundle", "disks", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
+    {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "vagrant_store"},
     {"kinds", "orchestrators"},
     {"subnets"},

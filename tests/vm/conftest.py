@@ -132,11 +132,15 @@ def responder(lab: str) -> str:
 
 
 def make_responder(lab: str) -> None:
-    """Builds on every node an image with the node's own Perl, because there is no registry."""
+    make_image(lab, RESPONDER)
+
+
+def make_image(lab: str, name: str, *nodes: str) -> None:
+    """Builds an image with the node's own Perl, because there is no registry. :param nodes: none means all."""
     script = (
-        f"docker image inspect {RESPONDER} >/dev/null 2>&1 ||"
+        f"docker image inspect {name} >/dev/null 2>&1 ||"
         " { dpkg -L perl-base libc6 libcrypt1 | grep -v /share/ | grep -v '^/\\.$';"
         " echo /lib; echo /lib64; echo /bin; } | sort -u"
-        f" | sudo tar --no-recursion -cPT - | docker import - {RESPONDER}"
+        f" | sudo tar --no-recursion -cPT - | docker import - {name}"
     )
-    labgen("exec", lab, "--", "sh", "-c", script)
+    labgen("exec", lab, *(f"--node={node}" for node in nodes), "--", "sh", "-c", script)
