@@ -21,7 +21,7 @@ Device = Annotated[str, Field(pattern=r"^(usb|virtio-serial|vd[a-z]|interface|me
 Slots = dict[Device, Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-7]$")]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-# Allowed names of parts; any other name is refused. "swarm" is in bundles of 0.1.0.
+# Allowed names of parts; any other name is refused. "swarm" is in bundles that 0.1.0 wrote.
 PART = re.compile(
     r"profile\.yaml|Vagrantfile|network\.xml|up|README\.md|nodes|labels|swarm"
     r"|(guest|box|disks|memory|secrets)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,6}"
