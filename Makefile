@@ -25,10 +25,10 @@ lab: install  ## Bring up a lab: box, three machines, Docker, Swarm (PROFILE=NAM
 	@scripts/host/daemons start
 	scripts/host/with-libvirt $(labgen) create $(PROFILE)
 
-box: install  ## Build the machines' disk image unless it is there (BOX=NAME for another)
+box: install  ## Build the machines' disk image unless it exists (BOX=NAME for another)
 	@scripts/host/box $(BOX)
 
-test: lint unit test-vm  ## Run all tests, those on real machines included (about half an hour without KVM)
+test: lint unit test-vm  ## Run all tests, including those on real machines (about half an hour without KVM)
 
 lint: install  ## Check style, types and shell scripts
 	.venv/bin/ruff check .
@@ -39,23 +39,23 @@ lint: install  ## Check style, types and shell scripts
 unit: install  ## Run the tests that need no machine
 	$(pytest) tests/unit -n auto --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
 
-test-vm: install  ## Run the tests on real machines, in a network namespace of their own
+test-vm: install  ## Run the tests on real machines, in a separate network namespace
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	tests/vm/namespace $(pytest) tests/vm -m 'not slow'
 
-test-all: lint unit  ## Run everything, the slow tests on real machines too
+test-all: lint unit  ## Run everything, including the slow tests on real machines
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian12
 	tests/vm/namespace $(pytest) tests/vm
 
-bench: install  ## Measure boot and create, beside an untrimmed box, a bare script and a Vagrantfile by hand
+bench: install  ## Measure boot and create, compared with an untrimmed box, a bare script and a Vagrantfile by hand
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	LABGEN_HOME=$(LABGEN_TEST_HOME) $(python) -m benchmarks.boot --build
 	tests/vm/namespace $(python) -m benchmarks.boot
 	tests/vm/namespace $(python) -m benchmarks.create
 
-uninstall:  ## Remove all that labgen has made on this host, after a question, and .venv (YES=1: no question)
+uninstall:  ## Remove everything labgen has created on this host, after asking, and .venv (YES=1: without asking)
 	@scripts/host/uninstall $(if $(YES),--yes)
 
-clean:  ## Remove what this Makefile made in the checkout (labs and boxes stay)
+clean:  ## Remove what this Makefile created in the checkout (labs and boxes are kept)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

@@ -96,7 +96,7 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
 
     labgen import {lab.name}.labgen && labgen start {lab.name}
 
-## Without
+## Without labgen
 
     ./up
 
@@ -106,7 +106,7 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
 
 and a libvirt that answers: `virsh -c {LOCAL.libvirt.uri} list`.
 
-Enter a machine, {"see the cluster, " if cluster.show else ""}stop, remove:
+Log in to a machine, {"see the cluster, " if cluster.show else ""}stop, remove:
 
     vagrant ssh {lab.nodes[0].name}
 {show}    vagrant halt

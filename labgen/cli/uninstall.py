@@ -23,7 +23,7 @@ def remove_everything(*, dry_run: bool, yes: bool, form: str) -> None:
     with console.progress() as shown:
         uninstall.remove(found, shown)
     click.echo("removed", err=True)
-    console.note("Changes that set-up has made to this host are kept; 'make uninstall' in the checkout lists them.")
+    console.note("Changes that setup has made to this host are kept; 'make uninstall' in the checkout lists them.")
 
 
 def _question(labs: list[str]) -> str:

@@ -175,7 +175,7 @@ def _evidence(lab: Lab, node: Node, host: Host) -> str:
         lines.append(f"machine: {domain.state if domain else 'does not exist'}")
         lease = hypervisor.has_lease(lab.network.name, node.mac)
         lines.append(
-            f"address: {'requested' if lease else 'never requested: it did not get as far as its network set-up'}"
+            f"address: {'requested' if lease else 'never requested: it did not get as far as its network setup'}"
         )
     lines.append(f"port 22: {'open' if ssh.port_open(access.target(lab, node)) else 'closed'}")
     with contextlib.suppress(OSError):

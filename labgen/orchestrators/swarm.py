@@ -74,17 +74,7 @@ class Swarm(Orchestrator):
     def move(self, lab: Lab, connections: "Mapping[str, Connection]", progress: Progress) -> None:
         """The first manager keeps the Swarm's data; the others leave, and join it again in :meth:`form`."""
         first = lab.managers[0]
-        progress.step("taking the Swarm over", first.name, stage="take-over")
-        try:
-            _take_over(lab, first, connections[first.name])
-        except ClusterError as error:
-            # A machine that was resumed from memory is busy with all that timed out, and Docker gives its own node
-            # 15 s to stop (moby's daemon/cluster/noderunner.go). After that its Swarm works only after a restart.
-            progress.note(f"{error.brief}: {error.details}".rstrip(": "))
-            progress.step("restarting Docker, which stops its containers", first.name, stage="restart-docker")
-            swarm_moved.restart_docker(lab, connections[first.name])
-            _take_over(lab, first, connections[first.name])
-        progress.done("took the Swarm over", first.name, stage="take-over")
+        swarm_moved.take_over(lab, first, connections[first.name], progress)
         others = {node.name: connections[node.name] for node in lab.members if node != first}
         on_each(others, _leave)
 
@@ -173,14 +163,6 @@ def _existing_manager(lab: Lab, infos: "Mapping[str, EngineInfo]") -> Node | Non
         if infos[node.name].swarm_state == "active" and infos[node.name].is_manager:
             return node
     return None
-
-
-def _take_over(lab: Lab, first: Node, connection: "Connection") -> None:
-    from labgen import engine  # noqa: PLC0415
-
-    with engine.connect(connection) as each:
-        each.swarm_take_over(first.address)
-    swarm_moved.require_gossip(lab, connection)
 
 
 def _leave(connection: "Connection") -> None:

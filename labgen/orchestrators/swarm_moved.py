@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
+from labgen.progress import Progress
 
 if TYPE_CHECKING:
     from labgen.engine import EngineInfo, SwarmNode
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 MANAGER_PORT = 2377
 GOSSIP_PORT = 7946
-GOSSIP_LIMIT = 30  # seconds; Docker listens within three, or never
+GOSSIP_LIMIT = 30  # seconds; a busy emulated machine took three
 RESTART_LIMIT = 300  # seconds
 POLL = 1.0
 LISTENING = ["ss", "-Hltn", f"sport = :{GOSSIP_PORT}"]
@@ -38,11 +39,38 @@ systemctl start docker.service
 """
 
 
-def require_gossip(lab: Lab, connection: "Connection") -> None:
-    """Waits until a node takes part in the gossip of overlay networks, without which its tasks have none.
+def take_over(lab: Lab, manager: Node, connection: "Connection", progress: Progress) -> None:
+    """Makes a manager the only one, under its present address. What the Swarm contains is kept.
 
-    :raises ClusterError: it does not, although its Swarm is active.
+    If that fails in a Swarm that is neither locked nor in error, its Docker is restarted once: a machine that was
+    resumed from memory is busy with everything that has timed out, and Docker gives its own node 15 s to stop (moby's
+    daemon/cluster/noderunner.go). After that, its Swarm works again only after a restart.
+
+    :raises ClusterError: Docker refuses, or has no part in the Swarm's networks afterwards.
     """
+    progress.step("taking the Swarm over", manager.name, stage="take-over")
+    try:
+        _take_over(lab, manager, connection)
+    except ClusterError as error:
+        if not _may_be_cured(connection):
+            raise
+        progress.note(f"{error.brief}: {error.details}".rstrip(": "))
+        progress.step("restarting Docker, which stops its containers", manager.name, stage="restart-docker")
+        _restart_docker(lab, connection)
+        _take_over(lab, manager, connection)
+    progress.done("took the Swarm over", manager.name, stage="take-over")
+
+
+def _take_over(lab: Lab, manager: Node, connection: "Connection") -> None:
+    from labgen import engine  # noqa: PLC0415 - the SDK is slow to load, and --help does not need it
+
+    with engine.connect(connection) as each:
+        each.swarm_take_over(manager.address)
+    _require_gossip(lab, connection)
+
+
+def _require_gossip(lab: Lab, connection: "Connection") -> None:
+    """Waits until a node takes part in the gossip of overlay networks, without which its tasks have none."""
     deadline = time.monotonic() + GOSSIP_LIMIT
     while not connection.run(LISTENING).stdout.strip():
         if time.monotonic() > deadline:
@@ -50,21 +78,28 @@ def require_gossip(lab: Lab, connection: "Connection") -> None:
             raise ClusterError(
                 f"{name} has no part in the Swarm's networks",
                 f"its Docker does not listen on port {GOSSIP_PORT}",
-                f"Check its log: labgen exec {lab.name} --node {name} -- sudo journalctl -u docker -n 50",
+                _its_log(lab, name),
             )
         time.sleep(POLL)
 
 
-def restart_docker(lab: Lab, connection: "Connection") -> None:
-    """:raises ClusterError: it does not start again."""
+def _may_be_cured(connection: "Connection") -> bool:
+    """Whether a restart may help: it does not with a locked Swarm, or with one whose certificates have expired."""
+    from labgen import engine  # noqa: PLC0415
+
+    with engine.connect(connection) as each:
+        return each.info().swarm_state in {"active", "pending"}
+
+
+def _restart_docker(lab: Lab, connection: "Connection") -> None:
     result = connection.run(RESTART, limit=RESTART_LIMIT)
     if result.status:
         name = connection.target.name
-        raise ClusterError(
-            f"the Docker of {name} could not be restarted",
-            result.tail,
-            f"Check its log: labgen exec {lab.name} --node {name} -- sudo journalctl -u docker -n 50",
-        )
+        raise ClusterError(f"the Docker of {name} could not be restarted", result.tail, _its_log(lab, name))
+
+
+def _its_log(lab: Lab, name: str) -> str:
+    return f"Check its log: labgen exec {lab.name} --node {name} -- sudo journalctl -u docker -n 50"
 
 
 def looks_elsewhere(lab: Lab, info: "EngineInfo") -> bool:
@@ -108,6 +143,5 @@ def tell_managers(lab: Lab, connection: "Connection", managers: Sequence[Mapping
         raise ClusterError(
             f"{name} could not be given the addresses of the Swarm's managers",
             result.tail,
-            f"Nothing was changed in the Swarm. Check its log: labgen exec {lab.name} --node {name} -- "
-            "sudo journalctl -u docker -n 50",
+            f"Nothing was changed in the Swarm. {_its_log(lab, name)}",
         )

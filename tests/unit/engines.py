@@ -128,7 +128,7 @@ class FakeEngine:
             assert manifest
             for each in json.load(manifest):
                 identity = "sha256:" + each["Config"].removesuffix(".json")
-                self.kept[identity] = EngineImage(identity, tuple(each["RepoTags"] or ()), 1)
+                self.kept[identity] = EngineImage(identity, tuple(each["RepoTags"] or ()))
 
     def name_image(self, image_id: str, name: str) -> None:
         image = self.kept[image_id]

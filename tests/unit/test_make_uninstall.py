@@ -45,7 +45,7 @@ def test_everything_goes_and_what_stays_is_named(checkout: Path) -> None:
     assert not (checkout / ".venv").exists()
     assert not (checkout.parent / "test-home").exists()
     assert "sudo apt-get purge --autoremove qemu-utils vagrant\n" in done.stderr
-    assert f"this checkout stays: {checkout}" in done.stderr
+    assert f"this checkout is kept: {checkout}" in done.stderr
     again = uninstall(checkout, "YES=1")
     assert again.returncode == 0
     assert "there is no .venv here" in again.stderr
@@ -78,7 +78,7 @@ def test_what_no_test_made_stays_in_the_tests_home(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     left = {str(path.relative_to(home)) for path in home.rglob("*")}
     assert left == {"cache", "cache/thumbnails", "photos", "thesis"}
-    assert f"these stay in {home}" in done.stderr
+    assert f"kept in {home}" in done.stderr
     assert all(f"  {name}\n" in done.stderr for name in ("cache", "photos", "thesis"))
     assert "removing what tests" not in uninstall(checkout, "YES=1").stderr
 
@@ -87,7 +87,7 @@ def test_the_tests_home_is_named_before_the_question(checkout: Path) -> None:
     home = checkout.parent / "test-home"
     (home / "cache" / "boxes").mkdir(parents=True)
     refused = uninstall(checkout, ANSWER="130")
-    assert f"what tests have made in {home} is removed, too" in refused.stderr
+    assert f"what tests have created in {home} is removed, too" in refused.stderr
     assert (home / "cache" / "boxes").exists()
 
 
@@ -102,7 +102,7 @@ def test_a_directory_with_something_of_its_own_becomes_no_tests_home(tmp_path: P
         check=False,
     )
     assert refused.returncode == 20
-    assert f"{tmp_path / name} is there" in refused.stderr
+    assert f"{tmp_path / name} exists" in refused.stderr
     assert (tmp_path / name / "mine").exists()
 
 

@@ -122,8 +122,9 @@ GIVE_UP = {
         "swarm._leave",
     },
     "swarm._leave": {"swarm.move"},
-    "swarm_take_over": {"swarm._take_over"},
-    "swarm._take_over": {"swarm.move"},
+    "swarm_take_over": {"swarm_moved._take_over"},
+    "swarm_moved._take_over": {"swarm_moved.take_over"},
+    "swarm_moved.take_over": {"swarm.move"},
     "orchestrator.move": {"stages.move_cluster"},  # of an import that has other addresses here
     "swarm_init": {"swarm.form"},
     "sweep": {

@@ -102,6 +102,17 @@ def test_a_manager_that_cannot_be_taken_over_is_restarted_once(
     assert any("stops its containers" in note for note in notes)
 
 
+@pytest.mark.parametrize("state", ["locked", "error"])
+def test_a_manager_that_a_restart_does_not_cure_is_left_running(engines: dict[str, FakeEngine], state: str) -> None:
+    form(engines)
+    manager = engines["manager1"]
+    manager.stuck, manager.trouble = True, state
+    with pytest.raises(ClusterError, match="taking the Swarm over failed"):
+        move(engines)
+    assert "restart" not in manager.calls
+    assert "leave" not in engines["worker1"].calls
+
+
 def test_a_manager_that_stays_without_gossip_is_named(
     engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
