@@ -43,7 +43,7 @@ def read(file: Path) -> list[Image]:
         raise ImageError(
             f"{file} does not contain an image",
             str(error),
-            f"Write it with: docker save IMAGE -o {file.name}",
+            "Write such a file with: docker save IMAGE -o FILE",
         ) from error
 
 

@@ -40,8 +40,9 @@ def _present(docker: engine.Engine) -> dict[str, tuple[str, ...]]:
 
 
 def _pieces(file: Path, node: str, progress: Progress) -> Iterator[bytes]:
-    amount = Amount("loading the image", file.stat().st_size, progress, node, stage="load-image")
+    amount = Amount("sending the image", file.stat().st_size, progress, node, stage="send-image")
     with file.open("rb") as stream:
         while piece := stream.read(PIECE):
             yield piece
             amount.more(len(piece))
+    progress.step("unpacking the image", node, stage="unpack-image")
