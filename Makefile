@@ -41,11 +41,13 @@ unit: install  ## Run the tests that need no machine
 
 test-vm: install  ## Run the tests on real machines, in a separate network namespace
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
+	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/image hello
 	tests/vm/namespace $(pytest) tests/vm -m 'not slow'
 
 test-all: lint unit  ## Run everything, including the slow tests on real machines
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian12
+	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/image hello
 	tests/vm/namespace $(pytest) tests/vm
 
 bench: install  ## Measure boot and create, compared with an untrimmed box, a bare script and a Vagrantfile by hand

@@ -56,10 +56,11 @@ class SwarmNode:
 
 @dataclass(frozen=True)
 class EngineImage:
-    """An image that an engine has. :param names: with tags; may be empty."""
+    """An image that an engine has. :param names: with tags; may be empty. :param size: in bytes, unpacked."""
 
     id: str
     names: tuple[str, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Engine:
     def images(self) -> list[EngineImage]:
         with self._explained("listing the images"):
             listed = self._client.api.images()
-        return [EngineImage(each["Id"], tuple(each["RepoTags"] or ())) for each in listed]
+        return [EngineImage(each["Id"], tuple(each["RepoTags"] or ()), each["Size"]) for each in listed]
 
     def load_images(self, archive: Iterable[bytes]) -> None:
         """:param archive: a file as ``docker save`` writes it, piece by piece."""

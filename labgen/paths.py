@@ -32,6 +32,10 @@ def box_recipes() -> Path:
     return _asset("boxes")
 
 
+def image_recipes() -> Path:
+    return _asset("images")
+
+
 def guest_scripts() -> Path:
     return _asset("guest")
 
@@ -214,6 +218,21 @@ def box_log(name: str) -> Path:
 def build_lock() -> Path:
     """Held while a box is being built, or while all boxes are being removed."""
     return boxes() / ".build.lock"
+
+
+def images() -> Path:
+    """Built container images: NAME/ID/{image.tar,lock.json}."""
+    return cache_home() / "images"
+
+
+def image_log(name: str) -> Path:
+    """mmdebstrap's output from the last attempt to build that image."""
+    return images() / f"{name}.log"
+
+
+def image_lock() -> Path:
+    """Held while an image is being built."""
+    return images() / ".build.lock"
 
 
 def accelerator() -> Path:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from labgen import paths
-from labgen.boxes import mmdebstrap, recipe, store
+from labgen import mmdebstrap, paths, recipes
+from labgen.boxes import command, recipe, store
 from labgen.boxes.recipe import Recipe
 from labgen.boxes.store import Box
 from labgen.errors import BoxError
@@ -126,29 +126,25 @@ def _debootstrap(wanted: Recipe, scratch: Path, progress: Progress) -> None:
         own["TMPDIR"] = str(scratch)
     log = paths.box_log(wanted.name)
     status = mmdebstrap.run(
-        mmdebstrap.command(wanted),
+        command.command(wanted),
         scratch,
         environment(PROXIES, **own),
         log,
+        command.STAGES,
         lambda stage: progress.step(f"building box {wanted.name}: {stage}", stage="build-box"),
     )
     if status:
         raise BoxError(
             f"Building box '{wanted.name}' failed",
-            mmdebstrap.evidence(log.read_text(errors="replace"), wanted),
+            mmdebstrap.evidence(log.read_text(errors="replace"), command.hooks(wanted)),
             f"Full output of mmdebstrap: {log}\nIf a download failed, try again: labgen box build {wanted.name}",
         )
 
 
 def _pack_files(wanted: Recipe, target: Path) -> None:
-    """Pack the layers' files into one tar. Modes are derived from the content because a wheel does not keep them."""
     with tarfile.open(target, "w") as tar:
         for layer in wanted.layers:
-            for path, data in layer.files().items():
-                member = tarfile.TarInfo(path)
-                member.size = len(data)
-                member.mode = 0o755 if data.startswith(b"#!") else 0o644
-                tar.addfile(member, io.BytesIO(data))
+            recipes.pack(tar, layer.files())
 
 
 def lock(wanted: Recipe, out: Path) -> dict[str, Any]:

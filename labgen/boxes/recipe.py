@@ -6,14 +6,14 @@
 import contextlib
 import hashlib
 import json
-import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from labgen import paths
 from labgen.errors import BoxError
+from labgen.recipes import RecipeFile, files
 from labgen.suggestions import near
 
 MAIN = "main"  # the component of Debian's archive that every box is built from
@@ -36,8 +36,7 @@ class Layer:
 
     def files(self) -> dict[str, bytes]:
         """The files to add: path below the root -> content."""
-        top = self.directory / "files"
-        return {p.relative_to(top).as_posix(): p.read_bytes() for p in sorted(top.rglob("*")) if p.is_file()}
+        return files(self.directory)
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,14 @@ def load(name: str, trimmed: bool = True) -> Recipe:
     path = paths.box_recipes() / f"{name}.toml"
     if name not in known():
         raise BoxError(f"There is no box '{name}'", near(name, known(), "boxes"), "labgen box list")
-    file = _File.read(path)
+    file = _read(path)
     names = [layer if trimmed or layer != TRIM else STOCK for layer in file.words("layers")]
     layers = tuple(_layer(layer) for layer in names)
     packages = {*file.words("packages"), *(package for layer in layers for package in layer.packages)}
-    components = {*file.components, *(component for layer in layers for component in layer.components)} - {MAIN}
+    components = {
+        *file.words("components", optional=True),
+        *(component for layer in layers for component in layer.components),
+    } - {MAIN}
     return Recipe(
         name=name if trimmed else f"{name}-{STOCK}",
         suite=file.word("suite"),
@@ -118,38 +120,9 @@ def serving(needs: Collection[str]) -> list[str]:
 
 def _layer(name: str) -> Layer:
     directory = paths.box_recipes() / name
-    file = _File.read(directory / "layer.toml")
-    return Layer(directory, file.words("packages"), file.components)
+    file = _read(directory / "layer.toml")
+    return Layer(directory, file.words("packages"), file.words("components", optional=True))
 
 
-@dataclass(frozen=True)
-class _File:
-    """A recipe's or a layer's file, which users write by hand."""
-
-    path: Path
-    content: dict[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        try:
-            return cls(path, tomllib.loads(path.read_text()))
-        except (FileNotFoundError, ValueError) as error:
-            raise BoxError(f"the recipe {path} cannot be read", str(error), "See docs/boxes.md, Recipes") from error
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return self.words("components") if "components" in self.content else ()
-
-    def word(self, field: str) -> str:
-        if isinstance(found := self.content.get(field), str):
-            return found
-        raise self._wrong(f"'{field}' must be a quoted string")
-
-    def words(self, field: str) -> tuple[str, ...]:
-        found = self.content.get(field)
-        if isinstance(found, list) and all(isinstance(each, str) for each in found):
-            return tuple(found)
-        raise self._wrong(f"'{field}' must be a list of quoted strings")
-
-    def _wrong(self, why: str) -> BoxError:
-        return BoxError(f"the recipe {self.path} is not valid", why, "See docs/boxes.md, Recipes")
+def _read(path: Path) -> RecipeFile:
+    return RecipeFile.read(path, BoxError, "docs/boxes.md, Recipes")

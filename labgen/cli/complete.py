@@ -6,6 +6,7 @@ import sys
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from labgen import paths
 
@@ -42,6 +43,18 @@ def boxes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     from labgen import boxes as store
 
     return [name for name in store.known() if name.startswith(incomplete)]
+
+
+def images(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from labgen import images as recipes
+
+    return [name for name in recipes.known() if name.startswith(incomplete)]
+
+
+def images_and_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The images that labgen builds; if there is none of that name, the shell completes files."""
+    found = [CompletionItem(name) for name in images(ctx, param, incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
 
 
 def box_versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -1,6 +1,21 @@
-"""Container images in files. What is done with them in machines is in :mod:`labgen.machines.images`."""
+"""Container images: in files, and built here. What is done with them in machines: :mod:`labgen.machines.images`."""
 
 from labgen.images.archive import Image, read
+from labgen.images.builder import build, ensure
 from labgen.images.names import familiar, reference
+from labgen.images.recipe import known, load
+from labgen.images.store import BuiltImage, built, listing
 
-__all__ = ["Image", "familiar", "read", "reference"]
+__all__ = [
+    "BuiltImage",
+    "Image",
+    "build",
+    "built",
+    "ensure",
+    "familiar",
+    "known",
+    "listing",
+    "load",
+    "read",
+    "reference",
+]

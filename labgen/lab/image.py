@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Literal
 
 from labgen.errors import GuestError, UsageError
-from labgen.images import Image, read, reference
+from labgen.images import Image, ensure, known, read, reference
+from labgen.images import load as recipe
 from labgen.kinds import KINDS
 from labgen.machines import access
 from labgen.machines import images as on_the_way
-from labgen.machines.opened import Opened, opened
+from labgen.machines.opened import Opened, opened, seen
 from labgen.model import Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.suggestions import near
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,31 @@ class Loaded:
     nodes: dict[str, Literal["loaded", "present"]]
 
 
-def load(name: str, file: Path, called: str | None, nodes: Sequence[str], progress: Progress) -> Loaded:
-    """Brings the images in a file to nodes of a running lab, in parallel; nodes that have them are skipped.
+@dataclass(frozen=True)
+class Held:
+    """An image in a lab.
 
-    :param called: a further name for the image. :param nodes: names; none means all that have Docker.
-    :raises ImageError: the file does not contain an image.
-    :raises UsageError: there is no such lab or node, a node has no Docker, or the image would have no name.
+    :param names: with tags; may be empty. :param size: in bytes, unpacked. :param nodes: those that have it.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    size: int
+    nodes: tuple[str, ...]
+
+
+def load(name: str, image: str, called: str | None, nodes: Sequence[str], progress: Progress) -> Loaded:
+    """Brings an image to nodes of a running lab, in parallel; nodes that have it are skipped.
+
+    :param image: one that labgen builds, or a file. :param called: a further name for the image.
+    :param nodes: names; none means all that have Docker.
+    :raises ImageError: the file does not contain an image, or the image cannot be built.
+    :raises UsageError: there is no such image, lab or node, a node has no Docker, or the image would have no name.
     :raises GuestError: a node is not running, or does not answer. :raises ClusterError: its Docker refuses.
     """
-    images = _named(read(file), file, reference(called) if called else "")
+    name_it = reference(called) if called else ""
+    file = _file(image, progress)
+    images = _named(read(file), file, name_it)
     with opened(name, progress, finished=True) as lab:
         chosen = _with_docker(lab, nodes)
         _require_running(lab, chosen)
@@ -44,6 +62,40 @@ def load(name: str, file: Path, called: str | None, nodes: Sequence[str], progre
         return Loaded(
             tuple(images), {node: "loaded" if any_missing else "present" for node, any_missing in changed.items()}
         )
+
+
+def listing(name: str, progress: Progress) -> list[Held]:
+    """The images that the nodes of a lab have; nodes that are not running are named, and left out.
+
+    :raises UsageError: there is no such lab. :raises GuestError: a node does not answer.
+    """
+    with seen(name) as (journal, hypervisor):
+        lab = journal.lab
+        states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+    engines = [node for node in lab.nodes if KINDS[node.kind].has_docker]
+    for node in engines:
+        if states.get(node.domain) != "running":
+            progress.note(f"{node.name} is {states.get(node.domain, 'missing')}: its images are not listed")
+    running = {node.name: node for node in engines if states.get(node.domain) == "running"}
+    found = on_each(running, lambda node: on_the_way.present(access.target(lab, node)))
+    by_image: dict[str, Held] = {}
+    for node_name, present in found.items():
+        for each in present:
+            held = by_image.get(each.id, Held(each.id, each.names, each.size, ()))
+            names = tuple(dict.fromkeys((*held.names, *each.names)))
+            by_image[each.id] = replace(held, names=names, nodes=(*held.nodes, node_name))
+    return sorted(by_image.values(), key=lambda held: (not held.names, held.names))
+
+
+def _file(image: str, progress: Progress) -> Path:
+    """A file with the image. One that labgen builds is built if this host does not have it."""
+    for name in known():
+        if image in {name, recipe(name).reference}:
+            return ensure(name, progress).archive
+    if Path(image).is_file():
+        return Path(image)
+    hint = near(image, known(), "images")
+    raise UsageError(f"{image!r} is neither an image that labgen builds nor a file", hint, "labgen image list")
 
 
 def _named(images: list[Image], file: Path, name: str) -> list[Image]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labgen import boxes, paths, vagrant_store
+from labgen import boxes, images, paths, vagrant_store
 from labgen.errors import HypervisorError
 from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
@@ -33,7 +33,7 @@ class InLibvirt:
 
 @dataclass(frozen=True)
 class Everything:
-    """:param labs: also those of which only leftovers exist. :param boxes: with their versions.
+    """:param labs: also those of which only leftovers exist. :param boxes: with their versions, as images.
 
     :param added: boxes in Vagrant's store. :param records: projects in Vagrant's machine index that are not labs.
     :param stays: what is kept, one sentence each.
@@ -42,6 +42,7 @@ class Everything:
     labs: list[str]
     templates: list[str]
     boxes: list[str]
+    images: list[str]
     added: list[str]
     records: list[str]
     in_libvirt: InLibvirt
@@ -54,6 +55,7 @@ class Everything:
             "lab": self.labs,
             "template": self.templates,
             "box": self.boxes,
+            "image": self.images,
             "box in Vagrant's store": self.added,
             "entry in Vagrant's machine index": self.records,
             "volume": self.in_libvirt.volumes,
@@ -73,6 +75,7 @@ def find() -> Everything:
         labs=sorted(labs),
         templates=sorted({*templates.keys(), *found.templates}),
         boxes=[f"{box.name} {box.version}" for box in built()],
+        images=[image.reference for name in images.known() for image in images.built(name)],
         added=vagrant_store.boxes(),
         records=[record for record in vagrant_store.records() if Path(record).name not in labs],
         in_libvirt=found,

@@ -20,7 +20,8 @@ def labs() -> list[str]:
 
 def refuse_busy() -> None:
     """:raises BusyError: another labgen process is at work in these homes."""
-    files = [*paths.locks().glob(LOCK), *paths.templates().glob(LOCK), paths.registry_lock(), paths.build_lock()]
+    builds = (paths.build_lock(), paths.image_lock())
+    files = [*paths.locks().glob(LOCK), *paths.templates().glob(LOCK), paths.registry_lock(), *builds]
     held = sorted(file for file in files if turns.is_held(file))
     if held:
         raise journals.BusyError(
@@ -49,7 +50,7 @@ def remove() -> None:
 
     :raises HeldError: another labgen process has begun to work in the meantime.
     """
-    with _locked(paths.build_lock()):
+    with _locked(paths.build_lock()), _locked(paths.image_lock()):
         for tree in _trees():
             shutil.rmtree(tree)
     with contextlib.ExitStack() as held:
@@ -83,7 +84,7 @@ def _homes() -> list[Path]:
 def _trees() -> list[Path]:
     """The directories whose entire contents are labgen's."""
     trials = paths.data_home().glob(paths.trial("*").name)
-    trees = (paths.boxes(), paths.templates(), paths.vagrant_view(), *trials)
+    trees = (paths.boxes(), paths.images(), paths.templates(), paths.vagrant_view(), *trials)
     return [tree for tree in trees if tree.is_dir() and not tree.is_symlink()]
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from labgen import engine
+from labgen import engine, ssh
 from labgen.images import Image
+from labgen.machines import access
 from labgen.progress import Amount, Progress
 from labgen.ssh import Connection
 
@@ -32,6 +33,12 @@ def load(file: Path, images: Sequence[Image], connection: Connection, progress: 
     changed = bool(missing or unnamed)
     progress.done("image loaded" if changed else "has the image already", node, stage="load-image")
     return changed
+
+
+def present(target: ssh.Target) -> list[engine.EngineImage]:
+    """The images that a machine's Docker has. :raises GuestError: the machine does not answer."""
+    with ssh.Connection.open(target, access.LOGIN_LIMIT) as connection, engine.connect(connection) as docker:
+        return docker.images()
 
 
 def _present(docker: engine.Engine) -> dict[str, tuple[str, ...]]:

@@ -128,7 +128,7 @@ class FakeEngine:
             assert manifest
             for each in json.load(manifest):
                 identity = "sha256:" + each["Config"].removesuffix(".json")
-                self.kept[identity] = EngineImage(identity, tuple(each["RepoTags"] or ()))
+                self.kept[identity] = EngineImage(identity, tuple(each["RepoTags"] or ()), 5000)
 
     def name_image(self, image_id: str, name: str) -> None:
         image = self.kept[image_id]

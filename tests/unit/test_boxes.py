@@ -17,7 +17,7 @@ import pytest
 
 from labgen import boxes, paths, surroundings
 from labgen.boxes import builder as building
-from labgen.boxes import mmdebstrap, recipe, store
+from labgen.boxes import command, recipe, store
 from labgen.errors import BoxError
 from labgen.progress import Event, Progress, Silent
 
@@ -234,7 +234,7 @@ def test_a_failed_hook_shows_what_it_said_and_not_its_own_text(host: Host) -> No
 
 
 def test_all_stages_of_a_build_are_told_in_order(host: Host) -> None:
-    host.mmdebstrap("print(" + repr("\n".join(mmdebstrap.STAGES)) + ")")
+    host.mmdebstrap("print(" + repr("\n".join(command.STAGES)) + ")")
     steps: list[str] = []
     boxes.build("debian13", words_to(steps))
     told = [step for step in steps if " of 7)" in step]
@@ -351,9 +351,9 @@ def test_remove_takes_one_version_or_all(host: Host) -> None:
 
 
 def test_the_command_line_has_the_packages_the_layers_and_the_disk(host: Host) -> None:
-    command = mmdebstrap.command(recipe.load("debian12"))
-    hooks = [part.removeprefix("--customize-hook=") for part in command if part.startswith("--customize-hook=")]
-    assert command[-2:] == ["bookworm", "/dev/null"]
+    argv = command.command(recipe.load("debian12"))
+    hooks = [part.removeprefix("--customize-hook=") for part in argv if part.startswith("--customize-hook=")]
+    assert argv[-2:] == ["bookworm", "/dev/null"]
     assert hooks[0] == "tar-in files.tar /"
     assert hooks[-1] == "copy-out /run/labgen/out ."
     assert hooks[-2] == (paths.box_recipes() / "image.sh").read_text()
@@ -363,10 +363,10 @@ def test_the_command_line_has_the_packages_the_layers_and_the_disk(host: Host) -
         "echo 'labgen: image'",
         "#!/bin/sh",
     ]
-    include = next(part for part in command if part.startswith("--include=")).removeprefix("--include=").split(",")
+    include = next(part for part in argv if part.startswith("--include=")).removeprefix("--include=").split(",")
     assert {"docker.io", "btrfs-progs", "tiny-initramfs"} <= set(include)
     assert "docker-cli" not in include
-    assert not [part for part in command if part.startswith("http")]
+    assert not [part for part in argv if part.startswith("http")]
 
 
 @pytest.fixture
@@ -380,9 +380,9 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("file", ["debian13.toml", "trim/layer.toml"])
 def test_mmdebstrap_gets_the_components_that_a_recipe_and_its_layers_name(recipes: Path, file: str) -> None:
     path = recipes / file
-    assert "--components=main" in mmdebstrap.command(recipe.load("debian13"))
+    assert "--components=main" in command.command(recipe.load("debian13"))
     path.write_text(f'components = ["non-free-firmware", "main", "contrib"]\n{path.read_text()}')
-    assert "--components=main,contrib,non-free-firmware" in mmdebstrap.command(recipe.load("debian13"))
+    assert "--components=main,contrib,non-free-firmware" in command.command(recipe.load("debian13"))
 
 
 def test_only_further_components_make_another_box_of_a_recipe(recipes: Path) -> None:

@@ -267,11 +267,12 @@ def test_a_record_is_on_the_disk_before_it_has_its_name_and_so_is_the_name(
 OTHER_WRITERS = {
     "boxes/builder._pack_box",
     "boxes/builder._pack_files",
-    "boxes/mmdebstrap.run",  # a log
+    "mmdebstrap.run",  # a log
     "bundle/signature.sign",
     "bundle/signature.verify",
     "files._written_beside",
     "hypervisor/pool.download",
+    "images/builder._pack_layer",
     "machines/outgoing.memory_parts",
     "machines/provision.provision",  # a log
     "ssh/batch._archive",  # into memory

@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).parents[2]
 PARTS = (
     "labgen",
     "boxes",
+    "images",
     "profiles",
     "scripts",
     "Vagrantfile.j2",
