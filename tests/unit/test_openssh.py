@@ -143,7 +143,7 @@ def test_a_sink_that_fails_ends_the_wait(machine: Target) -> None:
 
 
 def test_a_connection_that_breaks_is_no_exit_status(machine: Target) -> None:
-    with entered(machine) as node, pytest.raises(GuestError, match="connection broke while 'sh' ran"):
+    with entered(machine) as node, pytest.raises(GuestError, match="connection broke while 'sh' was running"):
         node.run(["sh", "-c", "kill -KILL $PPID; sleep 100"])
 
 
