@@ -25,7 +25,7 @@ def outside(alone: None) -> Iterator[str]:
     before = on_host()
     labgen("create", "three-node-btrfs-client", "--name", "client", *SMALL)
     yield "client"
-    labgen("destroy", "client", "--yes")
+    labgen("destroy", "client", "--yes", "--if-exists")
     assert on_host() == before
 
 
@@ -76,7 +76,6 @@ def test_a_client_travels_by_every_way(outside: str, tmp_path: Path) -> None:
     labgen("export", outside, "--depth", "running", "-o", str(tmp_path / "running.labgen"))
     labgen("export", outside, "--depth", "disks", "-o", str(tmp_path / "disks.labgen"))
     labgen("suspend", outside)
-    before = on_host()
 
     warm = labgen("create", "three-node-btrfs-client", "--name", "warm", *SMALL)
     assert "starting from the template" in warm.stderr
@@ -94,15 +93,24 @@ def test_a_client_travels_by_every_way(outside: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     subprocess.run(["tar", "-xf", "disks.labgen"], cwd=tmp_path, check=True)
     directory = tmp_path / "client"
+    with_original = on_host()
     try:
-        up = subprocess.run(["./up"], cwd=directory, capture_output=True, text=True, check=False)
-        assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
-        assert up.stdout.count("Ready") == 2
+        refused = up(directory)
+        assert refused.returncode == 1
+        assert "The lab's network cannot be started" in refused.stderr
+        assert ".rb:" not in refused.stdout + refused.stderr
+        assert on_host()["networks"] == with_original["networks"]
+        labgen("destroy", outside, "--yes")
+        brought_up = up(directory)
+        assert brought_up.returncode == 0, brought_up.stdout[-3000:] + brought_up.stderr[-3000:]
+        assert brought_up.stdout.count("Ready") == 2
         command = ["vagrant", "ssh", "client1", "-c", "cat mine"]
         seen = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
         assert seen.stdout.strip() == "mine"
     finally:
         subprocess.run(["vagrant", "destroy", "-f"], cwd=directory, check=False)
     labgen("prune", "--yes")
-    assert on_host() == before
-    labgen("resume", outside)
+
+
+def up(directory: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["./up"], cwd=directory, capture_output=True, text=True, check=False)

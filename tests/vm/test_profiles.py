@@ -20,6 +20,15 @@ def alone(lab: str) -> Iterator[None]:
     labgen("resume", lab)
 
 
+@pytest.fixture
+def other() -> Iterator[str]:
+    """The name of a lab that the test makes."""
+    before = on_host()
+    yield "other"
+    labgen("destroy", "other", "--yes", "--if-exists")
+    assert on_host() == before
+
+
 @pytest.mark.parametrize(
     ("profile", "settings", "managers", "workers", "driver"),
     [
@@ -28,18 +37,17 @@ def alone(lab: str) -> Iterator[None]:
         ("single-node", ["box=debian12", "storage.driver=btrfs"], 1, 0, "btrfs"),
     ],
 )
-def test_from_create_to_destroy(profile: str, settings: list[str], managers: int, workers: int, driver: str) -> None:
-    before = on_host()
+def test_from_create_to_destroy(
+    other: str, profile: str, settings: list[str], managers: int, workers: int, driver: str
+) -> None:
     overrides = [word for setting in settings for word in ("--set", setting)]
-    labgen("create", profile, "--name", "other", *overrides)
-    said = labgen("exec", "other", "--all", "--", "docker", "info", "-f", "{{.Driver}}").stdout.splitlines()
+    labgen("create", profile, "--name", other, *overrides)
+    said = labgen("exec", other, "--all", "--", "docker", "info", "-f", "{{.Driver}}").stdout.splitlines()
     assert sorted(line.split(": ")[-1] for line in said) == [driver] * (managers + workers)
     format_ = "{{.Status}} {{if .ManagerStatus}}manager{{else}}worker{{end}}"
-    listed = node_output("other", "manager1", "docker", "node", "ls", "--format", format_).splitlines()
+    listed = node_output(other, "manager1", "docker", "node", "ls", "--format", format_).splitlines()
     assert sorted(listed) == ["Ready manager"] * managers + ["Ready worker"] * workers
-    assert "nothing to do" in labgen("create", profile, "--name", "other", *overrides).stdout
-    labgen("destroy", "other", "--yes")
-    assert on_host() == before
+    assert "nothing to do" in labgen("create", profile, "--name", other, *overrides).stdout
 
 
 def test_a_rendered_lab_needs_no_labgen(tmp_path: Path) -> None:
