@@ -29,6 +29,8 @@ COMMANDS = {
     "inventory": "access",
     "stop": "power",
     "start": "power",
+    "restart": "power",
+    "kill": "power",
     "suspend": "power",
     "resume": "power",
     "image": "image",

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labgen import paths
+from labgen.errors import LabgenError
 
 VARIABLE = "_LABGEN_COMPLETE"  # set by the shell's completion function
 
@@ -37,6 +38,19 @@ def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     """The checkpoint labels of the lab given earlier on the line."""
     labels = sorted(path.stem for path in paths.checkpoints(_lab(ctx)).glob("*.json"))
     return [label for label in labels if label.startswith(incomplete)]
+
+
+def labs_and_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The labs; after one, its nodes first."""
+    from labgen.records import journals
+
+    given = ctx.params.get("words") or ()
+    found = labs(ctx, param, incomplete)
+    if given:
+        with contextlib.suppress(LabgenError):
+            names = [node.name for node in journals.load(given[0]).lab.nodes]
+            return [name for name in [*names, *found] if name.startswith(incomplete) and name not in given]
+    return found
 
 
 def boxes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

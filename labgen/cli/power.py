@@ -1,46 +1,144 @@
-"""``labgen stop``, ``start``, ``suspend`` and ``resume``."""
+"""``labgen stop``, ``start``, ``restart``, ``kill``, ``suspend`` and ``resume``."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
 
-from labgen.cli import complete, console
+from labgen.cli import complete, console, targets
 
 if TYPE_CHECKING:
     from labgen.machines.bringup import Outcome
+    from labgen.machines.power import Standing
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
+force_option = click.option("--force", is_flag=True, help="Even if the cluster loses its majority of managers.")
 
 
 @click.command()
-@lab_argument
-def stop(lab: str) -> None:
-    """Shut down a lab's machines; nothing in them is lost.
+@targets.argument
+@force_option
+@console.format_option
+def stop(words: tuple[str, ...], everything: bool, force: bool, form: str) -> None:
+    """Shut down labs, or nodes of one lab; nothing in them is lost.
+
+    With nodes, waits until the cluster has noticed, and shows how it sees them.
 
     \b
-    Example:
+    Examples:
       labgen stop three-node-btrfs
+      labgen stop three-node-btrfs worker2
+      labgen stop first second
+      labgen stop --all
     """
-    from labgen.lab.stop import stop as recipe
+    from labgen.lab import stop as recipe
 
-    with console.progress() as shown:
-        changed = recipe(lab, shown)
-    click.echo(f"{lab} is stopped" if changed else f"{lab} is already stopped")
+    labs, nodes = targets.chosen(words, everything)
+    if nodes:
+        with console.progress() as shown:
+            standings = recipe.stop_nodes(labs[0], nodes, shown, force=force)
+        _emit(standings, form)
+        return
+
+    def act(lab: str) -> None:
+        with console.progress() as shown:
+            changed = recipe.stop(lab, shown)
+        click.echo(f"{lab} is stopped" if changed else f"{lab} is already stopped")
+
+    targets.on_each(labs, act)
 
 
 @click.command()
-@lab_argument
-def start(lab: str) -> None:
-    """Start a stopped or suspended lab.
+@targets.argument
+@console.format_option
+def start(words: tuple[str, ...], everything: bool, form: str) -> None:
+    """Start stopped or suspended labs, or nodes of one lab.
 
-    Returns when its cluster is complete again.
+    Returns when the cluster is complete again, or sees the nodes as ready.
 
     \b
-    Example:
+    Examples:
       labgen start three-node-btrfs
+      labgen start three-node-btrfs worker2
+      labgen start --all
     """
-    _start(lab)
+    from labgen.lab import start as recipe
+
+    labs, nodes = targets.chosen(words, everything)
+    if nodes:
+        with console.progress() as shown:
+            standings = recipe.start_nodes(labs[0], nodes, shown)
+        _emit(standings, form)
+    else:
+        targets.on_each(labs, _start)
+
+
+@click.command()
+@targets.argument
+@force_option
+@console.format_option
+def restart(words: tuple[str, ...], everything: bool, force: bool, form: str) -> None:
+    """Shut down labs, or nodes of one lab, and boot them again.
+
+    \b
+    Examples:
+      labgen restart three-node-btrfs worker2
+      labgen restart three-node-btrfs
+    """
+    from labgen.lab import restart as recipe
+
+    labs, nodes = targets.chosen(words, everything)
+    if nodes:
+        with console.progress() as shown:
+            standings = recipe.restart_nodes(labs[0], nodes, shown, force=force)
+        _emit(standings, form)
+        return
+
+    def act(lab: str) -> None:
+        from labgen.lab.stop import stop as shut_down
+
+        with console.progress() as shown:
+            shut_down(lab, shown)
+        _started(lab)
+        click.echo(f"{lab} is running")
+
+    targets.on_each(labs, act)
+
+
+@click.command()
+@targets.argument
+@force_option
+@console.format_option
+def kill(words: tuple[str, ...], everything: bool, force: bool, form: str) -> None:
+    """Cut the power of labs, or of nodes of one lab.
+
+    What the machines have not written to their disks is lost, as in a power failure. "labgen start" boots them.
+
+    \b
+    Examples:
+      labgen kill three-node-btrfs worker2
+      labgen kill five-node-ha manager1 manager2 --force
+    """
+    from labgen.lab import kill as recipe
+
+    labs, nodes = targets.chosen(words, everything)
+    if nodes:
+        with console.progress() as shown:
+            standings = recipe.kill_nodes(labs[0], nodes, shown, force=force)
+        _emit(standings, form)
+        return
+
+    def act(lab: str) -> None:
+        with console.progress() as shown:
+            changed = recipe.kill(lab, shown)
+        click.echo(f"{lab} is off" if changed else f"{lab} is already off")
+
+    targets.on_each(labs, act)
+
+
+def _emit(standings: "Sequence[Standing]", form: str) -> None:
+    console.emit([asdict(each) for each in standings], form, ["node", "machine", "cluster"])
 
 
 @click.command()

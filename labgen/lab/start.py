@@ -1,14 +1,17 @@
-"""``start`` and ``resume``: the whole lab on, with a complete cluster; also the first start after an import."""
+"""``start`` and ``resume``: a lab on, with a complete cluster; also the first start after an import."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from labgen import boxes, paths
 from labgen.errors import UsageError
 from labgen.files import read_text
 from labgen.lab import doctor
+from labgen.machines import parts, power
 from labgen.machines.bringup import Outcome, bring_up
 from labgen.machines.opened import Opened, failure_noted, opened
 from labgen.machines.planning import add_box
+from labgen.machines.power import Standing
 from labgen.model import Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.parallel import on_each
@@ -33,6 +36,19 @@ def start(name: str, progress: Progress, *, new_cluster: bool = False) -> Outcom
         with failure_noted(name):
             _ready_box(lab)
             return bring_up(lab, cold=bool(lab.journal.request and lab.journal.request.cold))
+
+
+def start_nodes(name: str, nodes: Sequence[str], progress: Progress) -> list[Standing]:
+    """Boots some machines of a lab that has run, and waits until the cluster sees them as ready.
+
+    :raises UsageError: there is no such lab or node, or it is suspended.
+    :raises LabgenError: another process works on it, libvirt refuses, or a machine does not come up.
+    """
+    with opened(name, progress, finished=True) as lab:
+        chosen = power.chosen(lab, nodes)
+        parts.require_whole(lab.plan, lab.hypervisor)
+        power.switch_on(lab, chosen)
+        return power.standings(lab, chosen, "ready")
 
 
 def unlock(name: str, key: str, progress: Progress) -> None:

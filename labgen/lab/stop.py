@@ -1,12 +1,12 @@
-"""``stop``: switches the whole lab off."""
+"""``stop``: switches a lab, or some of its nodes, off."""
+
+from collections.abc import Sequence
 
 from labgen.errors import UsageError
-from labgen.machines import parts
+from labgen.machines import parts, power
 from labgen.machines.opened import opened
-from labgen.parallel import on_each
+from labgen.machines.power import Standing
 from labgen.progress import Progress
-
-OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containers first
 
 
 def stop(name: str, progress: Progress) -> bool:
@@ -17,20 +17,22 @@ def stop(name: str, progress: Progress) -> bool:
     :raises LabgenError: another process works on it, or libvirt refuses.
     """
     with opened(name, progress, going_off=True) as lab:
-        states = lab.states()
-        if "suspended" in states.values():
+        if "suspended" in lab.states().values():
             raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
         parts.tell_missing_machines(lab.journal, lab.hypervisor, lab.progress)
-        on = {node.name: node.domain for node in lab.nodes if states.get(node.name, "stopped") != "stopped"}
-        for node, domain in on.items():
-            lab.progress.step("shutting down", node, stage="shut-down")
-            lab.hypervisor.press_power_button(domain)
+        return bool(power.shut_down(lab, lab.nodes))
 
-        def wait(node: str) -> None:
-            if not lab.hypervisor.wait_until_off(on[node], OFF_LIMIT):
-                lab.progress.note(f"{node} did not shut down within {OFF_LIMIT} s: switched off")
-                lab.hypervisor.cut_power(on[node])
-            lab.progress.done("off", node, stage="shut-down")
 
-        on_each({node: node for node in on}, wait)
-    return bool(on)
+def stop_nodes(name: str, nodes: Sequence[str], progress: Progress, *, force: bool = False) -> list[Standing]:
+    """Shuts some machines down, and waits until the cluster has noticed.
+
+    :param force: even if the cluster loses its majority of managers.
+    :raises UsageError: there is no such lab or node, it is suspended, or the majority would be lost.
+    :raises LabgenError: another process works on it, or libvirt refuses.
+    """
+    with opened(name, progress, finished=True) as lab:
+        chosen = power.chosen(lab, nodes)
+        if not force:
+            power.require_majority(lab, chosen)
+        power.shut_down(lab, chosen)
+        return power.standings(lab, chosen, "down")

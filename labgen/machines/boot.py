@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -112,13 +113,17 @@ def connect(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> list[Node]:
     return nodes
 
 
-def start(lab: Lab, hypervisor: Hypervisor, progress: Progress) -> dict[str, DomainState]:
+def start(
+    lab: Lab, hypervisor: Hypervisor, progress: Progress, nodes: Collection[Node] | None = None
+) -> dict[str, DomainState]:
     """Starts the machines that are off or suspended.
 
-    :return: their names and their former states. :raises HypervisorError: libvirt cannot start one.
+    :param nodes: only these; by default all. :return: their names and their former states.
+    :raises HypervisorError: libvirt cannot start one.
     """
     states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
-    off = {node.name: states[node.domain] for node in lab.nodes if states.get(node.domain, "running") != "running"}
+    chosen = lab.nodes if nodes is None else nodes
+    off = {node.name: states[node.domain] for node in chosen if states.get(node.domain, "running") != "running"}
 
     def switch_on(name: str) -> None:
         domain, was = lab.node(name).domain, off[name]

@@ -47,3 +47,17 @@ def losses_of_cluster(journal: Journal, node: Node, said: Mapping[str, Membershi
     if 2 * len(left) <= len(managers):
         return [f"changes to the cluster: {len(left)} of {len(managers)} managers are not a majority"]
     return []
+
+
+def majority_lost(journal: Journal, going: Collection[str], said: Mapping[str, Membership]) -> str:
+    """Why the cluster cannot be changed without some nodes, in words; empty if it can, or already cannot.
+
+    :param going: the nodes' names. :param said: reported by the cluster itself; if empty, it has no majority now.
+    """
+    managers = {name for name, each in said.items() if each.manages}
+    ready = {name for name in managers if said[name].state == "ready"}
+    left = ready.difference(going)
+    if left == ready or 2 * len(left) > len(managers):
+        return ""
+    noun = ORCHESTRATORS[journal.lab.orchestrator].noun
+    return f"{len(left)} of {len(managers)} managers would be left; tasks go on, but the {noun} starts no new ones"

@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -21,6 +21,7 @@ class Cloud:
         self.entries: dict[str, SwarmNode] = {}
         self.born = 0
         self.leaderless_calls = 0
+        self.is_off: Callable[[str], bool] = lambda _hostname: False
 
     def admit(self, hostname: str, role: str) -> str:
         self.born += 1
@@ -146,7 +147,8 @@ class FakeEngine:
             raise ClusterError("the swarm does not have a leader")
         if not self.info().is_manager:
             raise ClusterError("this node is not a swarm manager")
-        return list(self.cloud.entries.values())
+        entries = self.cloud.entries.values()
+        return [replace(each, state="down") if self.cloud.is_off(each.hostname) else each for each in entries]
 
     def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:
         self.calls.append(f"update {node_id}")
