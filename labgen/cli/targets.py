@@ -33,9 +33,9 @@ def chosen(words: Sequence[str], everything: bool) -> tuple[list[str], tuple[str
     if everything:
         return homes.labs(), ()
     lab, *others = dict.fromkeys(words)
-    journals.require_there(lab)
     if not others:
         return [lab], ()
+    journals.require_there(lab)
     nodes = [node.name for node in journals.load(lab).lab.nodes]
     labs = journals.names()
     if any(name in nodes for name in others) or not any(name in labs for name in others):

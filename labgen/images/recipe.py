@@ -16,7 +16,7 @@ from labgen.suggestions import near
 
 DOCS = "docs/images.md, Recipes"
 # No engine may look for such a name on the internet, where anyone could offer it: podman's name for local images.
-LOCAL = "localhost"
+HERE = "localhost"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Recipe:
     @property
     def reference(self) -> str:
         """The image's name in a compose file."""
-        return f"{LOCAL}/{self.name}:{self.version}"
+        return f"{HERE}/{self.name}:{self.version}"
 
     def files(self) -> dict[str, bytes]:
         return recipes.files(self.directory)

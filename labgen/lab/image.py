@@ -27,19 +27,6 @@ class Loaded:
     nodes: dict[str, Literal["loaded", "present"]]
 
 
-@dataclass(frozen=True)
-class Held:
-    """An image in a lab.
-
-    :param names: with tags; may be empty. :param size: in bytes, unpacked. :param nodes: those that have it.
-    """
-
-    id: str
-    names: tuple[str, ...]
-    size: int
-    nodes: tuple[str, ...]
-
-
 def load(name: str, image: str, called: str | None, nodes: Sequence[str], progress: Progress) -> Loaded:
     """Brings an image to nodes of a running lab, in parallel; nodes that have it are skipped.
 
@@ -64,7 +51,7 @@ def load(name: str, image: str, called: str | None, nodes: Sequence[str], progre
         )
 
 
-def listing(name: str, progress: Progress) -> list[Held]:
+def listing(name: str, progress: Progress) -> list[on_the_way.Held]:
     """The images that the nodes of a lab have; nodes that are not running are named, and left out.
 
     :raises UsageError: there is no such lab. :raises GuestError: a node does not answer.
@@ -77,14 +64,7 @@ def listing(name: str, progress: Progress) -> list[Held]:
         if states.get(node.domain) != "running":
             progress.note(f"{node.name} is {states.get(node.domain, 'missing')}: its images are not listed")
     running = {node.name: node for node in engines if states.get(node.domain) == "running"}
-    found = on_each(running, lambda node: on_the_way.present(access.target(lab, node)))
-    by_image: dict[str, Held] = {}
-    for node_name, present in found.items():
-        for each in present:
-            held = by_image.get(each.id, Held(each.id, each.names, each.size, ()))
-            names = tuple(dict.fromkeys((*held.names, *each.names)))
-            by_image[each.id] = replace(held, names=names, nodes=(*held.nodes, node_name))
-    return sorted(by_image.values(), key=lambda held: (not held.names, held.names))
+    return on_the_way.by_image(on_each(running, lambda node: on_the_way.present(access.target(lab, node))))
 
 
 def _file(image: str, progress: Progress) -> Path:

@@ -1,6 +1,7 @@
 """Images on their way to a machine's Docker."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labgen import engine, ssh
@@ -11,6 +12,19 @@ from labgen.ssh import Connection
 
 LOAD_LIMIT = 900  # seconds without an answer from the engine, which unpacks the layers after the last byte
 PIECE = 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Held:
+    """An image in a lab.
+
+    :param names: with tags; may be empty. :param size: in bytes, unpacked. :param nodes: those that have it.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    size: int
+    nodes: tuple[str, ...]
 
 
 def load(file: Path, images: Sequence[Image], connection: Connection, progress: Progress) -> bool:
@@ -39,6 +53,17 @@ def present(target: ssh.Target) -> list[engine.EngineImage]:
     """The images that a machine's Docker has. :raises GuestError: the machine does not answer."""
     with ssh.Connection.open(target, access.LOGIN_LIMIT) as connection, engine.connect(connection) as docker:
         return docker.images()
+
+
+def by_image(found: Mapping[str, Sequence[engine.EngineImage]]) -> list[Held]:
+    """The images of several nodes, by name; those without a name come last. :param found: by node name."""
+    held: dict[str, Held] = {}
+    for node, images in found.items():
+        for image in images:
+            so_far = held.get(image.id, Held(image.id, (), image.size, ()))
+            names = tuple(dict.fromkeys((*so_far.names, *image.names)))
+            held[image.id] = replace(so_far, names=names, nodes=(*so_far.nodes, node))
+    return sorted(held.values(), key=lambda each: (not each.names, each.names))
 
 
 def _present(docker: engine.Engine) -> dict[str, tuple[str, ...]]:

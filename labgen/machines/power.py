@@ -15,8 +15,7 @@ from labgen.orchestrators.base import State
 from labgen.parallel import on_each
 
 OFF_LIMIT = 240  # seconds for a machine to shut down; Docker stops its containers first
-# Seconds until the cluster has noticed. Swarm's managers miss three heartbeats, one every 5 s by default, before they
-# see a node as down: https://docs.docker.com/reference/cli/docker/swarm/update/, --dispatcher-heartbeat.
+# Seconds until the cluster has noticed: its managers miss a few heartbeats first, and emulated machines are slow.
 NOTICE_LIMIT = 120
 POLL = 2  # seconds
 

@@ -201,7 +201,11 @@ def _join(
         engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
         progress.done(f"joined the Swarm as a {node.role}", node.name, stage="join")
 
-    on_each(nodes, join)
+    # Managers one after the other: when two join at once, the first one's store can stand still for a minute, with
+    # nodes "down" (seen in Docker 26.1: "data store lock held too long"; also moby/swarmkit#2196).
+    for name in [name for name, node in nodes.items() if node.role == "manager"]:
+        join(nodes[name])
+    on_each({name: node for name, node in nodes.items() if node.role != "manager"}, join)
 
 
 def _with_leader(lab: Lab, engine: "Engine") -> "list[SwarmNode]":

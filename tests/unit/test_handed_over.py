@@ -35,6 +35,9 @@ class Config
   def ruby(&block) = $after = block
 end
 module Vagrant
+  module Errors
+    VagrantError = Class.new(StandardError)
+  end
   def self.configure(_version) = yield(Config.new)
 end
 Box = Struct.new(:name, :version) { def destroy! = puts("removed #{name} #{version}") }

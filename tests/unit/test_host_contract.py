@@ -154,7 +154,7 @@ def test_a_vagrantfile_names_the_hosts_libvirt_and_no_other(each: Host, lab: Lab
     libvirt_there = replace(each.libvirt, uri=f"qemu+ssh://{each.libvirt.pool}.example/system")
     text = vagrantfile(lab, libvirt_there)
     assert set(re.findall(r"'([a-z+]+:///?[^']*)'", text)) == {libvirt_there.uri}
-    assert text.count(libvirt_there.uri) == 2  # for the network, and for the machines
+    assert text.count(libvirt_there.uri) == 3  # for the network and what is said of it, and for the machines
     assert re.findall(r"storage_pool_name = '(.*)'", text) == [each.libvirt.pool]
 
 

@@ -69,7 +69,8 @@ GIVE_UP = {
         "connection.remove_domain",
         "freeze.revert",  # to a checkpoint, after a yes
         "stages.go_on_with_received_memory",  # of an import that has not been started yet
-        "stop.stop.wait",  # of a machine that did not react to its power button
+        "power.shut_down.wait",  # of a machine that did not react to its power button
+        "power.cut",  # kill
         "warm.go_on",  # of machines that cannot resume from others' memory
     },
     "revert_disks": {"freeze.revert"},
