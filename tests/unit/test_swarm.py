@@ -1,6 +1,8 @@
 """The Swarm's recipe, against engines that behave like Docker's. tests/vm uses the real ones."""
 
 import json
+import threading
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -53,6 +55,22 @@ def test_a_new_swarm_has_all_nodes_with_their_roles_and_labels(engines: dict[str
         node.name: (node.role, node.labels) for node in LAB.nodes
     }
     assert engines["manager1"].calls[0] == f"init {LAB.nodes[0].address} {swarm_words.OVERLAY_POOL}"
+
+
+def test_managers_join_one_after_the_other(engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = threading.Lock()
+    join = FakeEngine.swarm_join
+
+    def slowly(self: FakeEngine, address: str, manager: str, token: str) -> None:
+        if token == "manager":
+            assert alone.acquire(blocking=False), "two managers join at once"
+            time.sleep(0.1)
+            alone.release()
+        join(self, address, manager, token)
+
+    monkeypatch.setattr(FakeEngine, "swarm_join", slowly)
+    assert form(engines)
+    assert len(entries(engines)) == len(LAB.nodes)
 
 
 def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(
