@@ -2,11 +2,14 @@
 
 import hashlib
 from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
 
 from labgen.kinds import KINDS
 from labgen.model import Accelerator, Box, Lab, Network, Node, Step
-from labgen.profile import NodeSpec, Profile
 from labgen.storage import DRIVERS
+
+if TYPE_CHECKING:
+    from labgen.profile import NodeSpec, Profile
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 HOSTS = "hosts.sh"  # the guest script that tells the nodes each other's addresses
@@ -18,7 +21,7 @@ DOING = {
 }
 
 
-def plan(profile: Profile, name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
+def plan(profile: "Profile", name: str, *, subnet: str, box: Box, accelerator: Accelerator, owner: str) -> Lab:
     """Decides everything about a lab.
 
     :param name: the lab's. :param subnet: the lab's /24, in CIDR notation.
@@ -77,7 +80,7 @@ def doing(script: str) -> str:
     return DOING.get(script, f"running {script.removeprefix(guest_file(''))}")
 
 
-def _steps(profile: Profile, spec: NodeSpec, hosts: tuple[str, ...]) -> tuple[Step, ...]:
+def _steps(profile: "Profile", spec: "NodeSpec", hosts: tuple[str, ...]) -> tuple[Step, ...]:
     own = KINDS[spec.kind].steps(DRIVERS[profile.storage.driver])
     extra = tuple(Step(guest_file(script)) for script in spec.provision)
     return (Step(HOSTS, hosts), *own, *extra)

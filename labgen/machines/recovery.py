@@ -5,6 +5,7 @@ machine must exist, with the network card that the plan gives it.
 """
 
 import re
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from labgen import boxes, paths
@@ -15,10 +16,12 @@ from labgen.hypervisor import Hypervisor
 from labgen.machines import parts
 from labgen.model import Accelerator, Box, Lab
 from labgen.plan import plan
-from labgen.profile import Profile, parse
 from labgen.progress import Progress
 from labgen.records import data_home, journals, registry
 from labgen.records.journals import Journal, JournalLost
+
+if TYPE_CHECKING:
+    from labgen.profile import Profile
 
 DAMAGED = ".damaged"  # suffix of the damaged journal, which is kept next to the new one
 BOX_VERSION = re.compile(r"_vagrant_box_image_([0-9.]+?)(_box(_\d+)?)?\.img$")  # in the name of a box's volume
@@ -83,6 +86,8 @@ def _taken(name: str, evidence: str) -> JournalLost:
 
 
 def _again(name: str, hypervisor: Hypervisor, lost: JournalLost) -> Journal:
+    from labgen.profile import parse  # noqa: PLC0415 - pydantic takes long to load, and a journal is rarely lost
+
     prefix = f"{data_home.owner()}_{name}_"
     domains = hypervisor.domains(prefix)
     try:
@@ -110,7 +115,7 @@ def _subnet(name: str, prefix: str, hypervisor: Hypervisor) -> str:
     raise LookupError("no network of its name in libvirt")
 
 
-def _box(profile: Profile, domain: str, hypervisor: Hypervisor) -> Box:
+def _box(profile: "Profile", domain: str, hypervisor: Hypervisor) -> Box:
     version = BOX_VERSION.search(hypervisor.pool.backing(f"{domain}.img"))
     here = boxes.find(profile.box)
     number = version[1] if version else here.version if here else "0"
