@@ -8,7 +8,8 @@ from labgen.errors import HypervisorError, UsageError
 from labgen.files import require_writable
 from labgen.machines import freeze, parts
 from labgen.machines.bringup import bring_up
-from labgen.machines.opened import Opened, opened, seen
+from labgen.machines.opened import Opened, opened
+from labgen.machines.seen import seen
 from labgen.progress import Progress
 from labgen.records import checkpoints
 from labgen.records.checkpoints import Checkpoint

@@ -12,7 +12,8 @@ from labgen.images import load as recipe
 from labgen.kinds import KINDS
 from labgen.machines import access
 from labgen.machines import images as on_the_way
-from labgen.machines.opened import Opened, opened, seen
+from labgen.machines.opened import Opened, opened
+from labgen.machines.seen import seen
 from labgen.model import Node
 from labgen.parallel import on_each
 from labgen.progress import Progress

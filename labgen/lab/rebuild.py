@@ -13,7 +13,8 @@ from labgen.machines import bases, boot, parts
 from labgen.machines.access import find_node
 from labgen.machines.bringup import Outcome, bring_up
 from labgen.machines.membership import losses_of_cluster, members
-from labgen.machines.opened import opened, seen
+from labgen.machines.opened import opened
+from labgen.machines.seen import seen
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.progress import Progress

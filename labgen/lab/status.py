@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labgen.machines.membership import members
-from labgen.machines.opened import seen
+from labgen.machines.seen import seen
 from labgen.machines.states import LabState, lab_state, node_states
 from labgen.model import Node
 from labgen.orchestrators.base import Membership

@@ -131,18 +131,6 @@ def opened(name: str, progress: Progress, *, finished: bool = False, going_off: 
 
 
 @contextlib.contextmanager
-def seen(name: str) -> Iterator[tuple[Journal, Hypervisor]]:
-    """For verbs that only read: nothing is locked, and nothing is repaired.
-
-    :raises UsageError: there is no such lab. :raises JournalLost: its journal is lost.
-    :raises HostError: libvirt does not answer.
-    """
-    journal = journals.load(name)
-    with LOCAL.connect() as hypervisor:
-        yield journal, hypervisor
-
-
-@contextlib.contextmanager
 def failure_noted(name: str) -> Iterator[None]:
     """Writes an error that ends the creation of a lab into its journal, if the disk permits."""
     try:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -139,3 +140,18 @@ def test_verbs_open_labs_in_one_way(taken: str) -> None:
 def test_a_verb_is_short(path: Path) -> None:
     """The parts that it uses are in machines/."""
     assert len(path.read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize(
+    ("verb", "slow"),
+    [
+        ("status", {"paramiko", "pydantic", "docker"}),
+        ("stop", {"pydantic", "docker"}),
+        ("destroy", {"pydantic", "docker"}),
+    ],
+)
+def test_a_verb_does_not_load_what_it_may_not_need(verb: str, slow: set[str]) -> None:
+    """Each takes longer to load than the rest of labgen."""
+    code = f"import sys; import labgen.lab.{verb}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert set(loaded.split()).isdisjoint(slow)

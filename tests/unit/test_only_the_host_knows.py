@@ -45,6 +45,7 @@ TAKES_THE_LOCAL_HOST = {
     "machines/access.py",  # why a machine cannot be entered
     "machines/estate.py",
     "machines/opened.py",  # each lab's host
+    "machines/seen.py",  # the same
     "machines/orphans.py",
     "machines/planning.py",  # a lab that is only previewed
 }
