@@ -1,5 +1,6 @@
 #!/bin/sh
 # Where the answer comes from: text for curl, a page for a browser.
+# shellcheck source=images/hello/files/usr/local/lib/answer.sh
 . /usr/local/lib/answer.sh
 case $HTTP_USER_AGENT in
   Mozilla/*) ;;
