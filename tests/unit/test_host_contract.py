@@ -19,7 +19,7 @@ from labgen.host import LOCAL, Host, accelerator, addresses, checks
 from labgen.host.local import LocalHost
 from labgen.lab import checkpoint, doctor, status
 from labgen.lab.destroy import destroy
-from labgen.machines import opened, parts, planning, recovery
+from labgen.machines import opened, parts, planning, recovery, seen
 from labgen.model import Lab, Libvirt
 from labgen.profile import load
 from labgen.progress import Silent
@@ -200,6 +200,7 @@ def test_the_checks_are_about_the_host_that_they_are_asked_of(elsewhere: Another
 def moved(world: World, elsewhere: AnotherHost, monkeypatch: pytest.MonkeyPatch) -> AnotherHost:
     """From now on labs are on another host."""
     monkeypatch.setattr(opened, "LOCAL", elsewhere)
+    monkeypatch.setattr(seen, "LOCAL", elsewhere)
     world.pool = elsewhere.libvirt.pool
     return elsewhere
 
