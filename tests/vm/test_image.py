@@ -6,6 +6,8 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.vm.conftest import LABGEN, NODES, eventually, labgen, make_image, node_output
 
 
@@ -35,6 +37,7 @@ def test_an_image_comes_to_all_nodes(lab: str, tmp_path: Path) -> None:
     labgen("exec", lab, "--", "sh", "-c", "docker rmi shop:2 2>/dev/null; docker rmi travels >/dev/null")
 
 
+@pytest.mark.slow  # a further load for the machines of make test
 def test_hello_says_on_which_node_it_runs(lab: str) -> None:
     assert {
         row["result"] for row in json.loads(labgen("image", "load", lab, "hello", "--format", "json").stdout)
