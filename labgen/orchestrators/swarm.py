@@ -65,7 +65,7 @@ class Swarm(Orchestrator):
             swarm_states.refuse_strangers(lab, manager, infos, former, empty)
             missing = _missing(lab, infos, former)
             if missing:
-                _join(missing, manager, engines, infos, progress)
+                _join(lab, missing, manager, engines, infos, progress)
             stayed = {name: info.node_id for name, info in infos.items() if name not in missing}
             members = _wait_until_ready(lab, stayed, former, leader, progress)
             joined = [node for node in lab.members if node.name in missing or node.name in empty]
@@ -186,7 +186,8 @@ def _missing(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: set[str]) -> d
     }
 
 
-def _join(
+def _join(  # noqa: PLR0917 - what a node needs to join
+    lab: Lab,
     nodes: Mapping[str, Node],
     manager: Node,
     engines: "Mapping[str, Engine]",
@@ -198,7 +199,12 @@ def _join(
     def join(node: Node) -> None:
         progress.step(f"joining the Swarm as a {node.role}", node.name, stage="join")
         _leave_if_in(engines[node.name], infos[node.name])
-        engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
+        try:
+            engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
+        except ClusterError:
+            # Docker waits 20 s for it, and goes on joining in the background: too short for emulated machines.
+            if _settled(lab, {node.name: engines[node.name]})[node.name].swarm_state != "active":
+                raise
         progress.done(f"joined the Swarm as a {node.role}", node.name, stage="join")
 
     # Managers one after the other: when two join at once, the first one's store can stand still for a minute, with

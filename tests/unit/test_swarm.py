@@ -73,6 +73,37 @@ def test_managers_join_one_after_the_other(engines: dict[str, FakeEngine], monke
     assert len(entries(engines)) == len(LAB.nodes)
 
 
+def join_that_fails(monkeypatch: pytest.MonkeyPatch, *, goes_on: bool) -> None:
+    """Of the last manager; Docker may go on joining in the background until the next look."""
+    join = FakeEngine.swarm_join
+
+    def fail(self: FakeEngine, address: str, manager: str, token: str) -> None:
+        if self.name != "manager3":
+            return join(self, address, manager, token)
+        if goes_on:
+            join(self, address, manager, token)
+            self.looks_for = (manager,)
+            monkeypatch.setattr(swarm.time, "sleep", lambda _seconds: setattr(self, "looks_for", ()))
+        raise ClusterError("manager3: joining the Swarm failed", "Timeout was reached before node joined.")
+
+    monkeypatch.setattr(FakeEngine, "swarm_join", fail)
+
+
+def test_a_join_that_goes_on_in_the_background_is_waited_for(
+    engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join_that_fails(monkeypatch, goes_on=True)
+    assert form(engines)
+    assert engines["manager3"].info().swarm_state == "active"
+    assert len(entries(engines)) == len(LAB.nodes)
+
+
+def test_a_join_that_is_refused_is_an_error(engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch) -> None:
+    join_that_fails(monkeypatch, goes_on=False)
+    with pytest.raises(ClusterError, match="manager3: joining the Swarm failed"):
+        form(engines)
+
+
 def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(
     engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
