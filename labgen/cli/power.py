@@ -1,7 +1,8 @@
 """``labgen stop``, ``start``, ``restart``, ``kill``, ``suspend`` and ``resume``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from labgen.cli import complete, console, targets
 if TYPE_CHECKING:
     from labgen.machines.bringup import Outcome
     from labgen.machines.power import Standing
+    from labgen.progress import Progress
 
 lab_argument = click.argument("lab", shell_complete=complete.labs)
 force_option = click.option("--force", is_flag=True, help="Even if the cluster loses its majority of managers.")
@@ -34,19 +36,12 @@ def stop(words: tuple[str, ...], everything: bool, force: bool, form: str) -> No
     """
     from labgen.lab import stop as recipe
 
-    labs, nodes = targets.chosen(words, everything)
-    if nodes:
-        with console.progress() as shown:
-            standings = recipe.stop_nodes(labs[0], nodes, shown, force=force)
-        _emit(standings, form)
-        return
-
-    def act(lab: str) -> None:
+    def whole(lab: str) -> str:
         with console.progress() as shown:
             changed = recipe.stop(lab, shown)
-        click.echo(f"{lab} is stopped" if changed else f"{lab} is already stopped")
+        return "is stopped" if changed else "is already stopped"
 
-    targets.on_each(labs, act)
+    _switch(words, everything, form, whole, partial(recipe.stop_nodes, force=force))
 
 
 @click.command()
@@ -65,13 +60,7 @@ def start(words: tuple[str, ...], everything: bool, form: str) -> None:
     """
     from labgen.lab import start as recipe
 
-    labs, nodes = targets.chosen(words, everything)
-    if nodes:
-        with console.progress() as shown:
-            standings = recipe.start_nodes(labs[0], nodes, shown)
-        _emit(standings, form)
-    else:
-        targets.on_each(labs, _start)
+    _switch(words, everything, form, _started_in_words, recipe.start_nodes)
 
 
 @click.command()
@@ -86,24 +75,15 @@ def restart(words: tuple[str, ...], everything: bool, force: bool, form: str) ->
       labgen restart three-node-btrfs worker2
       labgen restart three-node-btrfs
     """
-    from labgen.lab import restart as recipe
+    from labgen.lab.restart import restart_nodes
+    from labgen.lab.stop import stop as shut_down
 
-    labs, nodes = targets.chosen(words, everything)
-    if nodes:
-        with console.progress() as shown:
-            standings = recipe.restart_nodes(labs[0], nodes, shown, force=force)
-        _emit(standings, form)
-        return
-
-    def act(lab: str) -> None:
-        from labgen.lab.stop import stop as shut_down
-
+    def whole(lab: str) -> str:
         with console.progress() as shown:
             shut_down(lab, shown)
-        _started(lab)
-        click.echo(f"{lab} is running")
+        return _started_in_words(lab)
 
-    targets.on_each(labs, act)
+    _switch(words, everything, form, whole, partial(restart_nodes, force=force))
 
 
 @click.command()
@@ -122,23 +102,44 @@ def kill(words: tuple[str, ...], everything: bool, force: bool, form: str) -> No
     """
     from labgen.lab import kill as recipe
 
+    def whole(lab: str) -> str:
+        with console.progress() as shown:
+            changed = recipe.kill(lab, shown)
+        return "is off" if changed else "is already off"
+
+    _switch(words, everything, form, whole, partial(recipe.kill_nodes, force=force))
+
+
+def _switch(
+    words: Sequence[str],
+    everything: bool,
+    form: str,
+    whole: Callable[[str], str],
+    some: "Callable[[str, Sequence[str], Progress], list[Standing]]",
+) -> None:
+    """Switches labs, or some nodes of one, and prints the results.
+
+    :param whole: switches a lab; returns the result in words. :param some: switches nodes.
+    """
     labs, nodes = targets.chosen(words, everything)
     if nodes:
         with console.progress() as shown:
-            standings = recipe.kill_nodes(labs[0], nodes, shown, force=force)
-        _emit(standings, form)
+            standings = some(labs[0], nodes, shown)
+        console.emit([asdict(each) for each in standings], form, ["node", "machine", "cluster"])
         return
+    results: list[dict[str, str]] = []
 
     def act(lab: str) -> None:
-        with console.progress() as shown:
-            changed = recipe.kill(lab, shown)
-        click.echo(f"{lab} is off" if changed else f"{lab} is already off")
+        result = whole(lab)
+        results.append({"lab": lab, "result": result})
+        if form == "table":
+            click.echo(f"{lab} {result}")
 
-    targets.on_each(labs, act)
-
-
-def _emit(standings: "Sequence[Standing]", form: str) -> None:
-    console.emit([asdict(each) for each in standings], form, ["node", "machine", "cluster"])
+    try:
+        targets.on_each(labs, act)
+    finally:
+        if form == "json":
+            console.emit(results, form, ["lab", "result"])
 
 
 @click.command()
@@ -170,12 +171,11 @@ def resume(lab: str) -> None:
     Example:
       labgen resume three-node-btrfs
     """
-    _start(lab)
+    click.echo(f"{lab} {_started_in_words(lab)}")
 
 
-def _start(lab: str) -> None:
-    outcome = _started(lab)
-    click.echo(f"{lab} is running" if outcome.changed else f"{lab} is up to date; nothing to do")
+def _started_in_words(lab: str) -> str:
+    return "is running" if _started(lab).changed else "is up to date; nothing to do"
 
 
 def _started(lab: str, *, new_cluster: bool = False) -> "Outcome":

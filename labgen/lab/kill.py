@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from labgen.errors import UsageError
 from labgen.machines import power
 from labgen.machines.opened import opened
 from labgen.machines.power import Standing
@@ -16,8 +15,7 @@ def kill(name: str, progress: Progress) -> bool:
     :raises LabgenError: another process works on it, or libvirt refuses.
     """
     with opened(name, progress, going_off=True) as lab:
-        if "suspended" in lab.states().values():
-            raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
+        power.refuse_suspended(lab)
         return bool(power.cut(lab, lab.nodes))
 
 
@@ -29,8 +27,6 @@ def kill_nodes(name: str, nodes: Sequence[str], progress: Progress, *, force: bo
     :raises LabgenError: another process works on it, or libvirt refuses.
     """
     with opened(name, progress, finished=True) as lab:
-        chosen = power.chosen(lab, nodes)
-        if not force:
-            power.require_majority(lab, chosen)
+        chosen = power.chosen_to_go_off(lab, nodes, force=force)
         power.cut(lab, chosen)
         return power.standings(lab, chosen, "down")

@@ -16,9 +16,7 @@ def restart_nodes(name: str, nodes: Sequence[str], progress: Progress, *, force:
     :raises LabgenError: another process works on it, libvirt refuses, or a machine does not come up.
     """
     with opened(name, progress, finished=True) as lab:
-        chosen = power.chosen(lab, nodes)
-        if not force:
-            power.require_majority(lab, chosen)
+        chosen = power.chosen_to_go_off(lab, nodes, force=force)
         power.shut_down(lab, chosen)
         power.switch_on(lab, chosen)
         return power.standings(lab, chosen, "ready")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from labgen.errors import UsageError
 from labgen.machines import parts, power
 from labgen.machines.opened import opened
 from labgen.machines.power import Standing
@@ -17,8 +16,7 @@ def stop(name: str, progress: Progress) -> bool:
     :raises LabgenError: another process works on it, or libvirt refuses.
     """
     with opened(name, progress, going_off=True) as lab:
-        if "suspended" in lab.states().values():
-            raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
+        power.refuse_suspended(lab)
         parts.tell_missing_machines(lab.journal, lab.hypervisor, lab.progress)
         return bool(power.shut_down(lab, lab.nodes))
 
@@ -31,8 +29,6 @@ def stop_nodes(name: str, nodes: Sequence[str], progress: Progress, *, force: bo
     :raises LabgenError: another process works on it, or libvirt refuses.
     """
     with opened(name, progress, finished=True) as lab:
-        chosen = power.chosen(lab, nodes)
-        if not force:
-            power.require_majority(lab, chosen)
+        chosen = power.chosen_to_go_off(lab, nodes, force=force)
         power.shut_down(lab, chosen)
         return power.standings(lab, chosen, "down")

@@ -32,28 +32,36 @@ class Standing:
 def chosen(lab: Opened, names: Sequence[str]) -> list[Node]:
     """The nodes of these names, each once.
 
-    :raises UsageError: there is no such node, or one is suspended: its memory is part of its lab's.
+    :raises UsageError: there is no such node, or the lab is suspended.
     """
     nodes = [access.find_node(lab.plan, name) for name in dict.fromkeys(names)]
-    states = lab.states()
-    for node in nodes:
-        if states.get(node.name) == "suspended":
-            resolution = f"First: labgen resume {lab.plan.name}"
-            raise UsageError(f"{node.name} of {lab.plan.name!r} is suspended", resolution=resolution)
+    refuse_suspended(lab)
     return nodes
 
 
-def require_majority(lab: Opened, nodes: Collection[Node]) -> None:
-    """:raises UsageError: without these nodes the cluster's managers that are ready are no majority."""
+def chosen_to_go_off(lab: Opened, names: Sequence[str], *, force: bool) -> list[Node]:
+    """The same, for nodes that are about to be switched off.
+
+    :param force: even if the cluster loses its majority of managers.
+    :raises UsageError: without it, that would be so.
+    """
+    nodes = chosen(lab, names)
     going = {node.name for node in nodes}
-    if going.isdisjoint(node.name for node in lab.plan.members):
-        return
+    if force or going.isdisjoint(node.name for node in lab.plan.members):
+        return nodes
     if lost := majority_lost(lab.journal, going, members(lab.plan, _running(lab))):
         raise UsageError(
             f"without {', '.join(sorted(going))} the cluster of {lab.plan.name!r} has no majority of managers",
             lost,
             "To do it nevertheless, add --force.",
         )
+    return nodes
+
+
+def refuse_suspended(lab: Opened) -> None:
+    """:raises UsageError: the lab is suspended: its machines' memory belongs together."""
+    if "suspended" in lab.states().values():
+        raise UsageError(f"{lab.plan.name!r} is suspended", resolution=f"First: labgen resume {lab.plan.name}")
 
 
 def shut_down(lab: Opened, nodes: Collection[Node]) -> set[str]:

@@ -143,6 +143,9 @@ def test_one_lab_that_fails_does_not_hold_the_others_up(lab: str, second: str, r
     assert "'lab' is suspended" in stopped.stderr
     assert stopped.stdout.splitlines() == ["second is stopped"]
     assert run("kill", lab).status == 2
+    again = run("stop", lab, second, "--format", "json")
+    assert again.status == 2
+    assert json.loads(again.stdout) == [{"lab": "second", "result": "is already stopped"}]
 
 
 @pytest.mark.parametrize(
