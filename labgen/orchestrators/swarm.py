@@ -65,7 +65,7 @@ class Swarm(Orchestrator):
             swarm_states.refuse_strangers(lab, manager, infos, former, empty)
             missing = _missing(lab, infos, former)
             if missing:
-                _join(lab, missing, manager, engines, infos, progress)
+                _join(missing, manager, engines, infos, progress)
             stayed = {name: info.node_id for name, info in infos.items() if name not in missing}
             members = _wait_until_ready(lab, stayed, former, leader, progress)
             joined = [node for node in lab.members if node.name in missing or node.name in empty]
@@ -186,8 +186,7 @@ def _missing(lab: Lab, infos: "Mapping[str, EngineInfo]", listed: set[str]) -> d
     }
 
 
-def _join(  # noqa: PLR0917 - what a node needs to join
-    lab: Lab,
+def _join(
     nodes: Mapping[str, Node],
     manager: Node,
     engines: "Mapping[str, Engine]",
@@ -201,10 +200,8 @@ def _join(  # noqa: PLR0917 - what a node needs to join
         _leave_if_in(engines[node.name], infos[node.name])
         try:
             engines[node.name].swarm_join(node.address, manager.address, tokens.of(node.role))
-        except ClusterError:
-            # Docker waits 20 s for it, and goes on joining in the background: too short for emulated machines.
-            if _settled(lab, {node.name: engines[node.name]})[node.name].swarm_state != "active":
-                raise
+        except ClusterError as error:
+            _wait_for_join(engines[node.name], error)
         progress.done(f"joined the Swarm as a {node.role}", node.name, stage="join")
 
     # Managers one after the other: when two join at once, the first one's store can stand still for a minute, with
@@ -212,6 +209,22 @@ def _join(  # noqa: PLR0917 - what a node needs to join
     for name in [name for name, node in nodes.items() if node.role == "manager"]:
         join(nodes[name])
     on_each({name: node for name, node in nodes.items() if node.role != "manager"}, join)
+
+
+def _wait_for_join(engine: "Engine", error: ClusterError) -> None:
+    """Waits for a node whose join was reported as failed.
+
+    Docker waits 20 s for a join, too short for emulated machines, and goes on in the background. Until it succeeds, the
+    node is "pending", or in "error" between two attempts; it is "inactive" only if Docker has given up.
+
+    :raises ClusterError: it does not join.
+    """
+    deadline = time.monotonic() + READY_LIMIT
+    while (info := engine.info()).swarm_state != "active":
+        if info.swarm_state == "inactive" or time.monotonic() > deadline:
+            reported = f"docker info reports {info.swarm_state} {info.swarm_error}".strip()
+            raise ClusterError(error.brief, f"{error.details}\n{reported}", error.resolution) from error
+        time.sleep(POLL)
 
 
 def _with_leader(lab: Lab, engine: "Engine") -> "list[SwarmNode]":

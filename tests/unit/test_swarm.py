@@ -74,7 +74,7 @@ def test_managers_join_one_after_the_other(engines: dict[str, FakeEngine], monke
 
 
 def join_that_fails(monkeypatch: pytest.MonkeyPatch, *, goes_on: bool) -> None:
-    """Of the last manager; Docker may go on joining in the background until the next look."""
+    """Of the last manager; Docker may go on joining in the background: pending, in error, and then active."""
     join = FakeEngine.swarm_join
 
     def fail(self: FakeEngine, address: str, manager: str, token: str) -> None:
@@ -83,7 +83,12 @@ def join_that_fails(monkeypatch: pytest.MonkeyPatch, *, goes_on: bool) -> None:
         if goes_on:
             join(self, address, manager, token)
             self.looks_for = (manager,)
-            monkeypatch.setattr(swarm.time, "sleep", lambda _seconds: setattr(self, "looks_for", ()))
+            states = iter(["error", ""])
+
+            def next_state(_seconds: float) -> None:
+                self.looks_for, self.trouble = (), next(states, "")
+
+            monkeypatch.setattr(swarm.time, "sleep", next_state)
         raise ClusterError("manager3: joining the Swarm failed", "Timeout was reached before node joined.")
 
     monkeypatch.setattr(FakeEngine, "swarm_join", fail)
@@ -100,8 +105,9 @@ def test_a_join_that_goes_on_in_the_background_is_waited_for(
 
 def test_a_join_that_is_refused_is_an_error(engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch) -> None:
     join_that_fails(monkeypatch, goes_on=False)
-    with pytest.raises(ClusterError, match="manager3: joining the Swarm failed"):
+    with pytest.raises(ClusterError, match="manager3: joining the Swarm failed") as caught:
         form(engines)
+    assert "docker info reports inactive" in caught.value.details
 
 
 def test_a_worker_that_looks_where_no_manager_is_any_more_is_told(
