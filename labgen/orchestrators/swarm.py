@@ -215,7 +215,8 @@ def _wait_for_join(engine: "Engine", error: ClusterError) -> None:
     """Waits for a node whose join was reported as failed.
 
     Docker waits 20 s for a join, too short for emulated machines, and goes on in the background. Until it succeeds,
-    the node is "pending", or in "error" between two attempts; it is "inactive" only if Docker has given up.
+    the node need not be "pending" all the time: Docker restarts a node that failed (daemon/cluster/noderunner.go).
+    It is "inactive" only if Docker has given up.
 
     :raises ClusterError: it does not join.
     """
