@@ -21,6 +21,15 @@ class Cards:
         self._connection = connection
         self._lacks_bridge = lacks_bridge
 
+    def in_network(self, prefix: str, network: Network) -> set[str]:
+        """The domains whose names start so, and that have a card in the network, whether or not they run."""
+        with explained("reading the machines' network cards"):
+            return {
+                each.name()
+                for each in self._connection.listAllDomains()
+                if each.name().startswith(prefix) and _cards(each, network)
+            }
+
     def cut_off(self, prefix: str, network: Network) -> set[str]:
         """The domains whose names start so, and that run with a card in the network that is in no bridge."""
         with explained("checking the network cards"):
@@ -39,8 +48,7 @@ class Cards:
                     domain.updateDeviceFlags(step, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def _without_bridge(self, domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
-        found = ElementTree.fromstring(domain.XMLDesc()).iter("interface")  # noqa: S314 - libvirt's own
-        return [card for card in found if _is_in(card, network) and self._has_lost_its_bridge(card)]
+        return [card for card in _cards(domain, network) if self._has_lost_its_bridge(card)]
 
     def _has_lost_its_bridge(self, card: ElementTree.Element) -> bool:
         target = card.find("target")
@@ -64,6 +72,11 @@ def _moved(card: ElementTree.Element, kind: str, name: str) -> str:
         source.attrib.clear()
         source.set(kind, name)
     return ElementTree.tostring(changed, encoding="unicode")
+
+
+def _cards(domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
+    found = ElementTree.fromstring(domain.XMLDesc()).iter("interface")  # noqa: S314 - libvirt's own
+    return [card for card in found if _is_in(card, network)]
 
 
 def _is_in(card: ElementTree.Element, network: Network) -> bool:

@@ -73,8 +73,9 @@ def clear_half_made(lab: Lab, hypervisor: Hypervisor) -> list[Node]:
     """
     directory = paths.lab(lab.name)
     recorded = vagrant.known_machines(directory)
-    domains = {domain.name for domain in hypervisor.domains(lab.prefix)}
-    nodes = [node for node in lab.nodes if node.domain not in domains or node.name not in recorded]
+    # vagrant-libvirt defines a machine and records it before it adds the card: without one, it has never run.
+    with_card = hypervisor.cards.in_network(lab.prefix, lab.network)
+    nodes = [node for node in lab.nodes if node.domain not in with_card or node.name not in recorded]
     for node in nodes:
         vagrant.forget_machine(directory, node.name)
         remove(hypervisor, node.domain)

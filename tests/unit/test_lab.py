@@ -163,7 +163,7 @@ def test_a_boot_that_failed_is_resumed(host: Host) -> None:
     assert len(host.domains()) == 3
 
 
-@pytest.mark.parametrize("lost", ["record", "domain"])
+@pytest.mark.parametrize("lost", ["record", "domain", "card"])
 def test_half_made_machines_are_made_anew(host: Host, lost: str) -> None:
     lab = make().journal.lab
     journals.save(replace(journals.load("lab"), stage="clustered"))
@@ -172,8 +172,11 @@ def test_half_made_machines_are_made_anew(host: Host, lost: str) -> None:
         (paths.lab("lab") / ".vagrant" / "machines" / "worker1" / "libvirt" / "id").unlink()
     else:
         domain = host.libvirt.lookupByName(worker.domain)
+        definition = domain.XMLDesc()
         domain.destroy()
         domain.undefine()
+        if lost == "card":
+            host.libvirt.defineXML(re.sub("<interface.*</interface>", "", definition, flags=re.DOTALL))
     known = paths.lab("lab") / paths.KNOWN_HOSTS
     known.write_text(f"{worker.address} ssh-ed25519 OLD\n{lab.nodes[0].address} ssh-ed25519 KEPT\n")
     assert make().changed
