@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from labgen import engine
+from labgen.engine.connection import API_VERSION
 from labgen.errors import ClusterError
 from labgen.ssh import Connection
 from labgen.storage import DRIVERS, EngineStorage
@@ -60,7 +61,7 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = "/" + self.path.partition("?")[0].lstrip("/").removeprefix(f"v{engine.API_VERSION}/")
+            path = "/" + self.path.partition("?")[0].lstrip("/").removeprefix(f"v{API_VERSION}/")
             fake.requests.append((self.command, path, json.loads(body) if body else None))
             refused = fake.refuse == path
             content = json.dumps({"message": "no luck"} if refused else fake.answers.get(path, {})).encode()

@@ -1,87 +1,29 @@
-"""A Docker engine in a machine. The only importer of the docker SDK."""
+"""A Docker engine in a machine."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import docker
-import docker.errors
-import requests.exceptions
 
+from labgen.engine.explained import explained
+from labgen.engine.facts import EngineImage, EngineInfo, JoinTokens, SwarmNode
+from labgen.engine.services import STACK, Services
 from labgen.errors import ClusterError
-from labgen.ssh import Connection
 from labgen.storage import EngineStorage
-
-SOCKET = "/run/docker.sock"
-# The version of Docker 20.10, the oldest engine in a box; engines up to 28 accept it. Negotiating one costs a call.
-API_VERSION = "1.41"
-LIMIT = 180  # seconds for one call; joining a Swarm is one, and emulated machines are slow
-
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What an engine reports about itself.
-
-    :param swarm_state: Docker's LocalNodeState: inactive, pending, active, error or locked.
-    :param swarm_id: the id of its cluster; only managers have it. :param node_id: its own id.
-    :param managers: the addresses at which it contacts the cluster's managers.
-    :param address: the address at which the other nodes contact it.
-    """
-
-    storage: EngineStorage
-    version: str
-    kernel: str
-    swarm_state: str
-    swarm_error: str
-    swarm_id: str
-    node_id: str
-    is_manager: bool
-    managers: tuple[str, ...] = ()
-    address: str = ""
-
-
-@dataclass(frozen=True)
-class SwarmNode:
-    """A node as a Swarm's managers see it."""
-
-    id: str
-    hostname: str
-    role: str
-    availability: str
-    state: str
-    leader: bool
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class EngineImage:
-    """An image that an engine has. :param names: with tags; may be empty. :param size: in bytes, unpacked."""
-
-    id: str
-    names: tuple[str, ...]
-    size: int
-
-
-@dataclass(frozen=True)
-class JoinTokens:
-    """The tokens with which nodes join a Swarm. Kept in memory only; not shown when the object is printed."""
-
-    _by_role: Mapping[str, str]
-
-    def of(self, role: str) -> str:
-        return self._by_role[role]
-
-    def __repr__(self) -> str:
-        return "JoinTokens(...)"
 
 
 class Engine:
-    """Calls to one engine. Every call raises ClusterError when the engine refuses or does not answer."""
+    """Calls to one engine. Every call raises ClusterError when the engine refuses or does not answer.
+
+    :ivar services: what runs in the Swarm that it manages.
+    """
 
     def __init__(self, name: str, client: docker.DockerClient) -> None:
         self.name = name
         self._client = client
+        self._explained = partial(explained, name)
+        self.services = Services(client.api, self._explained)
 
     def info(self) -> EngineInfo:
         with self._explained("asking Docker for its state"):
@@ -172,6 +114,31 @@ class Engine:
             listed = self._client.api.images()
         return [EngineImage(each["Id"], tuple(each["RepoTags"] or ()), each["Size"]) for each in listed]
 
+    def pull_complaint(self, name: str) -> str:
+        """Why the engine cannot get an image from its registry; empty if it can. :param name: with its tag."""
+        try:
+            with self._explained("asking the registry"):
+                self._client.api.inspect_distribution(name)  # type: ignore[no-untyped-call]
+        except ClusterError as error:
+            return error.details
+        return ""
+
+    def volumes(self) -> dict[str, str]:
+        """The stacks of the volumes on this machine, by the volumes' names; empty: none."""
+        with self._explained("listing the volumes"):
+            listed = self._client.api.volumes()["Volumes"] or []
+        return {each["Name"]: (each["Labels"] or {}).get(STACK, "") for each in listed}
+
+    def health_output(self, container: str) -> str:
+        """What a container's last health check printed; empty if it has none, or the container is gone."""
+        try:
+            with self._explained("inspecting a container"):
+                state = self._client.api.inspect_container(container)["State"]
+        except ClusterError:
+            return ""
+        log = (state.get("Health") or {}).get("Log") or []
+        return str(log[-1]["Output"]).strip() if log else ""
+
     def load_images(self, archive: Iterable[bytes]) -> None:
         """:param archive: a file as ``docker save`` writes it, piece by piece."""
         with self._explained("loading the image"):
@@ -183,29 +150,10 @@ class Engine:
         with self._explained(f"naming the image {name}"):
             self._client.api.tag(image_id, repository, tag)
 
-    @contextlib.contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except docker.errors.APIError as error:
-            raise ClusterError(f"{self.name}: {doing} failed", str(error.explanation or error)) from error
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise ClusterError(f"{self.name}: {doing} failed", str(error)) from error
-
-
-@contextlib.contextmanager
-def connect(connection: Connection, limit: float = LIMIT) -> Iterator[Engine]:
-    """The engine of a machine, reached through our connection to it. Only the first call shows whether it answers.
-
-    :param limit: seconds for one call.
-    """
-    with connection.forwarded(SOCKET) as socket:
-        client = docker.DockerClient(f"unix://{socket}", version=API_VERSION, timeout=int(limit))
-        with contextlib.closing(client):
-            yield Engine(connection.target.name, client)
-
 
 def _node(attrs: Mapping[str, Any]) -> SwarmNode:
+    platform = attrs["Description"].get("Platform") or {}
+    resources = attrs["Description"].get("Resources") or {}
     return SwarmNode(
         id=attrs["ID"],
         hostname=attrs["Description"].get("Hostname", ""),
@@ -214,4 +162,8 @@ def _node(attrs: Mapping[str, Any]) -> SwarmNode:
         state=attrs["Status"]["State"],
         leader=bool((attrs.get("ManagerStatus") or {}).get("Leader")),
         labels=attrs["Spec"].get("Labels") or {},
+        engine_labels=(attrs["Description"].get("Engine") or {}).get("Labels") or {},
+        platform=(platform.get("OS", ""), platform.get("Architecture", "")),
+        nano_cpus=resources.get("NanoCPUs", 0),
+        memory=resources.get("MemoryBytes", 0),
     )

@@ -1,0 +1,199 @@
+"""Services, tasks and what they use, as a Swarm's managers report them."""
+
+import base64
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+STACK = "com.docker.stack.namespace"  # the label by which "docker stack" knows what belongs to a stack
+
+
+@dataclass(frozen=True)
+class Port:
+    """A published port. :param mode: ``ingress``, on all nodes, or ``host``, on those where a task runs."""
+
+    published: int
+    target: int
+    protocol: str = "tcp"
+    mode: str = "ingress"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """:param nano_cpus: processors, in billionths. :param memory: in bytes."""
+
+    nano_cpus: int = 0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Service:
+    """:param image: without its digest. :param mode: replicated, global, replicated-job or global-job.
+
+    :param desired: how many tasks there should be; for jobs, how many have to complete.
+    :param running: how many run, and are healthy. :param completed: of a job.
+    :param max_per_node: 0: no limit. :param update_state: of the last update or rollback; empty: there was none.
+    """
+
+    id: str
+    name: str
+    stack: str
+    image: str
+    mode: str
+    desired: int
+    running: int
+    completed: int = 0
+    constraints: tuple[str, ...] = ()
+    max_per_node: int = 0
+    reserved: Resources = Resources()
+    ports: tuple[Port, ...] = ()
+    update_state: str = ""
+    update_message: str = ""
+
+    @property
+    def is_job(self) -> bool:
+        return self.mode.endswith("-job")
+
+    @property
+    def is_global(self) -> bool:
+        return self.mode.startswith("global")
+
+
+@dataclass(frozen=True)
+class Task:
+    """:param slot: the replica's number; 0 for a global service. :param node_id: empty: not placed yet.
+
+    :param state: e.g. pending, preparing, running, failed. :param desired_state: e.g. running, shutdown.
+    :param error: Docker's words, if there was one. :param container: its id; empty: it never had one.
+    :param since: when it reached the state, as Docker writes times (RFC 3339, UTC, which can be compared as text).
+    """
+
+    id: str
+    service_id: str
+    slot: int
+    node_id: str
+    state: str
+    desired_state: str
+    error: str
+    exit_code: int | None
+    container: str
+    image: str
+    since: str
+    reserved: Resources = Resources()
+    host_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A config or secret. :param data: of a config; secrets cannot be read back."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    data: bytes | None = None
+
+
+class Services:
+    """Calls to a manager's engine; see :class:`labgen.engine.Engine`."""
+
+    def __init__(self, api: Any, explained: Callable[[str], AbstractContextManager[None]]) -> None:
+        """:param api: docker's APIClient; the methods used here have no types."""
+        self._api = api
+        self._explained = explained
+
+    def listed(self, stack: str = "") -> list[Service]:
+        """:param stack: only its services."""
+        filters = {"label": f"{STACK}={stack}"} if stack else None
+        with self._explained("listing the services"):
+            listed = self._api.services(filters=filters, status=True)
+        return sorted((_service(each) for each in listed), key=lambda each: each.name)
+
+    def tasks(self, service: Service | None = None) -> list[Task]:
+        """With those that have ended, as far as the Swarm keeps them. :param service: only its tasks."""
+        filters = {"service": service.id} if service else None
+        with self._explained("listing the tasks"):
+            listed = self._api.tasks(filters=filters)
+        return [_task(each) for each in listed]
+
+    def networks(self) -> dict[str, str]:
+        """The stacks of the networks, by the networks' names; empty: none."""
+        with self._explained("listing the networks"):
+            listed = self._api.networks()
+        return {each["Name"]: (each.get("Labels") or {}).get(STACK, "") for each in listed}
+
+    def configs(self) -> list[Stored]:
+        with self._explained("listing the configs"):
+            return [_stored(each) for each in self._api.configs()]
+
+    def secrets(self) -> list[Stored]:
+        with self._explained("listing the secrets"):
+            return [_stored(each) for each in self._api.secrets()]
+
+
+def _service(attrs: Mapping[str, Any]) -> Service:
+    spec, status, update = attrs["Spec"], attrs.get("ServiceStatus") or {}, attrs.get("UpdateStatus") or {}
+    template = spec["TaskTemplate"]
+    placement = template.get("Placement") or {}
+    mode, details = next(iter(spec["Mode"].items()))
+    running, desired = status.get("RunningTasks", 0), status.get("DesiredTasks", 0)
+    if mode == "ReplicatedJob":
+        desired = details.get("TotalCompletions", 1)
+    return Service(
+        id=attrs["ID"],
+        name=spec["Name"],
+        stack=(spec.get("Labels") or {}).get(STACK, ""),
+        image=_without_digest(template["ContainerSpec"]["Image"]),
+        mode={"ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}.get(mode, mode.lower()),
+        desired=desired,
+        running=running,
+        completed=status.get("CompletedTasks", 0),
+        constraints=tuple(placement.get("Constraints") or ()),
+        max_per_node=placement.get("MaxReplicas", 0),
+        reserved=_reserved(template),
+        ports=tuple(_port(each) for each in (attrs.get("Endpoint") or {}).get("Ports") or ()),
+        update_state=update.get("State") or "",
+        update_message=update.get("Message", ""),
+    )
+
+
+def _task(attrs: Mapping[str, Any]) -> Task:
+    status, spec = attrs["Status"], attrs["Spec"]
+    container = status.get("ContainerStatus") or {}
+    ended = status["State"] in {"complete", "failed", "rejected", "shutdown"}
+    ports = (status.get("PortStatus") or {}).get("Ports") or ()
+    return Task(
+        id=attrs["ID"],
+        service_id=attrs["ServiceID"],
+        slot=attrs.get("Slot", 0),
+        node_id=attrs.get("NodeID", ""),
+        state=status["State"],
+        desired_state=attrs["DesiredState"],
+        error=status.get("Err", ""),
+        exit_code=container.get("ExitCode", 0) if container and ended else None,
+        container=container.get("ContainerID", ""),
+        image=_without_digest(spec["ContainerSpec"]["Image"]),
+        since=status["Timestamp"],
+        reserved=_reserved(spec),
+        host_ports=tuple(each["PublishedPort"] for each in ports if each.get("PublishMode") == "host"),
+    )
+
+
+def _stored(attrs: Mapping[str, Any]) -> Stored:
+    spec = attrs["Spec"]
+    data = base64.b64decode(spec["Data"]) if "Data" in spec else None
+    return Stored(attrs["ID"], spec["Name"], spec.get("Labels") or {}, data)
+
+
+def _port(attrs: Mapping[str, Any]) -> Port:
+    protocol, mode = attrs.get("Protocol", "tcp"), attrs.get("PublishMode", "ingress")
+    return Port(attrs.get("PublishedPort", 0), attrs["TargetPort"], protocol, mode)
+
+
+def _reserved(template: Mapping[str, Any]) -> Resources:
+    wanted = (template.get("Resources") or {}).get("Reservations") or {}
+    return Resources(wanted.get("NanoCPUs", 0), wanted.get("MemoryBytes", 0))
+
+
+def _without_digest(image: str) -> str:
+    return image.partition("@")[0]
