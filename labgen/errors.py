@@ -3,6 +3,7 @@
     LabgenError                  exit code 1
     ├── UsageError                         2   a name or option that matches nothing
     ├── ProfileError                      10   the profile is not valid
+    ├── StackError                        10   the compose file is not valid
     ├── HostError                         20   the host is not ready, or labgen's own files on it cannot be used
     ├── BoxError                          30   a box cannot be built, found or removed
     ├── HypervisorError                   40   libvirt, QEMU or Vagrant failed
@@ -38,6 +39,10 @@ class UsageError(LabgenError):
 
 
 class ProfileError(LabgenError):
+    exit_code = 10
+
+
+class StackError(LabgenError):
     exit_code = 10
 
 

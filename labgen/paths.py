@@ -36,6 +36,10 @@ def image_recipes() -> Path:
     return _asset("images")
 
 
+def shipped_stacks() -> Path:
+    return _asset("stacks")
+
+
 def guest_scripts() -> Path:
     return _asset("guest")
 

@@ -71,6 +71,30 @@ def images_and_files(ctx: click.Context, param: click.Parameter, incomplete: str
     return found or [CompletionItem(incomplete, type="file")]
 
 
+def stacks_and_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The stacks that come with labgen; if there is none of that name, the shell completes files."""
+    from labgen import stacks
+
+    found = [CompletionItem(each.name) for each in stacks.shipped() if each.name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+def deployed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The stacks in the lab given earlier on the line."""
+    from labgen.lab import stack
+
+    names = {service.stack for service in stack.deployed(_lab(ctx)).services}
+    return sorted(name for name in names if name and name.startswith(incomplete))
+
+
+def services(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The services in the lab given earlier on the line."""
+    from labgen.lab import stack
+
+    names = [service.name for service in stack.deployed(_lab(ctx)).services]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def box_versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The built versions of the box given earlier on the line."""
     from labgen import boxes as store

@@ -23,6 +23,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
     "checkpoint": {"ls": "list", "rm": "delete", "remove": "delete", "create": "save"},
     "profile": {"ls": "list", "check": "validate"},
     "image": {"ls": "list"},
+    "stack": {"ls": "list", "rm": "remove", "delete": "remove", "down": "remove", "ps": "list", "services": "list"},
     "box": {"ls": "list", "rm": "remove", "delete": "remove"},
 }
 
@@ -40,7 +41,11 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "inspect": "'labgen status LAB --format json'",
         "info": "'labgen status LAB' shows a lab, 'labgen doctor' checks this host.",
         "logs": "A lab's logs are in ~/.local/share/labgen/labs/LAB/logs, or in LABGEN_HOME/data/labs/LAB/logs; "
-        "'labgen events LAB' shows its history, 'labgen ssh LAB manager1 docker service logs NAME' a service's.",
+        "'labgen events LAB' shows its history, 'labgen stack logs LAB STACK' what containers print.",
+        "services": "'labgen stack list LAB'",
+        "stacks": "'labgen stack list [LAB]'",
+        "service": "'labgen stack list LAB' shows services; other commands run on a manager: "
+        "labgen exec LAB --node manager1 -- docker service ...",
         "shell": "'labgen ssh LAB [NODE]' logs in to a machine.",
         "attach": "'labgen ssh LAB [NODE]' logs in to a machine.",
         "cp": "'labgen ssh-config LAB' prints the SSH configuration for scp and rsync.",

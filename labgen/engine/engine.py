@@ -130,14 +130,17 @@ class Engine:
         return {each["Name"]: (each["Labels"] or {}).get(STACK, "") for each in listed}
 
     def health_output(self, container: str) -> str:
-        """What a container's last health check printed; empty if it has none, or the container is gone."""
+        """What an unhealthy container's last health check printed; empty if it is healthy, or gone."""
         try:
             with self._explained("inspecting a container"):
                 state = self._client.api.inspect_container(container)["State"]
         except ClusterError:
             return ""
-        log = (state.get("Health") or {}).get("Log") or []
-        return str(log[-1]["Output"]).strip() if log else ""
+        health = state.get("Health") or {}
+        log = health.get("Log") or []
+        if health.get("Status") != "unhealthy" or not log:
+            return ""
+        return str(log[-1]["Output"]).strip() or f"exit code {log[-1]['ExitCode']}"
 
     def load_images(self, archive: Iterable[bytes]) -> None:
         """:param archive: a file as ``docker save`` writes it, piece by piece."""

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from labgen import mmdebstrap, paths, recipes
 from labgen.errors import ImageError
@@ -177,6 +177,7 @@ def _pack_layer(wanted: Recipe, packages: Path, target: Path) -> None:
             path = member.name.removeprefix("./").rstrip("/")
             if path and path not in over and not _matches(path, (*LEFT_OUT, *wanted.leave_out)):
                 _add(layer, given, member, path)
+        _add_missing_parents(layer, over)
         recipes.pack(layer, wanted.files())
         for path, to in wanted.links.items():
             member = tarfile.TarInfo(path)
@@ -190,6 +191,16 @@ def _add(layer: tarfile.TarFile, given: tarfile.TarFile, member: tarfile.TarInfo
     member.name, member.pax_headers = path, {}
     member.linkname = member.linkname.removeprefix("./") if member.islnk() else member.linkname
     layer.addfile(member, content)
+
+
+def _add_missing_parents(layer: tarfile.TarFile, paths_over: Collection[str]) -> None:
+    """Docker 20.10 would create them for root only."""
+    there = {member.name for member in layer.getmembers()}
+    parents = {str(parent) for path in paths_over for parent in PurePosixPath(path).parents} - {"."}
+    for parent in sorted(parents - there):
+        member = tarfile.TarInfo(parent)
+        member.type, member.mode = tarfile.DIRTYPE, 0o755
+        layer.addfile(member)
 
 
 def _matches(path: str, patterns: Collection[str]) -> bool:

@@ -17,6 +17,7 @@ from labgen.suggestions import near
 DOCS = "docs/images.md, Recipes"
 # No engine may look for such a name on the internet, where anyone could offer it: podman's name for local images.
 HERE = "localhost"
+BUILDER = 2  # counts the changes of the builder that make images built before outdated
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Recipe:
     def digest(self) -> str:
         """sha256 over everything that determines the build, except the versions of Debian's packages."""
         parts: dict[str, Any] = {
+            "builder": BUILDER,
             "recipe": (self.directory / "image.toml").read_text(),
             "files": {path: hashlib.sha256(data).hexdigest() for path, data in self.files().items()},
         }

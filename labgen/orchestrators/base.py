@@ -48,6 +48,7 @@ class Orchestrator(ABC):
     them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
     command that shows the cluster, on a manager. ``holds`` is what only its managers have; empty: they have nothing
     that the other nodes lack. ``when_moved`` tells users what :meth:`move` does to the cluster.
+    ``runs_stacks``: whether Docker's ``docker stack`` deploys compose files there.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Orchestrator(ABC):
     show: str = ""
     holds: str = ""
     when_moved: str = ""
+    runs_stacks: bool = False
 
     @abstractmethod
     def form(

@@ -34,6 +34,7 @@ class Swarm(Orchestrator):
     pools: Mapping[str, str] = {swarm_words.OVERLAY_POOL: "Swarm's overlay networks"}
     certificate = swarm_words.CERTIFICATE
     show = "docker node ls"
+    runs_stacks = True
     holds = "services, configs, secrets"
     when_moved = "its Swarm is formed again around the first manager, with the services it has"
 

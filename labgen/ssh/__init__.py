@@ -3,13 +3,14 @@
 import logging
 
 from labgen.ssh.batch import run_all
-from labgen.ssh.command import Command, Sink
+from labgen.ssh.command import Command, Lines, Sink
 from labgen.ssh.connection import Connection, Result, Target, Unreachable, port_open, wait_for
 from labgen.ssh.keys import forget_hosts, know_hosts, make_key, public_key, require_key, take_key
 
 __all__ = [
     "Command",
     "Connection",
+    "Lines",
     "Result",
     "Sink",
     "Target",

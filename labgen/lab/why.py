@@ -1,0 +1,54 @@
+"""``why``: the reasons why a service does not run as it should."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labgen.engine import Service
+from labgen.errors import UsageError
+from labgen.lab.stack import entered
+from labgen.services.reasons import reasons
+from labgen.services.view import look
+from labgen.services.witness import Nodes
+from labgen.suggestions import near
+
+
+@dataclass(frozen=True)
+class Why:
+    """:param nodes: how many tasks run on each, by name. :param reasons: each with its evidence in further lines."""
+
+    service: str
+    running: int
+    wanted: int
+    converged: bool
+    nodes: dict[str, int]
+    reasons: list[str]
+
+
+def why(name: str, service: str) -> Why:
+    """:param service: its name; the stack's name before it can be left out if only one service has it.
+
+    :raises UsageError: there is no such lab or service, or the lab has no cluster.
+    :raises GuestError: the lab is off. :raises ClusterError: no manager answers.
+    """
+    with entered(name) as there:
+        view = look(there.engine)
+        found = _find(view.services, service, name)
+        return Why(
+            found.name,
+            view.done(found),
+            view.wanted(found),
+            view.has_converged(found),
+            view.spread(found),
+            reasons(found, view, Nodes(there)),
+        )
+
+
+def _find(services: Sequence[Service], name: str, lab: str) -> Service:
+    exact = [each for each in services if each.name == name]
+    found = exact or [each for each in services if each.stack and each.name == f"{each.stack}_{name}"]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"several stacks have a service {name!r}", ", ".join(each.name for each in found))
+    hint = near(name, [each.name for each in services], "services")
+    raise UsageError(f"{lab!r} has no service named {name!r}", hint, f"labgen stack list {lab}")
