@@ -22,6 +22,7 @@ def alone(lab: str) -> Iterator[None]:
 
 @pytest.fixture
 def outside(alone: None) -> Iterator[str]:
+    labgen("prune", "--yes")  # the boxes of bundles that other tests imported, which the test below removes
     before = on_host()
     labgen("create", "three-node-btrfs-client", "--name", "client", *SMALL)
     yield "client"
