@@ -36,7 +36,9 @@ COLUMNS = ["service", "mode", "tasks", "ports", "nodes"]
 def deploy(  # noqa: PLR0917 - click passes them by name
     lab: str, source: str, called: str, limit: float, detach: bool, form: str
 ) -> None:
-    """Deploy a compose file, or a stack that comes with labgen, and wait until it runs.
+    """Deploy a compose file, and wait until it runs.
+
+    STACK is one that comes with labgen ("labgen stack list").
 
     FILE is one that "docker stack deploy" takes, or the directory of one. Files it mounts from beside it are copied
     to the nodes. Missing images, networks and volumes are named before anything is created. Exit code 60, with the
@@ -64,7 +66,9 @@ def stack() -> None:
 @click.argument("lab", required=False, shell_complete=complete.labs)
 @console.format_option
 def list_stacks(lab: str | None, form: str) -> None:
-    """List the services in a lab; without LAB, the stacks that come with labgen.
+    """List the services in a lab.
+
+    Without LAB, lists the stacks that come with labgen.
 
     \b
     Examples:
@@ -110,9 +114,9 @@ def logs(lab: str, name: str, services: tuple[str, ...], follow: bool, tail: int
 @lab_argument
 @stack_argument
 def remove(lab: str, name: str) -> None:
-    """Remove a stack: its services, networks, configs and secrets; volumes are kept.
+    """Remove a stack; its volumes are kept.
 
-    Returns when its containers have ended.
+    Removes its services, networks, configs and secrets, and returns when its containers have ended.
 
     \b
     Example:

@@ -1,22 +1,14 @@
 """``deploy``: a compose file in a lab's cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from labgen import images, paths, stacks
-from labgen.engine import SwarmNode
-from labgen.errors import ClusterError
-from labgen.machines import images as on_the_way
+from labgen import stacks
 from labgen.machines.opened import opened
-from labgen.parallel import on_each
 from labgen.progress import Progress
-from labgen.services import cluster, convergence, delivery, preflight, removal
-from labgen.services.placement import eligible
+from labgen.services import cluster, convergence, deployment
 from labgen.services.view import View, look
 from labgen.services.witness import Nodes
-from labgen.stacks import ComposeFile
-from labgen.stacks.override import MARK, Version, versions
 
 
 @dataclass(frozen=True)
@@ -40,12 +32,13 @@ def deploy(
     """
     compose = stacks.read(stacks.find(source), shell)
     stack = stacks.name_of(compose.path, called, compose.name)
-    _tell(compose, progress)
+    if compose.unset:
+        progress.note(f"variables that are not set are empty: {', '.join(compose.unset)}")
     with opened(name, progress, finished=True) as lab:
         running = cluster.running_members(lab.plan, lab.hypervisor)
         with cluster.entered(lab.plan, running) as there:
             before = {task.id for task in there.engine.services.tasks()}
-            _create(compose, stack, there, lab.progress)
+            deployment.create(compose, stack, there, lab.progress)
             view = look(there.engine, stack)
         told = lab.progress
     if limit is None:
@@ -56,74 +49,3 @@ def deploy(
         except convergence.NotConverged as error:
             error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
             raise
-
-
-def _create(compose: ComposeFile, stack: str, there: cluster.Cluster, progress: Progress) -> None:
-    nodes = there.nodes()
-    preflight.require_externals(compose, there)
-    preflight.require_free_ports(compose, stack, there)
-    chosen = _versions(compose, stack, there)
-    found = _bring_images(compose, nodes, there, progress)
-    preflight.require_images(compose, found, nodes, there)
-    for line in preflight.partly_missing(compose, found, nodes):
-        progress.note(line)
-    _send_binds(compose, stack, nodes, there, progress)
-    is_new = not removal.exists(stack, there.engine)
-    try:
-        answer = delivery.deploy(compose, stack, chosen, there.manager, progress, pin=bool(found.pullable))
-    except delivery.PartlyDeployed as error:
-        if not is_new:
-            raise ClusterError(
-                error.brief, error.details, "The other services were updated. Deploy again."
-            ) from error
-        removal.remove(stack, there, progress)
-        raise ClusterError(error.brief, f"{error.details}\nwhat had been created is removed again") from error
-    ignored = dict.fromkeys([*answer.ignored, *(key for keys in compose.ignored.values() for key in keys)])
-    if ignored:
-        progress.note(f"a stack ignores: {', '.join(ignored)}")
-
-
-def _tell(compose: ComposeFile, progress: Progress) -> None:
-    if compose.unset:
-        progress.note(f"variables that are not set are empty: {', '.join(compose.unset)}")
-
-
-def _versions(compose: ComposeFile, stack: str, there: cluster.Cluster) -> list[Version]:
-    if not compose.stored:
-        return []
-    existing = {
-        "configs": {each.name: each.labels.get(MARK, "") for each in there.engine.services.configs()},
-        "secrets": {each.name: each.labels.get(MARK, "") for each in there.engine.services.secrets()},
-    }
-    key = (paths.lab(there.lab.name) / paths.KEY).read_bytes()
-    return versions(compose, stack, existing, key)
-
-
-def _bring_images(
-    compose: ComposeFile, nodes: Sequence[SwarmNode], there: cluster.Cluster, progress: Progress
-) -> preflight.Images:
-    """Images that labgen builds are built if they have to be, and brought to the nodes that may run them."""
-    built = {images.load(name).reference: name for name in images.known()}
-    places: dict[str, dict[str, str]] = {}  # the nodes' names, by image
-    for service in compose.services:
-        if service.image in built:
-            fitting = [node.hostname for node in eligible(nodes, service.constraints)]
-            places.setdefault(service.image, {}).update({name: name for name in fitting if name in there.running})
-    for image, names in places.items():
-        archive = images.ensure(built[image], progress).archive
-        load = partial(on_the_way.load, archive, images.read(archive), progress=progress)
-        on_each(on_each(names, there.connection), load)
-    return preflight.images(compose, there, progress)
-
-
-def _send_binds(
-    compose: ComposeFile, stack: str, nodes: Sequence[SwarmNode], there: cluster.Cluster, progress: Progress
-) -> None:
-    """To every running node that may run the service."""
-    wanted: dict[str, list[str]] = {}
-    for service in compose.services:
-        for node in eligible(nodes, service.constraints):
-            if node.hostname in there.running and service.binds:
-                wanted.setdefault(node.hostname, []).extend(service.binds)
-    connections = {name: there.connection(name) for name in wanted}
-    on_each(connections, lambda each: delivery.send_binds(compose, stack, wanted, each, progress))

@@ -16,7 +16,7 @@ LAYERS = [
     {"paths", "files", "mmdebstrap", "parallel", "recipes", "turns"},
     {"refusals", "records", "storage"},
     {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
-    {"boxes", "engine", "vagrant_store"},
+    {"boxes", "engine", "stacks", "vagrant_store"},
     {"kinds", "orchestrators"},
     {"subnets"},
     {"health", "profile"},
@@ -24,6 +24,7 @@ LAYERS = [
     {"render"},
     {"handoff"},
     {"machines"},
+    {"services"},
     {"lab"},
     {"cli"},
     {"__main__"},
@@ -32,6 +33,7 @@ OWNERS = {
     "click": {"cli"},
     "cryptography": {"health"},
     "docker": {"engine"},
+    "dotenv": {"stacks"},
     "filelock": {"turns"},
     "jinja2": {"render"},
     "msgspec": {"records"},
@@ -43,7 +45,7 @@ OWNERS = {
     "pydantic_core": {"profile"},
     "requests": {"engine"},
     "rich": {"cli"},
-    "ruamel": {"profile"},
+    "ruamel": {"profile", "stacks"},
     "vagrant": {"vagrant"},
 }
 

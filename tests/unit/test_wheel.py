@@ -17,6 +17,7 @@ PARTS = (
     "images",
     "profiles",
     "scripts",
+    "stacks",
     "Vagrantfile.j2",
     "setup.cfg",
     "pyproject.toml",

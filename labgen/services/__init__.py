@@ -1,0 +1,1 @@
+"""What runs in a lab's cluster: deployed, waited for, explained, removed. For clusters that run stacks."""
