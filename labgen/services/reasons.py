@@ -9,7 +9,7 @@ from labgen.services.placement import can_run, satisfies, value
 from labgen.services.view import WAITING, View, constraints
 
 MIB = 2**20
-MISSING_IMAGE = re.compile(r"No such image: (?P<image>\S+)")
+MISSING_IMAGE = re.compile(r"No such image: (?P<image>[^\s\"]+)")
 STATUS = re.compile(r"task: non-zero exit \((?P<status>[0-9]+)\)")
 UNHEALTHY = "unhealthy container"
 KILLED = 137  # 128 + SIGKILL: by the kernel, if memory is short

@@ -7,11 +7,43 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
-from labgen.engine import EngineImage, EngineInfo, JoinTokens, SwarmNode
+from labgen.engine import EngineImage, EngineInfo, JoinTokens, Service, Stored, SwarmNode, Task
 from labgen.errors import ClusterError
 from labgen.orchestrators.swarm_moved import LISTENING, RESTART, TELL
 from labgen.ssh import Result
 from labgen.storage import EngineStorage
+
+
+class FakeServices:
+    """What runs in the Swarm, as its managers report it; tests fill it."""
+
+    def __init__(self) -> None:
+        self.running: list[Service] = []
+        self.all_tasks: list[Task] = []
+        self.all_networks: dict[str, str] = {}
+        self.all_configs: list[Stored] = []
+        self.all_secrets: list[Stored] = []
+
+    def listed(self, stack: str = "") -> list[Service]:
+        return [each for each in self.running if stack in {"", each.stack}]
+
+    def tasks(self, service: Service | None = None) -> list[Task]:
+        return [each for each in self.all_tasks if service is None or each.service_id == service.id]
+
+    def networks(self) -> dict[str, str]:
+        return dict(self.all_networks)
+
+    def configs(self) -> list[Stored]:
+        return list(self.all_configs)
+
+    def secrets(self) -> list[Stored]:
+        return list(self.all_secrets)
+
+    def remove(self, stack: str) -> None:
+        gone = {each.id for each in self.listed(stack)}
+        self.running = [each for each in self.running if each.id not in gone]
+        self.all_tasks = [each for each in self.all_tasks if each.service_id not in gone]
+        self.all_networks = {name: owner for name, owner in self.all_networks.items() if owner != stack}
 
 
 class Cloud:
@@ -22,6 +54,7 @@ class Cloud:
         self.born = 0
         self.leaderless_calls = 0
         self.is_off: Callable[[str], bool] = lambda _hostname: False
+        self.services = FakeServices()
 
     def admit(self, hostname: str, role: str) -> str:
         self.born += 1
@@ -42,6 +75,9 @@ class FakeEngine:
         self.stuck = False  # it cannot stop its own node in time, until it is started again
         self.gossips = True
         self.kept: dict[str, EngineImage] = {}
+        self.services = cloud.services
+        self.all_volumes: dict[str, str] = {}
+        self.sick = ""  # what an unhealthy container's check printed
 
     def info(self) -> EngineInfo:
         entry = self.cloud.entries.get(self.node_id)
@@ -120,6 +156,15 @@ class FakeEngine:
 
     def images(self) -> list[EngineImage]:
         return list(self.kept.values())
+
+    def pull_complaint(self, name: str) -> str:
+        return "no route to the registry"
+
+    def volumes(self) -> dict[str, str]:
+        return dict(self.all_volumes)
+
+    def health_output(self, container: str) -> str:
+        return self.sick
 
     def load_images(self, archive: Iterable[bytes]) -> None:
         """As Docker does, with the names that the archive has."""

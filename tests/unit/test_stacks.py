@@ -1,0 +1,289 @@
+"""The commands deploy, stack and why, on a host without machines; tests/vm runs them on real ones."""
+
+import json
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from labgen import images, ssh
+from labgen.engine import EngineImage, Port, Service, Stored, Task
+from labgen.services import convergence, delivery, removal
+from tests.unit.commands import Run, run
+from tests.unit.host import Host, host
+
+__all__ = ["host", "run"]  # fixtures
+COMPOSE = 'version: "3.8"\nservices:\n  web: {image: "app:1", ports: ["8080:80"], volumes: ["./pages:/pages"]}\n'
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "known", list)  # none has to be built
+    for module in (convergence, removal):
+        monkeypatch.setattr(module, "POLL", 0)
+    monkeypatch.setattr(convergence, "STABLE", 0)
+    monkeypatch.setattr(convergence, "QUIET", 0.1)
+
+
+class Manager:
+    """The shell of the nodes: Docker creates the services that the test says."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.creates: list[tuple[Service, list[Task]]] = []
+        self.says, self.status = "", 0
+        self.files: dict[str, list[str]] = {}  # the files sent, by node
+        host.root_shell = self.run
+
+    def run(self, node: str, words: list[str], given: bytes, output: ssh.Sink, errors: ssh.Sink) -> int:
+        with tarfile.open(fileobj=BytesIO(given)) as tar:
+            self.files.setdefault(node, []).extend(tar.getnames())
+        if words[0] != delivery.DEPLOY:
+            return 0
+        for service, tasks in self.creates:
+            self.host.cloud.services.running.append(service)
+            self.host.cloud.services.all_tasks += tasks
+            output(f"Creating service {service.name}\n".encode())
+        errors(self.says.encode())
+        return self.status
+
+
+@pytest.fixture
+def manager(host: Host) -> Manager:
+    return Manager(host)
+
+
+@pytest.fixture
+def lab(host: Host, manager: Manager, run: Run) -> str:
+    assert run("create", "three-node-btrfs", "--name", "lab").status == 0
+    for name in ("manager1", "worker1", "worker2"):
+        host.engine(name).kept["sha256:1"] = EngineImage("sha256:1", ("app:1",), 1)
+    return "lab"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "pages").mkdir()
+    path = tmp_path / "shop.yaml"
+    path.write_text(COMPOSE)
+    return str(path)
+
+
+def web(**fields: object) -> Service:
+    given = {"desired": 2, "running": 2, "ports": (Port(8080, 80), Port(53, 53, "udp")), **fields}
+    return Service("s1", "shop_web", "shop", "app:1", "replicated", **given)  # type: ignore[arg-type]
+
+
+def task(number: int, host: Host, node: str, state: str = "running", error: str = "") -> Task:
+    where = next((each.id for each in host.cloud.entries.values() if each.hostname == node), "")
+    desired = "running" if state in {"running", "pending"} else "shutdown"
+    return Task(f"t{number}", "s1", number, where, state, desired, error, None, "c1", "app:1", f"2026-01-0{number}")
+
+
+def test_a_stack_is_deployed_listed_and_removed(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
+    manager.creates = [(web(), [task(1, host, "worker1"), task(2, host, "worker2")])]
+    manager.says = "Ignoring unsupported options: links\n"
+    deployed = run("deploy", lab, file, "--format", "json")
+    assert deployed.status == 0
+    (row,) = json.loads(deployed.stdout)
+    assert (row["service"], row["tasks"], row["nodes"]) == ("web", "2/2", {"worker1": 1, "worker2": 1})
+    assert "a stack ignores: links" in deployed.stderr
+    assert {node: "pages" in names for node, names in manager.files.items()} == dict.fromkeys(
+        ("manager1", "worker1", "worker2"), True
+    )
+    assert "stack/shop.yaml" in manager.files["manager1"]
+    table = run("stack", "list", lab).stdout.splitlines()
+    assert table[1].split() == [
+        "shop",
+        "web",
+        "replicated",
+        "2/2",
+        "8080,",
+        "53/udp",
+        "worker1",
+        "1,",
+        "worker2",
+        "1",
+    ]
+    assert max(map(len, table)) <= 80
+    assert run("why", lab, "web").stdout == "shop_web: 2 of 2 tasks run: worker1 1, worker2 1\n"
+    assert run("stack", "logs", lab, "shop", "--tail", "3").stdout.startswith("sudo -n docker service logs --tail 3")
+    host.engine("worker1").all_volumes = {"shop_data": "shop", "other": ""}
+    removed = run("stack", "remove", lab, "shop")
+    assert removed.stdout == "shop is removed from lab\n"
+    assert "kept volumes on worker1: shop_data" in removed.stderr
+    assert run("stack", "list", lab).stdout.splitlines()[1:] == []
+
+
+def test_who_does_not_wait_gets_what_is_there(lab: str, file: str, manager: Manager, run: Run) -> None:
+    manager.creates = [(web(running=0), [])]
+    (row,) = json.loads(run("deploy", lab, file, "--detach", "--format", "json").stdout)
+    assert row["tasks"] == "0/2"
+
+
+def test_what_does_not_run_is_explained(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
+    manager.creates = [
+        (web(running=1), [task(1, host, "worker1"), task(2, host, "worker2", "failed", "task: non-zero exit (3)")])
+    ]
+    failed = run("deploy", lab, file)
+    assert failed.status == 60
+    assert "shop is deployed, but does not run as it should: web" in failed.stderr
+    assert "the task ended with exit code 3 on worker2\n      | last words" in failed.stderr
+    assert "labgen stack remove lab shop" in failed.stderr
+    found = run("why", lab, "shop_web", "--format", "json")
+    (row,) = json.loads(found.stdout)
+    assert (row["running"], row["wanted"], row["converged"]) == (1, 2, False)
+    assert row["reasons"] == ["the task ended with exit code 3 on worker2\n  | last words"]
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_completed"])
+def test_an_update_that_stopped_is_a_failure(lab: str, file: str, manager: Manager, run: Run, state: str) -> None:
+    manager.creates = [(web(update_state=state, update_message="too many failures"), [])]
+    failed = run("deploy", lab, file)
+    assert failed.status == 60
+    assert "too many failures" in failed.stderr
+
+
+def test_the_limit_passes(
+    lab: str, file: str, host: Host, manager: Manager, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convergence, "QUIET", 1000)
+    manager.creates = [(web(running=0), [task(1, host, "worker1", "pending", "no suitable node (x)")])]
+    failed = run("deploy", lab, file, "--timeout", "0.1")
+    assert (failed.status, "waited for 0 s" in failed.stderr) == (60, True)
+
+
+def test_images_that_nodes_refuse_again_and_again_end_the_wait(
+    lab: str, file: str, host: Host, manager: Manager, run: Run
+) -> None:
+    error = '"No such image: app:1"'
+    manager.creates = [(web(running=0), [task(each, host, "worker1", "rejected", error) for each in (1, 2, 3)])]
+    failed = run("deploy", lab, file)
+    assert "the image app:1 is missing on worker1" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (
+            COMPOSE.replace("app:1", "other:2"),
+            60,
+            "other:2: not on manager1, worker1, worker2\n    no route to the registry",
+        ),
+        (COMPOSE.replace("8080", "9090"), 60, "9090/tcp is published by other_web"),
+        (COMPOSE + "  two: {image: a, ports: ['8080:1']}\n", 2, "web and two both publish port 8080/tcp"),
+        (
+            COMPOSE
+            + "".join(f"{each}s: {{{each[0]}: {{external: true}}}}\n" for each in ("network", "volume", "secret")),
+            60,
+            "  network n\n  volume v\n  secret s\n",
+        ),
+        ("web\n", 10, "not a compose file"),
+    ],
+)
+def test_what_is_missing_is_named_and_nothing_is_created(
+    lab: str, tmp_path: Path, host: Host, manager: Manager, run: Run, content: str, status: int, words: str
+) -> None:
+    (tmp_path / "pages").mkdir()
+    other = Service("s2", "other_web", "other", "a", "replicated", 1, 1, ports=(Port(9090, 80),))
+    host.cloud.services.running.append(other)
+    (tmp_path / "shop.yaml").write_text(content)
+    failed = run("deploy", lab, str(tmp_path / "shop.yaml"))
+    assert failed.status == status
+    assert words in failed.stderr
+    assert manager.files == {}
+
+
+def test_an_image_that_some_nodes_lack_is_told(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
+    host.engine("worker2").kept.clear()
+    manager.creates = [(web(), [])]
+    deployed = run("deploy", lab, file)
+    assert "web: worker2 cannot run it without the image app:1" in deployed.stderr
+    assert deployed.status == 0
+
+
+def test_a_file_that_docker_refuses_is_the_users_mistake(lab: str, file: str, manager: Manager, run: Run) -> None:
+    manager.status, manager.says = 1, "services.web Additional property replicas is not allowed\n"
+    failed = run("deploy", lab, file)
+    assert (failed.status, manager.says.strip() in failed.stderr) == (10, True)
+    manager.says = "unsupported Compose file version: 1.0\n"
+    assert 'add version: "3.8" as the first line' in run("deploy", lab, file).stderr
+
+
+def test_a_new_stack_that_is_half_made_is_removed(
+    lab: str, file: str, host: Host, manager: Manager, run: Run
+) -> None:
+    manager.creates, manager.status, manager.says = [(web(), [])], 1, "failed to create service shop_db: no\n"
+    failed = run("deploy", lab, file)
+    assert failed.status == 60
+    assert "what had been created is removed again" in failed.stderr
+    assert host.cloud.services.running == []
+
+
+def test_an_old_stack_is_kept_when_its_update_fails(
+    lab: str, file: str, host: Host, manager: Manager, run: Run
+) -> None:
+    host.cloud.services.all_networks["shop_default"] = "shop"
+    manager.creates, manager.status, manager.says = [(web(), [])], 1, "failed to update service shop_db: no\n"
+    failed = run("deploy", lab, file)
+    assert "The other services were updated. Deploy again." in failed.stderr
+    assert len(host.cloud.services.running) == 1
+
+
+def test_variables_that_are_not_set_are_told(lab: str, tmp_path: Path, manager: Manager, run: Run) -> None:
+    (tmp_path / "a.yaml").write_text('version: "3.8"\nservices: {web: {image: "app:1", command: [$NOTHING_SET]}}\n')
+    manager.creates = [(web(), [])]
+    assert "variables that are not set are empty: NOTHING_SET" in run("deploy", lab, str(tmp_path / "a.yaml")).stderr
+
+
+def test_secrets_are_compared_with_those_in_the_swarm(
+    lab: str, tmp_path: Path, host: Host, manager: Manager, run: Run
+) -> None:
+    (tmp_path / "pw").write_text("hidden")
+    content = 'version: "3.8"\nservices: {web: {image: "app:1"}}\nsecrets: {pw: {file: ./pw}}\n'
+    (tmp_path / "shop.yaml").write_text(content)
+    host.cloud.services.all_secrets = [Stored("1", "shop_pw", {})]
+    manager.creates = [(web(), [])]
+    deployed = run("deploy", lab, str(tmp_path / "shop.yaml"))
+    assert deployed.status == 0
+    assert "hidden" not in deployed.stderr + deployed.stdout
+    assert "secrets/pw" in manager.files["manager1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (("stack", "remove", "lab", "shpo"), 2, "has no stack named 'shpo'"),
+        (("stack", "logs", "lab", "shop", "wbe"), 2, "has no service named 'wbe'"),
+        (("why", "lab", "wbe"), 2, "has no service named 'wbe'"),
+        (("why", "lba", "web"), 2, "there is no lab named 'lba'"),
+        (("deploy", "lab", "helo"), 2, "neither a stack nor a compose file"),
+        (("deploy", "lab", "hello", "--name", "A B"), 2, "not a valid stack name"),
+    ],
+)
+def test_wrong_names(lab: str, host: Host, run: Run, words: tuple[str, ...], status: int, told: str) -> None:
+    host.cloud.services.running.append(web())
+    failed = run(*words)
+    assert (failed.status, told in failed.stderr) == (status, True)
+
+
+def test_one_name_in_two_stacks_is_refused(lab: str, host: Host, run: Run) -> None:
+    host.cloud.services.running += [web(), Service("s3", "b_web", "b", "a", "replicated", 1, 1)]
+    failed = run("why", lab, "web")
+    assert (failed.status, "shop_web, b_web" in failed.stderr) == (2, True)
+
+
+def test_a_lab_that_is_off_or_has_no_swarm(lab: str, file: str, run: Run) -> None:
+    assert run("stop", lab).status == 0
+    for words in (("deploy", lab, file), ("stack", "list", lab), ("why", lab, "web")):
+        failed = run(*words)
+        assert (failed.status, "labgen start lab" in failed.stderr) == (50, True)
+    assert run("create", "three-node-btrfs", "--set", "orchestrator=none", "--name", "alone").status == 0
+    assert run("deploy", "alone", file).status == 2
+
+
+def test_the_stacks_that_come_with_labgen(run: Run) -> None:
+    rows = json.loads(run("stack", "list", "--format", "json").stdout)
+    assert "hello" in [row["stack"] for row in rows]
+    assert all(Path(row["file"]).is_file() for row in rows)
