@@ -98,9 +98,9 @@ def cli() -> None:
       labgen destroy three-node-btrfs     remove it without a trace
 
     \b
-    Exit codes: 0 done, 1 failed, 2 usage, 10 profile, 20 host not ready, 30 box,
-    40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle or image, 130
-    interrupted, 141 the reader of the output went away.
+    Exit codes: 0 done, 1 failed, 2 usage, 10 profile or compose file, 20 host not
+    ready, 30 box, 40 hypervisor or Vagrant, 50 guest, 60 cluster, 70 bundle or
+    image, 130 interrupted, 141 the reader of the output went away.
     """
 
 
