@@ -17,8 +17,9 @@ from labgen.ssh import make_key
 from tests.unit.labs import planned
 
 PACKAGE = Path(paths.__file__).parent
-# Where the code reads labgen's own settings, the terminal's abilities, and a shell's request for completion.
-READ_IT = {"paths.py", "subnets.py", "surroundings.py", "cli/__init__.py", "cli/console.py"}
+# Where the code reads labgen's own settings, the terminal's abilities, a shell's request for completion, and the
+# variables that a compose file may use.
+READ_IT = {"paths.py", "subnets.py", "surroundings.py", "cli/__init__.py", "cli/console.py", "cli/stack.py"}
 STRANGE = {
     "VAGRANT_CWD": "/nonexistent",
     "VAGRANT_VAGRANTFILE": "Other",

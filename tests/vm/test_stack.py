@@ -28,6 +28,7 @@ services:
     env_file: shop.env
     environment:
       COLOUR:
+      NODE: "{{.Node.Hostname}}"
     configs:
       - {source: site, target: /site.conf, mode: 0440, uid: "65534"}
     secrets: [password]
