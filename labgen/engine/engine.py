@@ -1,6 +1,6 @@
 """A Docker engine in a machine."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -141,6 +141,11 @@ class Engine:
         if health.get("Status") != "unhealthy" or not log:
             return ""
         return str(log[-1]["Output"]).strip() or f"exit code {log[-1]['ExitCode']}"
+
+    def save_image(self, name: str) -> Iterator[bytes]:
+        """A file with the image, as ``docker save`` writes it, piece by piece. :param name: with its tag."""
+        with self._explained(f"saving the image {name}"):
+            yield from self._client.api.get_image(name)
 
     def load_images(self, archive: Iterable[bytes]) -> None:
         """:param archive: a file as ``docker save`` writes it, piece by piece."""

@@ -73,7 +73,7 @@ def send_binds(
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as parcel:
         pack_binds(compose, nodes[name], parcel)
         command = ["sudo", "-n", "sh", "-c", UNPACK, "sh", f"{STACKS}/{stack}"]
-        result = _fed(connection, command, parcel, progress, lambda _: None)
+        result = fed(connection, command, parcel, progress, lambda _: None)
     if result.status:
         raise GuestError(f"{name} does not take the files of {stack}", result.tail)
     progress.done("has the files", name, stage="send-files")
@@ -99,8 +99,9 @@ def deploy(
         pack_files(compose, chosen, override_text(compose, chosen, f"{RUN}/{stack}"), parcel)
         command = ["sudo", "-n", "sh", "-c", DEPLOY, "sh", stack, compose.path.name, "always" if pin else "never"]
         command += to_be_removed(compose)
-        result = _fed(manager, command, parcel, progress, hear)
+        result = fed(manager, command, parcel, progress, hear)
     answer.ignored, trouble = _sorted(result.stderr)
+    answer.ignored = [key for key in answer.ignored if key != "build"]  # labgen has built the images
     if result.status and answer.acted:
         raise PartlyDeployed(f"Docker did not deploy all of {stack}", trouble or result.tail)
     if result.status:
@@ -113,10 +114,10 @@ class PartlyDeployed(ClusterError):
     """Docker stopped after it had created or updated something."""
 
 
-def _fed(
+def fed(
     connection: ssh.Connection, command: list[str], parcel: IO[bytes], progress: Progress, hear: Callable[[str], None]
 ) -> ssh.Result:
-    """Runs a command that reads the parcel."""
+    """Runs a command in a machine that reads a parcel. :param hear: called with each line of its output."""
     size = parcel.tell()
     parcel.seek(0)
     amount = Amount("sending the stack's files", size, progress, connection.target.name, stage="send-files")

@@ -10,6 +10,7 @@ from labgen.machines import images as on_the_way
 from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.services import delivery, preflight, removal
+from labgen.services.building import Builder
 from labgen.services.cluster import Cluster
 from labgen.services.placement import eligible
 from labgen.stacks import ComposeFile
@@ -26,7 +27,9 @@ def create(compose: ComposeFile, stack: str, there: Cluster, progress: Progress)
     preflight.require_externals(compose, there)
     preflight.require_free_ports(compose, stack, there)
     chosen = _versions(compose, stack, there)
-    found = _bring_images(compose, nodes, there, progress)
+    _bring_own_images(compose, nodes, there, progress)
+    compose = Builder(compose, stack, nodes, there, progress).built()
+    found = preflight.images(compose, there, progress)
     preflight.require_images(compose, found, nodes, there)
     for line in preflight.partly_missing(compose, found, nodes):
         progress.note(line)
@@ -57,21 +60,23 @@ def _versions(compose: ComposeFile, stack: str, there: Cluster) -> list[Version]
     return versions(compose, stack, existing, key)
 
 
-def _bring_images(
-    compose: ComposeFile, nodes: Sequence[SwarmNode], there: Cluster, progress: Progress
-) -> preflight.Images:
-    """Images that labgen builds are built if they have to be, and brought to the nodes that may run them."""
+def _bring_own_images(compose: ComposeFile, nodes: Sequence[SwarmNode], there: Cluster, progress: Progress) -> None:
+    """Images that labgen builds from Debian's packages are built if they have to be, and brought to the nodes.
+
+    To those that may run them; and to the manager, if it builds others from them.
+    """
     built = {images.load(name).reference: name for name in images.known()}
     places: dict[str, dict[str, str]] = {}  # the nodes' names, by image
     for service in compose.services:
         if service.image in built:
             fitting = [node.hostname for node in eligible(nodes, service.constraints)]
             places.setdefault(service.image, {}).update({name: name for name in fitting if name in there.running})
+        for base in set(service.build.bases if service.build else ()) & built.keys():
+            places.setdefault(base, {}).setdefault(there.manager.target.name, there.manager.target.name)
     for image, names in places.items():
         archive = images.ensure(built[image], progress).archive
         load = partial(on_the_way.load, archive, images.read(archive), progress=progress)
         on_each(on_each(names, there.connection), load)
-    return preflight.images(compose, there, progress)
 
 
 def _send_binds(

@@ -29,7 +29,7 @@ class Images:
 
     def lacking(self, image: str, nodes: Iterable[str]) -> list[str]:
         """The nodes that have to get an image from elsewhere."""
-        if image in self.pullable:
+        if image in self.pullable or "@" in image:  # whether a node has a digest is not listed
             return []
         return [node for node in nodes if node in self.held and image not in self.held[node]]
 

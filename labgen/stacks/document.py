@@ -66,6 +66,10 @@ class Document:
         """A value as Docker reads it, with its variables replaced."""
         return replaced(str(text), self._values)
 
+    def default(self, name: str) -> str:
+        """The value of a variable of which only the name is given; empty if it is not set."""
+        return self._values.get(name, "")
+
     def plain(self, value: object) -> Any:
         """The same for a value with everything in it, as data that JSON can express."""
         if isinstance(value, dict):

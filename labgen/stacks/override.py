@@ -1,8 +1,8 @@
-"""A second compose file, by which Docker gives configs and secrets the names and files that labgen chose.
+"""A second compose file, by which Docker uses the names and files that labgen chose.
 
-What is stored in a Swarm cannot change: Docker refuses a config with a changed content. So a changed one gets a new
-name, made from its content. A secret cannot be read back; the mark of its content is a label. Marks need a key, so
-that nobody can find out a weak password by trying.
+Images that were built are named by their versions. What is stored in a Swarm cannot change: Docker refuses a config
+with a changed content, so a changed one gets a new name, made from its content. A secret cannot be read back; the
+mark of its content is a label. Marks need a key, so that nobody can find out a weak password by trying.
 """
 
 import hashlib
@@ -62,6 +62,8 @@ def versions(
 def text(compose: ComposeFile, chosen: list[Version], directory: str) -> str:
     """The second compose file, in JSON, which YAML includes. :param directory: where the manager has the files."""
     content: dict[str, object] = {"version": compose.version} if compose.version else {}
+    if built := {each.name: {"image": each.image} for each in compose.services if each.build}:
+        content["services"] = built
     for kind in STORED:
         if entries := {each.of.key: _entry(each, directory) for each in chosen if each.of.kind == kind}:
             content[kind] = entries

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import IO
 
 from labgen.errors import StackError
-from labgen.stacks.compose import ComposeFile
+from labgen.stacks.compose import Build, ComposeFile
 from labgen.stacks.override import Version
 
 # Below READ_BY_DOCKER are the files that compose files name by relative paths, the first compose file with them.
 READ_BY_DOCKER = "stack"
+CONTEXT = "context"
 OVERRIDE = "override.json"
 ENVIRONMENT = "environment"
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -42,6 +43,16 @@ def pack_files(compose: ComposeFile, chosen: Iterable[Version], override: str, i
             _add(tar, each.path, each.of.file.read_bytes())
         _add(tar, OVERRIDE, override.encode())
         _add(tar, ENVIRONMENT, _exports(compose.environment).encode())
+
+
+def pack_context(compose: ComposeFile, build: Build, into: IO[bytes]) -> None:
+    """What ``docker build`` reads: the context, and the values of its arguments.
+
+    :raises StackError: it cannot be read.
+    """
+    with _written(compose, into) as tar:
+        tar.add(compose.directory / build.context, CONTEXT)
+        _add(tar, ENVIRONMENT, _exports(build.arguments).encode())
 
 
 def to_be_removed(compose: ComposeFile) -> list[str]:

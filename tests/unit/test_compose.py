@@ -7,6 +7,7 @@ import pytest
 
 from labgen.errors import LabgenError, StackError, UsageError
 from labgen.stacks import External, constraint, find, name_of, read, shipped
+from labgen.stacks.compose import Build
 from labgen.stacks.override import text, versions
 from labgen.stacks.variables import mentioned, replaced
 
@@ -76,6 +77,24 @@ def test_what_labgen_has_to_know_is_read(directory: Path) -> None:
     }  # fmt: skip
 
 
+def test_what_is_built_is_read(directory: Path) -> None:
+    (directory / "app" / "Containerfile").write_text("FROM scratch\n")
+    (directory / "app" / "Dockerfile").write_text("FROM localhost/hello:1 AS a\n from --platform=x two\n")
+    (directory / "compose.yaml").write_text(
+        "services:\n  a: {build: ./app}\n"
+        "  b: {image: b, build: {context: app, dockerfile: Containerfile, target: last, args: [X=1, PASSED]}}\n"
+        "  c: {image: c, build: {context: app, args: {Y: $PORT, PASSED: }}}\n"
+    )
+    a, b, c = read(directory / "compose.yaml", {}).services
+    assert (a.image, a.build) == ("", Build("app", "Dockerfile", "", {}, ("localhost/hello:1", "two")))
+    assert (b.image, b.build) == (
+        "b:latest",
+        Build("app", "Containerfile", "last", {"X": "1", "PASSED": "file"}, ("scratch",)),
+    )
+    assert c.build
+    assert c.build.arguments == {"Y": "8092", "PASSED": "file"}
+
+
 SERVICE = 'version: "3.8"\nservices:\n  web:\n    image: app:1\n'
 
 
@@ -86,7 +105,10 @@ SERVICE = 'version: "3.8"\nservices:\n  web:\n    image: app:1\n'
         ("hello\n", "is not a compose file"),
         ("", "is not a compose file"),
         ("version: '3.8'\nservices: {}\n", "services: there are none"),
-        ("services:\n  web:\n    build: .\n", ":3: services.web: has no image"),
+        ("services:\n  web:\n    command: x\n", ":3: services.web: has neither an image nor a build"),
+        ("services:\n  web:\n    build: ../x\n", ":3: services.web.build: ../x is outside the directory"),
+        ("services:\n  web:\n    build: http://a/x.git\n", "services.web.build: http://a/x.git does not"),
+        ("services:\n  web:\n    build: .\n", ":3: services.web.build: there is no Dockerfile in ."),
         ("services:\n  web:\n    image: Not An Image\n", ":3: services.web.image: 'Not An Image' is not a valid"),
         (SERVICE + "    volumes: [./nothing:/x]\n", ":5: services.web.volumes: ./nothing does not exist"),
         (SERVICE + "    volumes:\n      - ../x:/x\n", ":6: services.web.volumes: ../x is outside the directory"),

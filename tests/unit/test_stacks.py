@@ -9,7 +9,7 @@ import pytest
 
 from labgen import images, ssh
 from labgen.engine import EngineImage, Port, Service, Stored, Task
-from labgen.services import convergence, delivery, removal
+from labgen.services import building, convergence, delivery, removal
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 
@@ -33,12 +33,15 @@ class Manager:
         self.host = host
         self.creates: list[tuple[Service, list[Task]]] = []
         self.says, self.status = "", 0
+        self.builds = ""  # the id of the image that the next build makes; empty: it fails
         self.files: dict[str, list[str]] = {}  # the files sent, by node
         host.root_shell = self.run
 
     def run(self, node: str, words: list[str], given: bytes, output: ssh.Sink, errors: ssh.Sink) -> int:
         with tarfile.open(fileobj=BytesIO(given)) as tar:
             self.files.setdefault(node, []).extend(tar.getnames())
+        if words[0] == building.BUILD:
+            return self.build(words[2], output)
         if words[0] != delivery.DEPLOY:
             return 0
         for service, tasks in self.creates:
@@ -47,6 +50,15 @@ class Manager:
             output(f"Creating service {service.name}\n".encode())
         errors(self.says.encode())
         return self.status
+
+    def build(self, name: str, output: ssh.Sink) -> int:
+        output(f"Step 1/1 : FROM {'x' * 100}\n".encode())
+        if not self.builds:
+            output(b"no such base\n")
+            return 1
+        identity = self.builds
+        self.host.engine("manager1").kept[identity] = EngineImage(identity, (name,), 1)
+        return 0
 
 
 @pytest.fixture
@@ -71,8 +83,9 @@ def file(tmp_path: Path) -> str:
 
 
 def web(**fields: object) -> Service:
-    given = {"desired": 2, "running": 2, "ports": (Port(8080, 80), Port(53, 53, "udp")), **fields}
-    return Service("s1", "shop_web", "shop", "app:1", "replicated", **given)  # type: ignore[arg-type]
+    ports = (Port(8080, 80), Port(53, 53, "udp"))
+    given = {"image": "app:1", "mode": "replicated", "desired": 2, "running": 2, "ports": ports, **fields}
+    return Service("s1", "shop_web", "shop", **given)  # type: ignore[arg-type]
 
 
 def task(number: int, host: Host, node: str, state: str = "running", error: str = "") -> Task:
@@ -218,6 +231,40 @@ def test_a_new_stack_that_is_half_made_is_removed(
     failed = run("deploy", lab, file)
     assert failed.status == 60
     assert "what had been created is removed again" in failed.stderr
+    assert host.cloud.services.running == []
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").write_text("FROM base\n")
+    (tmp_path / "shop.yaml").write_text(
+        'version: "3.8"\nservices:\n  web: {build: {context: ./app, target: last, args: {A: b}}}\n'
+    )
+    return str(tmp_path / "shop.yaml")
+
+
+def test_an_image_is_built_once_and_brought_to_all(
+    lab: str, source: str, host: Host, manager: Manager, run: Run
+) -> None:
+    manager.builds = f"sha256:{'ab' * 32}"
+    manager.creates = [(web(image="localhost/shop-web:latest-abababababab"), [])]
+    deployed = run("deploy", lab, source)
+    assert deployed.status == 0
+    assert "building localhost/shop-web:latest: FROM xxx" in deployed.stderr
+    for node in ("manager1", "worker1", "worker2"):
+        assert "localhost/shop-web:latest-abababababab" in host.engine(node).kept[manager.builds].names
+    assert "context/Dockerfile" in manager.files["manager1"]
+    assert not any("context" in name for name in manager.files.get("worker1", ()))
+
+
+def test_a_build_that_fails_says_why_and_deploys_nothing(
+    lab: str, source: str, host: Host, manager: Manager, run: Run
+) -> None:
+    failed = run("deploy", lab, source)
+    assert failed.status == 60
+    assert "the image of web cannot be built" in failed.stderr
+    assert "no such base" in failed.stderr
     assert host.cloud.services.running == []
 
 

@@ -41,7 +41,8 @@ services:
       update_config: {parallelism: 1, order: stop-first}
       rollback_config: {parallelism: 0}
   agent:
-    <<: *common
+    build: {context: ./agent, args: [COLOUR]}
+    networks: [front]
     deploy:
       mode: global
       resources: {limits: {memory: 32M}, reservations: {memory: 16M}}
@@ -55,6 +56,13 @@ configs:
   site: {file: ./site.conf}
 secrets:
   password: {file: ./password.txt}
+"""
+DOCKERFILE = """\
+FROM localhost/hello:1
+ARG COLOUR
+USER 0
+RUN mkdir /built && echo "$COLOUR" >/built/colour
+USER 65534
 """
 NOWHERE = """\
 version: "3.8"
@@ -114,6 +122,8 @@ def test_hello_spreads_and_every_node_answers(lab: str) -> None:
 def shop(lab: str, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "index.html").write_text("first")
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / "site.conf").write_text("site 1\n")
     (tmp_path / "password.txt").write_text("pw 1\n")
     (tmp_path / "shop.env").write_text("GREETING=from the file\n")
@@ -142,6 +152,10 @@ def test_a_compose_file_as_people_write_them(lab: str, shop: Path) -> None:
             lab, node, "cat /pages/index.html /site.conf /run/secrets/password; echo $GREETING; echo $COLOUR"
         )
         assert said.splitlines() == ["firstsite 1", "pw 1", "from the file", colour]
+    built = node_output(lab, "worker2", "docker", "images", "--format", "{{.Repository}}", "localhost/shop-agent")
+    assert built == "localhost/shop-agent"
+    command = 'docker exec "$(docker ps -q -f name=shop_agent | head -1)" cat /built/colour'
+    assert node_output(lab, "worker2", "sh", "-c", command) == colour
     left = node_output(lab, "manager1", "sh", "-c", "sudo find /run/labgen/stacks /var/lib/labgen/stacks -type f")
     assert left == ""  # neither variables nor secrets, and the pages are only where they are mounted
 

@@ -1,0 +1,112 @@
+"""Images that a compose file builds: once, by the manager's Docker, then brought to the nodes that may run them."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from labgen import images
+from labgen.engine import SwarmNode
+from labgen.errors import ClusterError
+from labgen.machines import images as on_the_way
+from labgen.parallel import on_each
+from labgen.progress import Progress
+from labgen.services.cluster import Cluster
+from labgen.services.delivery import IN_MEMORY, fed
+from labgen.services.placement import eligible
+from labgen.stacks import ComposeFile, StackService
+from labgen.stacks.compose import Build
+from labgen.stacks.parcel import CONTEXT, ENVIRONMENT, pack_context
+
+# $1: the image's name. $2: the Dockerfile, below the context. The others: options. Standard input: the context.
+BUILD = f"""
+umask 077
+name=$1 dockerfile=$2
+shift 2
+where=$(mktemp -d) || exit
+trap 'rm -rf "$where"' EXIT
+trap 'exit 1' HUP INT TERM
+tar -x --numeric-owner -C "$where" || exit
+(
+    . "$where/{ENVIRONMENT}"
+    exec /usr/bin/docker build --tag "$name" --file "$where/{CONTEXT}/$dockerfile" "$@" "$where/{CONTEXT}" 2>&1
+)
+"""
+STEP = re.compile(r"(?:Step \d+/\d+ : |#\d+ \[[^\]]*\d+/\d+\] )(?P<what>.*)")  # of the old builder, and of BuildKit
+SHOWN = 60  # characters of a step
+TAIL = 15  # lines
+
+
+@dataclass(frozen=True)
+class Builder:
+    """:param nodes: of the cluster."""
+
+    compose: ComposeFile
+    stack: str
+    nodes: Sequence[SwarmNode]
+    there: Cluster
+    progress: Progress
+
+    def built(self) -> ComposeFile:
+        """The compose file, with the names of the images that were built.
+
+        An image's name ends with its id: a changed one has another name, so that Swarm updates the service, and can
+        roll back to the former one, which the nodes keep.
+
+        :raises ClusterError: an image cannot be built. :raises StackError: its files cannot be read.
+        """
+        services = (self._with_image(each, each.build) if each.build else each for each in self.compose.services)
+        return replace(self.compose, services=tuple(services))
+
+    def _with_image(self, service: StackService, build: Build) -> StackService:
+        name = service.image or f"localhost/{self.stack}-{service.name}:latest"
+        self._build(service.name, build, name)
+        identity = next(image.id for image in self.there.engine.images() if name in image.names)
+        versioned = f"{name}-{identity.removeprefix('sha256:')[:12]}"
+        self.there.engine.name_image(identity, versioned)
+        places = [node.hostname for node in eligible(self.nodes, service.constraints)]
+        manager = self.there.manager.target.name
+        others = {place: place for place in places if place in self.there.running and place != manager}
+        if others:
+            with self._saved(versioned) as file:
+                load = partial(on_the_way.load, file, images.read(file), progress=self.progress)
+                on_each(on_each(others, self.there.connection), load)
+        return replace(service, image=versioned)
+
+    def _build(self, service: str, build: Build, name: str) -> None:
+        manager = self.there.manager
+        self._step(f"building {name}")
+
+        def hear(line: str) -> None:
+            if step := STEP.match(line):
+                self._step(f"building {name}: {step['what'][:SHOWN]}")
+
+        options = ["--target", build.target] if build.target else []
+        options += [word for argument in build.arguments for word in ("--build-arg", argument)]
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as parcel:
+            pack_context(self.compose, build, parcel)
+            command = ["sudo", "-n", "sh", "-c", BUILD, "sh", name, build.dockerfile, *options]
+            result = fed(manager, command, parcel, self.progress, hear)
+        if result.status:
+            lab = self.there.lab.name
+            raise ClusterError(
+                f"the image of {service} cannot be built",
+                "\n".join(result.stdout.strip().splitlines()[-TAIL:]) or result.tail,
+                f"An image that it starts FROM has to be in the lab already: labgen image load {lab} IMAGE|FILE",
+            )
+
+    @contextmanager
+    def _saved(self, name: str) -> Iterator[Path]:
+        """The image in a file on this host."""
+        self._step("fetching the image")
+        with tempfile.NamedTemporaryFile(prefix="labgen-", suffix=".tar") as file:
+            for piece in self.there.engine.save_image(name):
+                file.write(piece)
+            file.flush()
+            yield Path(file.name)
+
+    def _step(self, text: str) -> None:
+        self.progress.step(text, self.there.manager.target.name, stage="build-image")
