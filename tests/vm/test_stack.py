@@ -9,6 +9,7 @@ import pytest
 
 from tests.vm.conftest import NODES, eventually, labgen, node_output
 
+COMPOSE_FILES = Path(__file__).parent / "compose"
 SHOP = """\
 version: "3.8"
 x-common: &common
@@ -172,6 +173,32 @@ def test_a_compose_file_as_people_write_them(lab: str, shop: Path) -> None:
     removed = labgen("stack", "remove", lab, "shop")
     assert "kept volumes on worker1: shop_kept" in removed.stderr
     assert node_output(lab, "manager1", "docker", "secret", "ls", "-q") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "tasks", "port"),
+    [
+        ("vote", {"vote": "2/2", "result": "1/1", "redis": "1/1"}, 5000),
+        ("monitor", {"exporter": "3/3"}, 9100),
+        ("blog", {"db": "1/1", "web": "3/3"}, 8082),
+        ("edge", {"gateway": "1/1", "app": "2/2"}, 8083),
+        ("jobs", {"migrate": "2/2", "warm-up": "3/3", "web": "1/1"}, None),
+    ],
+)
+def test_compose_files_with_all_that_stacks_can_do(
+    lab: str, name: str, tasks: dict[str, str], port: int | None
+) -> None:
+    deployed = labgen("deploy", lab, str(COMPOSE_FILES / f"{name}.yaml"), "--format", "json")
+    try:
+        assert {service: row["tasks"] for service, row in rows(deployed.stdout).items()} == tasks
+        if port:
+            with urllib.request.urlopen(f"http://{address(lab, 'worker1')}:{port}/health", timeout=20) as answer:
+                assert answer.status == 200
+    finally:
+        labgen("stack", "remove", lab, name)
+        volumes = "docker volume ls -q --filter label=com.docker.stack.namespace | xargs -r docker volume rm"
+        labgen("exec", lab, "--", "sh", "-c", volumes)
 
 
 @pytest.mark.slow
