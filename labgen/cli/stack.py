@@ -1,7 +1,6 @@
 """``labgen deploy``, ``stack`` and ``why``: applications in a lab's cluster."""
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -103,11 +102,7 @@ def logs(lab: str, name: str, services: tuple[str, ...], follow: bool, tail: int
     """
     from labgen.lab import stack as recipe
 
-    def output(data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-
-    recipe.logs(lab, name, services, tail, output, follow=follow)
+    recipe.logs(lab, name, services, tail, click.echo, follow=follow)
 
 
 @stack.command()
@@ -116,7 +111,8 @@ def logs(lab: str, name: str, services: tuple[str, ...], follow: bool, tail: int
 def remove(lab: str, name: str) -> None:
     """Remove a stack; its volumes are kept.
 
-    Removes its services, networks, configs and secrets, and returns when its containers have ended.
+    Removes its services, networks, configs and secrets, and returns when its containers have ended. Its volumes and
+    the files that were copied for its bind mounts are kept, and listed.
 
     \b
     Example:
@@ -128,7 +124,7 @@ def remove(lab: str, name: str) -> None:
         kept = recipe.remove(lab, name, shown)
     click.echo(f"{name} is removed from {lab}")
     for node, volumes in kept.items():
-        console.note(f"kept volumes on {node}: {', '.join(volumes)}")
+        console.note(f"kept on {node}: {', '.join(volumes)}")
 
 
 @click.command()

@@ -118,7 +118,8 @@ class Engine:
         """Why the engine cannot get an image from its registry; empty if it can. :param name: with its tag."""
         try:
             with self._explained("asking the registry"):
-                self._client.api.inspect_distribution(name)  # type: ignore[no-untyped-call]
+                # Without this host's credentials, which the nodes do not have.
+                self._client.api.inspect_distribution(name, auth_config={})  # type: ignore[no-untyped-call]
         except ClusterError as error:
             return error.details
         return ""
@@ -141,6 +142,11 @@ class Engine:
         if health.get("Status") != "unhealthy" or not log:
             return ""
         return str(log[-1]["Output"]).strip() or f"exit code {log[-1]['ExitCode']}"
+
+    def image_id(self, name: str) -> str:
+        """The id of an image that the engine has."""
+        with self._explained(f"inspecting the image {name}"):
+            return str(self._client.images.get(name).id)
 
     def save_image(self, name: str) -> Iterator[bytes]:
         """A file with the image, as ``docker save`` writes it, piece by piece. :param name: with its tag."""

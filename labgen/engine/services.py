@@ -31,8 +31,8 @@ class Resources:
 class Service:
     """:param image: without its digest. :param mode: replicated, global, replicated-job or global-job.
 
-    :param desired: how many tasks there should be; for jobs, how many have to complete.
-    :param running: how many run, and are healthy. :param completed: of a job.
+    :param desired: how many tasks there should be; of a job, how many have to complete; of a global service: 0.
+    :param completed: of a job. :param restarts: of tasks that ended: ``any``, ``on-failure`` or ``none``.
     :param max_per_node: 0: no limit. :param update_state: of the last update or rollback; empty: there was none.
     """
 
@@ -42,8 +42,8 @@ class Service:
     image: str
     mode: str
     desired: int
-    running: int
     completed: int = 0
+    restarts: str = "any"
     constraints: tuple[str, ...] = ()
     max_per_node: int = 0
     reserved: Resources = Resources()
@@ -136,19 +136,16 @@ def _service(attrs: Mapping[str, Any]) -> Service:
     template = spec["TaskTemplate"]
     placement = template.get("Placement") or {}
     mode, details = next(iter(spec["Mode"].items()))
-    running, desired = status.get("RunningTasks", 0), status.get("DesiredTasks", 0)
-    if mode == "ReplicatedJob":
-        desired = details.get("TotalCompletions", 1)
     return Service(
         id=attrs["ID"],
         name=spec["Name"],
         stack=(spec.get("Labels") or {}).get(STACK, ""),
         image=_without_digest(template["ContainerSpec"]["Image"]),
         mode={"ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}.get(mode, mode.lower()),
-        desired=desired,
-        running=running,
+        desired=details.get("Replicas", 1) if mode == "Replicated" else details.get("TotalCompletions", 0),
         completed=status.get("CompletedTasks", 0),
         constraints=tuple(placement.get("Constraints") or ()),
+        restarts=(template.get("RestartPolicy") or {}).get("Condition") or "any",
         max_per_node=placement.get("MaxReplicas", 0),
         reserved=_reserved(template),
         ports=tuple(_port(each) for each in (attrs.get("Endpoint") or {}).get("Ports") or ()),

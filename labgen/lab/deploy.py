@@ -1,18 +1,23 @@
 """``deploy``: a compose file in a lab's cluster."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labgen import stacks
+from labgen.errors import ClusterError, GuestError
 from labgen.machines.opened import opened
 from labgen.progress import Progress
 from labgen.services import cluster, convergence, deployment
+from labgen.services.cluster import entered
+from labgen.services.convergence import Deployed, NotConverged
 from labgen.services.view import View, look
-from labgen.services.witness import Nodes
+
+RETRY = 3.0  # seconds between two attempts to find a manager
 
 
 @dataclass(frozen=True)
-class Deployed:
+class Outcome:
     """:param stack: its name. :param view: its services; as they were at the beginning if nobody waited."""
 
     stack: str
@@ -21,7 +26,7 @@ class Deployed:
 
 def deploy(
     name: str, source: str, called: str, shell: Mapping[str, str], progress: Progress, *, limit: float | None
-) -> Deployed:
+) -> Outcome:
     """Deploys a stack, and waits until its services run as they should.
 
     :param source: a stack's name, or a compose file. :param called: the stack's name here; empty: the file's.
@@ -36,16 +41,32 @@ def deploy(
         progress.note(f"variables that are not set are empty: {', '.join(compose.unset)}")
     with opened(name, progress, finished=True) as lab:
         running = cluster.running_members(lab.plan, lab.hypervisor)
-        with cluster.entered(lab.plan, running) as there:
-            before = {task.id for task in there.engine.services.tasks()}
+        with cluster.managed(lab.plan, running) as there:
+            before = frozenset(task.id for task in there.engine.services.tasks())
             deployment.create(compose, stack, there, lab.progress)
             view = look(there.engine, stack)
         told = lab.progress
     if limit is None:
-        return Deployed(stack, view)
-    with cluster.entered(lab.plan, running) as there:  # the lab is no longer locked: users may do anything meanwhile
+        return Outcome(stack, view)
+    services = frozenset(f"{stack}_{service.name}" for service in compose.services)
+    try:
+        return Outcome(stack, _converged(name, Deployed(stack, services, before), told, limit))
+    except NotConverged as error:
+        error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
+        raise
+
+
+def _converged(name: str, deployed: Deployed, progress: Progress, limit: float) -> View:
+    """Waits without locking the lab: users may switch nodes off meanwhile, and then another manager is asked."""
+    deadline = time.monotonic() + limit
+    while True:
         try:
-            return Deployed(stack, convergence.wait(there.engine, stack, before, Nodes(there), told, limit=limit))
-        except convergence.NotConverged as error:
-            error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
+            with entered(name) as there:
+                return convergence.wait(there, deployed, progress, limit=max(0, deadline - time.monotonic()))
+        except NotConverged:
             raise
+        except (ClusterError, GuestError) as error:
+            if time.monotonic() > deadline:
+                raise
+            progress.step(f"asking another manager: {error.brief}", stage="converge")
+            time.sleep(RETRY)

@@ -1,31 +1,18 @@
 """``stack``: what is deployed in a lab's cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Callable, Sequence
 
+from labgen import ssh
 from labgen.engine import Service
-from labgen.errors import UsageError
+from labgen.errors import ClusterError, LabgenError, UsageError
 from labgen.machines.opened import opened
-from labgen.machines.seen import seen
 from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.services import cluster, removal
-from labgen.services.cluster import Cluster
+from labgen.services.cluster import Cluster, entered
 from labgen.services.view import View, look
 from labgen.suggestions import near
-
-
-@contextmanager
-def entered(name: str) -> Iterator[Cluster]:
-    """The cluster of a lab that is only looked at.
-
-    :raises UsageError: there is no such lab, or it has no cluster. :raises GuestError: it is off.
-    :raises ClusterError: no manager answers.
-    """
-    with seen(name) as (journal, hypervisor):
-        lab, running = journal.lab, cluster.running_members(journal.lab, hypervisor)
-    with cluster.entered(lab, running) as there:
-        yield there
 
 
 def deployed(name: str, stack: str = "") -> View:
@@ -43,13 +30,13 @@ def remove(name: str, stack: str, progress: Progress) -> dict[str, list[str]]:
     """
     with opened(name, progress, finished=True) as lab:
         running = cluster.running_members(lab.plan, lab.hypervisor)
-        with cluster.entered(lab.plan, running) as there:
+        with cluster.managed(lab.plan, running) as there:
             _require(stack, there)
             return removal.remove(stack, there, lab.progress)
 
 
 def logs(
-    name: str, stack: str, services: Sequence[str], tail: int | None, output: Callable[[bytes], None], *, follow: bool
+    name: str, stack: str, services: Sequence[str], tail: int | None, output: Callable[[str], None], *, follow: bool
 ) -> None:
     """Passes on what a stack's containers print, each line with its task and node.
 
@@ -61,17 +48,28 @@ def logs(
         chosen = _chosen(there.engine.services.listed(stack), stack, services)
         options = ["--tail", "all" if tail is None else str(tail), *(["--follow"] if follow else [])]
 
-        def pass_on(service: Service) -> None:
+        def pass_on(service: Service) -> int:
             command = ["sudo", "-n", "docker", "service", "logs", *options, service.name]
+            lines, errors = ssh.Lines(output, keep=False), ssh.Lines(output, keep=False)
             with there.manager.start(command) as running:
                 running.end_input()
-                running.wait(output, output)
+                try:
+                    status = running.wait(lines.take, errors.take)
+                except OSError:  # nobody reads any more, which is true for all services
+                    there.manager.stop("PIPE")
+                    raise
+            lines.end()
+            errors.end()
+            return status
 
         try:
-            on_each({service.name: service for service in chosen}, pass_on)
+            statuses = on_each({service.name: service for service in chosen}, pass_on)
         except KeyboardInterrupt:
-            there.manager.stop("INT")
+            with contextlib.suppress(LabgenError):
+                there.manager.stop("INT")
             raise
+        if failed := [name for name, status in statuses.items() if status]:
+            raise ClusterError(f"Docker does not show all logs of {', '.join(failed)}")
 
 
 def _require(stack: str, there: Cluster) -> None:

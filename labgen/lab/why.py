@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from labgen.engine import Service
 from labgen.errors import UsageError
-from labgen.lab.stack import entered
+from labgen.services.cluster import entered
 from labgen.services.reasons import reasons
 from labgen.services.view import look
 from labgen.services.witness import Nodes

@@ -15,7 +15,7 @@ from labgen.machines import images as on_the_way
 from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.services.cluster import Cluster
-from labgen.services.delivery import IN_MEMORY, fed
+from labgen.services.delivery import DOCKER, IN_MEMORY, fed
 from labgen.services.placement import eligible
 from labgen.stacks import ComposeFile, StackService
 from labgen.stacks.compose import Build
@@ -32,7 +32,7 @@ trap 'exit 1' HUP INT TERM
 tar -x --numeric-owner -C "$where" || exit
 (
     . "$where/{ENVIRONMENT}"
-    exec /usr/bin/docker build --tag "$name" --file "$where/{CONTEXT}/$dockerfile" "$@" "$where/{CONTEXT}" 2>&1
+    exec {DOCKER} build --tag "$name" --file "$where/{CONTEXT}/$dockerfile" "$@" "$where/{CONTEXT}" 2>&1
 )
 """
 STEP = re.compile(r"(?:Step \d+/\d+ : |#\d+ \[[^\]]*\d+/\d+\] )(?P<what>.*)")  # of the old builder, and of BuildKit
@@ -58,25 +58,42 @@ class Builder:
 
         :raises ClusterError: an image cannot be built. :raises StackError: its files cannot be read.
         """
-        services = (self._with_image(each, each.build) if each.build else each for each in self.compose.services)
-        return replace(self.compose, services=tuple(services))
+        names = {service.name: self._name(service) for service in self.compose.services}
+        builds = {names[service.name]: service.build for service in self.compose.services if service.build}
+        versions = {name: self._version(name, build) for name, build in builds.items()}
+        services = (
+            replace(service, image=versions[names[service.name]], is_built=True)
+            if names[service.name] in versions
+            else service
+            for service in self.compose.services
+        )
+        built = replace(self.compose, services=tuple(services))
+        for version in versions.values():
+            self._bring(version, [service for service in built.services if service.image == version])
+        return built
 
-    def _with_image(self, service: StackService, build: Build) -> StackService:
-        name = service.image or f"localhost/{self.stack}-{service.name}:latest"
-        self._build(service.name, build, name)
-        identity = next(image.id for image in self.there.engine.images() if name in image.names)
-        versioned = f"{name}-{identity.removeprefix('sha256:')[:12]}"
-        self.there.engine.name_image(identity, versioned)
-        places = [node.hostname for node in eligible(self.nodes, service.constraints)]
+    def _name(self, service: StackService) -> str:
+        return service.image or f"localhost/{self.stack}-{service.name.lower()}:latest"
+
+    def _version(self, name: str, build: Build) -> str:
+        """Builds an image, and returns the name of what came out."""
+        self._build(name, build)
+        identity = self.there.engine.image_id(name)
+        version = f"{name}-{identity.removeprefix('sha256:')[:12]}"
+        self.there.engine.name_image(identity, version)
+        return version
+
+    def _bring(self, image: str, services: Sequence[StackService]) -> None:
+        """To all running nodes that may run one of the services; the manager has it."""
+        places = [node.hostname for service in services for node in eligible(self.nodes, service.constraints)]
         manager = self.there.manager.target.name
         others = {place: place for place in places if place in self.there.running and place != manager}
         if others:
-            with self._saved(versioned) as file:
+            with self._saved(image) as file:
                 load = partial(on_the_way.load, file, images.read(file), progress=self.progress)
                 on_each(on_each(others, self.there.connection), load)
-        return replace(service, image=versioned)
 
-    def _build(self, service: str, build: Build, name: str) -> None:
+    def _build(self, name: str, build: Build) -> None:
         manager = self.there.manager
         self._step(f"building {name}")
 
@@ -93,7 +110,7 @@ class Builder:
         if result.status:
             lab = self.there.lab.name
             raise ClusterError(
-                f"the image of {service} cannot be built",
+                f"the image {name} cannot be built",
                 "\n".join(result.stdout.strip().splitlines()[-TAIL:]) or result.tail,
                 f"An image that it starts FROM has to be in the lab already: labgen image load {lab} IMAGE|FILE",
             )

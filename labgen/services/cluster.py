@@ -8,6 +8,7 @@ from labgen.engine import Engine, SwarmNode
 from labgen.errors import ClusterError, GuestError, LabgenError, UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.machines import access
+from labgen.machines.seen import seen
 from labgen.model import Lab, Node
 from labgen.orchestrators import ORCHESTRATORS
 
@@ -57,7 +58,20 @@ def running_members(lab: Lab, hypervisor: Hypervisor) -> dict[str, Node]:
 
 
 @contextlib.contextmanager
-def entered(lab: Lab, running: Mapping[str, Node]) -> Iterator[Cluster]:
+def entered(name: str) -> Iterator[Cluster]:
+    """The cluster of a lab that is only looked at, and not locked.
+
+    :raises UsageError: there is no such lab, or it has no cluster that runs stacks.
+    :raises GuestError: no machine runs. :raises ClusterError: no manager answers.
+    """
+    with seen(name) as (journal, hypervisor):
+        lab, running = journal.lab, running_members(journal.lab, hypervisor)
+    with managed(lab, running) as there:
+        yield there
+
+
+@contextlib.contextmanager
+def managed(lab: Lab, running: Mapping[str, Node]) -> Iterator[Cluster]:
     """:param running: see :func:`running_members`.
 
     :raises UsageError: the lab has no cluster that runs stacks.

@@ -1,5 +1,6 @@
 """A stack on its way into a lab: its files to the nodes, its compose file to Docker on a manager."""
 
+import contextlib
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from labgen import ssh
-from labgen.errors import ClusterError, GuestError, StackError
+from labgen.errors import ClusterError, GuestError, LabgenError, StackError
 from labgen.progress import Amount, Progress
 from labgen.stacks import ComposeFile
 from labgen.stacks.override import Version
@@ -17,6 +18,8 @@ from labgen.stacks.parcel import ENVIRONMENT, OVERRIDE, READ_BY_DOCKER, pack_bin
 # Where a stack's bind mounts are on every node. What containers have written there is kept.
 STACKS = "/var/lib/labgen/stacks"
 RUN = "/run/labgen/stacks"  # in memory: configs, secrets and variables, while Docker reads them
+# With its own settings, whatever the variables that a compose file uses say.
+DOCKER = "/usr/bin/docker --host unix:///run/docker.sock --config /root/.docker"
 LIMIT = 600  # seconds without any output
 IN_MEMORY = 2**20  # bytes of a parcel; larger ones go to a file
 PIECE = 2**16  # bytes
@@ -40,7 +43,7 @@ mkdir -p "$top" && rm -rf "$run" && mkdir -p "$run" && tar -xC "$run" || exit
 cp -R "$run/{READ_BY_DOCKER}/." "$top" || exit
 (
     . "$run/{ENVIRONMENT}"
-    /usr/bin/docker stack deploy --resolve-image "$resolve" \\
+    {DOCKER} stack deploy --resolve-image "$resolve" \\
         -c "$top/$file" -c "$run/{OVERRIDE}" "$stack" </dev/null
 )
 """
@@ -131,7 +134,12 @@ def fed(
 
         feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
-        status = running.wait(lines.take, errors.append, LIMIT)
+        try:
+            status = running.wait(lines.take, errors.append, LIMIT)
+        except BaseException:
+            with contextlib.suppress(LabgenError):
+                connection.stop("TERM")  # what it does would go on otherwise
+            raise
         feeder.join()
     return ssh.Result(status, lines.text(), b"".join(errors).decode(errors="replace"))
 

@@ -44,6 +44,9 @@ def create(compose: ComposeFile, stack: str, there: Cluster, progress: Progress)
             ) from error
         removal.remove(stack, there, progress)
         raise ClusterError(error.brief, f"{error.details}\nwhat had been created is removed again") from error
+    names = {f"{stack}_{service.name}" for service in compose.services}
+    if former := [each.name for each in there.engine.services.listed(stack) if each.name not in names]:
+        progress.note(f"not in the compose file, and left running: {', '.join(former)} (docker service rm NAME)")
     ignored = dict.fromkeys([*answer.ignored, *(key for keys in compose.ignored.values() for key in keys)])
     if ignored:
         progress.note(f"a stack ignores: {', '.join(ignored)}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from labgen.engine import EngineImage, SwarmNode
-from labgen.errors import ClusterError, UsageError
+from labgen.errors import ClusterError, LabgenError, StackError
 from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.services.cluster import Cluster
@@ -53,16 +53,20 @@ def require_externals(compose: ComposeFile, cluster: Cluster) -> None:
 
 
 def require_free_ports(compose: ComposeFile, stack: str, cluster: Cluster) -> None:
-    """:raises UsageError: two services of the file publish one port. :raises ClusterError: another stack has one."""
+    """:raises StackError: two services of the file publish one port.
+
+    :raises ClusterError: another service publishes one.
+    """
     wanted: dict[tuple[int, str], str] = {}
     for service in compose.services:
         for port in service.ports:
             if (other := wanted.setdefault(port, service.name)) != service.name:
-                raise UsageError(f"{other} and {service.name} both publish port {port[0]}/{port[1]}")
+                raise StackError(f"{compose.path}: {other} and {service.name} both publish port {port[0]}/{port[1]}")
+    own = {f"{stack}_{service.name}" for service in compose.services}
     taken = [
         f"{port.published}/{port.protocol} is published by {service.name}"
         for service in cluster.engine.services.listed()
-        if service.stack != stack
+        if service.name not in own
         for port in service.ports
         if port.mode == "ingress" and (port.published, port.protocol) in wanted
     ]
@@ -73,8 +77,8 @@ def require_free_ports(compose: ComposeFile, stack: str, cluster: Cluster) -> No
 def images(compose: ComposeFile, cluster: Cluster, progress: Progress) -> Images:
     """Which images the nodes have, and which they can pull. Registries are only asked for what some node lacks."""
     progress.step("checking the images", stage="check-images")
-    found = on_each({name: name for name in cluster.running}, lambda name: cluster.engine_of(name).images())
-    held = {node: _names(each) for node, each in found.items()}
+    found = on_each({name: name for name in cluster.running}, lambda name: _images_of(name, cluster, progress))
+    held = {node: _names(each) for node, each in found.items() if each is not None}
     wanted = {service.image for service in compose.services}
     absent = sorted(image for image in wanted if not all(image in names for names in held.values()))
     answers = {image: cluster.engine.pull_complaint(image) for image in absent}
@@ -109,6 +113,15 @@ def partly_missing(compose: ComposeFile, found: Images, nodes: Sequence[SwarmNod
             yield f"{service.name}: {', '.join(lacking)} cannot run it without the image {service.image}"
 
 
+def _images_of(node: str, cluster: Cluster, progress: Progress) -> list[EngineImage] | None:
+    """None: the node does not answer; what it has is unknown."""
+    try:
+        return cluster.engine_of(node).images()
+    except LabgenError as error:
+        progress.note(f"{node} does not answer, and may lack images: {error.details or error.brief}")
+        return None
+
+
 def _names(found: Sequence[EngineImage]) -> frozenset[str]:
     return frozenset(name for image in found for name in image.names)
 
@@ -119,5 +132,5 @@ def _volumes(cluster: Cluster) -> set[str]:
 
 
 def _way(missing: External, cluster: Cluster) -> str:
-    manager = cluster.manager.target.name
-    return f"labgen exec {cluster.lab.name} --node {manager} -- {CREATE[missing.kind].format(missing.name)}"
+    where = "" if missing.kind == "volumes" else f"--node {cluster.manager.target.name} "  # volumes are every node's
+    return f"labgen exec {cluster.lab.name} {where}-- {CREATE[missing.kind].format(missing.name)}"

@@ -32,7 +32,8 @@ def reasons(service: Service, view: View, witness: Witness) -> list[str]:
     waiting = [task for task in view.current(service) if task.state in WAITING]
     if unplaced := next((task for task in waiting if task.error), None):
         found.append(_no_node(service, unplaced, view))
-    found += _of_broken_tasks(service, view, witness)
+    if view.lacks_tasks(service):  # else they are former ones, that have been replaced
+        found += _of_broken_tasks(service, view, witness)
     return found or list(_of_tasks_on_the_way(service, view))
 
 

@@ -15,7 +15,13 @@ WAITING = {"new", "pending"}  # for a node
 
 @dataclass(frozen=True)
 class View:
-    """:param services: of one stack, or all. :param tasks: of all services."""
+    """What services there are, and their tasks.
+
+    :param services: of one stack, or all. :param tasks: of all services.
+
+    Tasks are counted here: Docker's own number of running tasks includes those of nodes that are down
+    (https://github.com/moby/moby/issues/45922).
+    """
 
     services: tuple[Service, ...]
     nodes: tuple[SwarmNode, ...]
@@ -37,30 +43,44 @@ class View:
 
     def broken(self, service: Service) -> list[Task]:
         """Those that failed, that a node refused, or that ended by themselves although they should run on."""
+        ended = BROKEN if service.is_job or service.restarts != "any" else {*BROKEN, "complete"}
+        return [task for task in self.of(service) if task.state in ended]
+
+    def running(self, service: Service) -> list[Task]:
+        """Those that run, as far as the managers know: a node that is down has none."""
+        down = {node.id for node in self.nodes if node.state == "down"}
         return [
             task
-            for task in self.of(service)
-            if task.state in BROKEN or (task.state == "complete" and not service.is_job)
+            for task in self.current(service)
+            if (task.state, task.desired_state) == ("running", "running") and task.node_id not in down
         ]
 
     def spread(self, service: Service) -> dict[str, int]:
         """How many tasks run on each node that has any, by name."""
-        places = [self.hostnames.get(task.node_id, "") for task in self.current(service) if task.state == "running"]
+        places = [self.hostnames.get(task.node_id, "") for task in self.running(service)]
         return {place: places.count(place) for place in sorted(set(places))}
 
     def wanted(self, service: Service) -> int:
-        """How many tasks there should be. Swarm counts those of a global service only once it has placed them."""
+        """How many tasks there should be."""
         if not service.is_global:
             return service.desired
-        fitting = [node for node in eligible(self.nodes, constraints(service)) if can_run(node)]
-        return max(service.desired, len(fitting)) if not service.is_job else len(fitting)
+        return len([node for node in eligible(self.nodes, constraints(service)) if can_run(node)])
 
     def done(self, service: Service) -> int:
-        return service.completed if service.is_job else service.running
+        """How many run, or have done what they were for."""
+        if service.is_job:
+            return service.completed
+        if service.restarts == "any":
+            return len(self.running(service))
+        newest = {(task.slot, task.node_id if service.is_global else ""): task for task in reversed(self.of(service))}
+        return len(self.running(service)) + len([task for task in newest.values() if task.state == "complete"])
+
+    def lacks_tasks(self, service: Service) -> bool:
+        return self.done(service) < self.wanted(service)
 
     def has_converged(self, service: Service) -> bool:
         idle = service.update_state not in {"updating", "paused", "rollback_started", "rollback_paused"}
-        return idle and self.done(service) >= self.wanted(service)
+        return idle and not self.lacks_tasks(service)
 
 
 def constraints(service: Service) -> list[Constraint]:

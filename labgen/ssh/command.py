@@ -117,11 +117,12 @@ class Command:
 class Lines:
     """Collects output and passes each line on as soon as it is complete.
 
-    :param on_line: called with each line, without its end.
+    :param on_line: called with each line, without its end. :param keep: for :meth:`text`.
     """
 
-    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+    def __init__(self, on_line: Callable[[str], None] | None, *, keep: bool = True) -> None:
         self._on_line = on_line
+        self._keep = keep
         self._lines: list[bytes] = []
         self._rest = b""
 
@@ -129,13 +130,20 @@ class Lines:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             self._hand_on(line)
-            self._lines.append(line + b"\n")
+            if self._keep:
+                self._lines.append(line + b"\n")
 
     def text(self) -> str:
         """The whole output; a last line without a line end counts."""
-        if self._rest:
-            self._hand_on(self._rest)
-        return b"".join([*self._lines, self._rest]).decode(errors="replace")
+        self._lines.append(self.end())
+        return b"".join(self._lines).decode(errors="replace")
+
+    def end(self) -> bytes:
+        """Passes a last line without a line end on, and returns it."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._hand_on(rest)
+        return rest
 
     def _hand_on(self, line: bytes) -> None:
         if self._on_line:

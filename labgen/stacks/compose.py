@@ -54,6 +54,7 @@ class StackService:
 
     :param image: as Docker lists it, with its tag; empty if it is built and has no name.
     :param binds: relative paths of bind mounts. :param ports: those published on all nodes, with their protocols.
+    :param is_built: ``image`` is the name of what labgen built.
     """
 
     name: str
@@ -62,13 +63,14 @@ class StackService:
     binds: tuple[str, ...] = ()
     ports: tuple[tuple[int, str], ...] = ()
     build: Build | None = None
+    is_built: bool = False
 
 
 @dataclass(frozen=True)
 class StoredFile:
     """A config or secret whose content is in a file. :param name: in the Swarm; empty: made from the stack's name.
 
-    :param entry: as the compose file has it, with the variables replaced.
+    :param entry: as the compose file has it, with the variables replaced, and its labels as a mapping.
     """
 
     kind: StoredKind

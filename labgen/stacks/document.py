@@ -63,12 +63,29 @@ class Document:
             yield str(name), entry if isinstance(entry, dict) else {}
 
     def value(self, text: object) -> str:
-        """A value as Docker reads it, with its variables replaced."""
+        """A value as Docker reads it, with its variables replaced; empty if there is none."""
+        if text is None:
+            return ""
+        if isinstance(text, bool):
+            return str(text).lower()
         return replaced(str(text), self._values)
 
-    def default(self, name: str) -> str:
-        """The value of a variable of which only the name is given; empty if it is not set."""
-        return self._values.get(name, "")
+    def variable(self, name: str) -> str | None:
+        """The value of a variable of which only the name is given; None: it is not set."""
+        return self._values.get(name)
+
+    def pairs(self, parent: dict[str, Any], key: str, location: str) -> dict[str, str | None]:
+        """What is written as a mapping or as a list of ``NAME=VALUE``; None: only the name is given.
+
+        :raises StackError: it is neither.
+        """
+        given = parent.get(key) or {}
+        if isinstance(given, dict):
+            return {str(name): None if each is None else self.value(each) for name, each in given.items()}
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            raise self.wrong(parent, key, f"{location}.{key}", "must be a mapping, or a list of NAME=VALUE")
+        split = (self.value(each).partition("=") for each in given)
+        return {name: each if equals else None for name, equals, each in split}
 
     def plain(self, value: object) -> Any:
         """The same for a value with everything in it, as data that JSON can express."""

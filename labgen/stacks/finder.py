@@ -34,7 +34,7 @@ def find(source: str) -> Path:
     """
     if by_name := {stack.name: stack.path for stack in shipped()}.get(source):
         return by_name
-    given = Path(source).expanduser()
+    given = Path(source)
     if given.is_dir():
         for each in USUAL:
             if (given / each).is_file():

@@ -62,7 +62,7 @@ def versions(
 def text(compose: ComposeFile, chosen: list[Version], directory: str) -> str:
     """The second compose file, in JSON, which YAML includes. :param directory: where the manager has the files."""
     content: dict[str, object] = {"version": compose.version} if compose.version else {}
-    if built := {each.name: {"image": each.image} for each in compose.services if each.build}:
+    if built := {each.name: {"image": each.image} for each in compose.services if each.is_built}:
         content["services"] = built
     for kind in STORED:
         if entries := {each.of.key: _entry(each, directory) for each in chosen if each.of.kind == kind}:
@@ -71,12 +71,14 @@ def text(compose: ComposeFile, chosen: list[Version], directory: str) -> str:
 
 
 def _entry(version: Version, directory: str) -> dict[str, object]:
-    given = dict(version.of.entry)
-    labels = given.get("labels") or {}
-    if isinstance(labels, list):
-        labels = dict(each.partition("=")[::2] for each in labels)
+    given = version.of.entry
     named = {"name": version.name} if version.is_new else {}
-    return {**given, **named, "file": f"{directory}/{version.path}", "labels": {**labels, MARK: version.mark}}
+    return {
+        **given,
+        **named,
+        "file": f"{directory}/{version.path}",
+        "labels": {**given["labels"], MARK: version.mark},
+    }
 
 
 def _mark(stored: StoredFile, key: bytes) -> str:

@@ -27,7 +27,7 @@ def pack_binds(compose: ComposeFile, binds: Iterable[str], into: IO[bytes]) -> N
     """
     with _written(compose, into) as tar:
         for bind in binds:
-            tar.add(compose.directory / bind, bind)
+            tar.add((compose.directory / bind).resolve(), bind)
 
 
 def pack_files(compose: ComposeFile, chosen: Iterable[Version], override: str, into: IO[bytes]) -> None:
@@ -51,7 +51,7 @@ def pack_context(compose: ComposeFile, build: Build, into: IO[bytes]) -> None:
     :raises StackError: it cannot be read.
     """
     with _written(compose, into) as tar:
-        tar.add(compose.directory / build.context, CONTEXT)
+        tar.add((compose.directory / build.context).resolve(), CONTEXT)
         _add(tar, ENVIRONMENT, _exports(build.arguments).encode())
 
 

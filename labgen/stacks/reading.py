@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from os.path import expanduser
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from labgen.errors import UsageError
@@ -21,6 +23,7 @@ from labgen.stacks.compose import (
 from labgen.stacks.document import Document
 
 PREDEFINED = {"bridge", "host", "ingress", "none"}  # networks
+_NO = {"no", "n", "off", "false"}  # Docker's YAML is older than the 1.2 that is read here
 _FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)  # in a Dockerfile
 _PATH = ("/", ".", "~")  # the beginnings by which Docker tells a path from the name of a volume
 _PORT = re.compile(r"(?:.*:)?(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?:[0-9]+(?:-[0-9]+)?(?:/(?P<protocol>[a-z]+))?")
@@ -36,7 +39,8 @@ def read(path: Path, shell: Mapping[str, str]) -> ComposeFile:
     if not document.mapping("services"):
         raise document.wrong(document.data, "services", "services", "there are none")
     passed_on = {name for _, entry in document.entries("services") for name in _passed_on(entry)}
-    mentioned = variables.mentioned(document.text)
+    code = "\n".join(line for line in document.text.splitlines() if not line.lstrip().startswith("#"))
+    mentioned = variables.mentioned(code)
     return ComposeFile(
         path=path,
         text=document.text,
@@ -48,7 +52,7 @@ def read(path: Path, shell: Mapping[str, str]) -> ComposeFile:
         env_files=tuple(_env_files(document)),
         ignored={name: ("depends_on",) for name, entry in document.entries("services") if "depends_on" in entry},
         environment={name: values[name] for name in sorted(mentioned | passed_on) if name in values},
-        unset=tuple(sorted(name for name in mentioned if name not in values and _is_needed(name, document.text))),
+        unset=tuple(sorted(name for name in mentioned if name not in values and _is_needed(name, code))),
     )
 
 
@@ -77,22 +81,21 @@ def _build(document: Document, where: str, entry: dict[str, Any]) -> Build | Non
     if not given:
         return None
     details = given if isinstance(given, dict) else {"context": given}
-    context = document.value(details.get("context", "."))
+    context = document.value(details.get("context")) or "."
     reason = _why_not_sent(document.path.parent, context)
     if reason or not (document.path.parent / context).is_dir():
         why = reason or f"{context} is not a directory"
         raise document.wrong(entry, "build", f"{where}.build", why, "labgen builds from directories beside the file.")
-    dockerfile = document.value(details.get("dockerfile", "Dockerfile"))
+    dockerfile = document.value(details.get("dockerfile")) or "Dockerfile"
     try:
         bases = tuple(_FROM.findall((document.path.parent / context / dockerfile).read_text(errors="replace")))
     except OSError as error:
         why = f"there is no {dockerfile} in {context}"
         raise document.wrong(entry, "build", f"{where}.build", why) from error
-    arguments = document.plain(details.get("args") or {})
-    if isinstance(arguments, list):
-        arguments = {name: value if equals else None for name, equals, value in (a.partition("=") for a in arguments)}
-    values = {name: document.default(name) if value is None else str(value) for name, value in arguments.items()}
-    return Build(Path(context).as_posix(), dockerfile, document.value(details.get("target", "")), values, bases)
+    given_arguments = document.pairs(details, "args", f"{where}.build")
+    chosen = {name: document.variable(name) if each is None else each for name, each in given_arguments.items()}
+    values = {name: each for name, each in chosen.items() if each is not None}
+    return Build(normpath(context), dockerfile, document.value(details.get("target", "")), values, bases)
 
 
 def _constraints(document: Document, where: str, entry: dict[str, Any]) -> Iterator[Constraint]:
@@ -113,11 +116,11 @@ def _binds(document: Document, where: str, entry: dict[str, Any]) -> Iterator[st
     for index, each in enumerate(volumes if isinstance(volumes, list) else ()):
         source = _source(document, each)
         if not source or source.startswith("/"):
-            continue
+            continue  # on the nodes themselves
         if reason := _why_not_sent(document.path.parent, source):
             advice = "labgen copies what is beside the compose file to the nodes."
             raise document.wrong(volumes, index, f"{where}.volumes", reason, advice)
-        yield Path(source).as_posix()
+        yield normpath(source)
 
 
 def _source(document: Document, mount: object) -> str:
@@ -131,7 +134,13 @@ def _source(document: Document, mount: object) -> str:
 def _why_not_sent(directory: Path, source: str) -> str:
     """Why a file or directory cannot be sent to the nodes; empty if it can."""
     top = directory.resolve()
-    if source.startswith("~") or not (top / source).resolve().is_relative_to(top):
+    if source.startswith("/"):
+        return f"{source} is not a relative path"
+    if (
+        source.startswith("~")
+        or normpath(source).startswith("..")
+        or not (top / source).resolve().is_relative_to(top)
+    ):
         return f"{source} is outside the directory of the compose file"
     return "" if (top / source).exists() else f"{source} does not exist"
 
@@ -154,18 +163,21 @@ def _stored(document: Document) -> Iterator[StoredFile]:
     for kind in STORED:
         for key, entry in document.entries(kind):
             if "file" in entry:
-                file = document.path.parent / Path(document.value(entry["file"])).expanduser()
+                named = expanduser(document.value(entry["file"]))  # noqa: PTH111 - Path's fails for an unknown user
+                file = document.path.parent / named
                 if not file.is_file():
                     raise document.wrong(entry, "file", f"{kind}.{key}.file", f"{file} is not a file")
                 name = document.value(entry.get("name", ""))
-                yield StoredFile(kind, key, name, file, document.plain(entry))
+                labels = document.pairs(entry, "labels", f"{kind}.{key}")
+                whole = {**document.plain(entry), "labels": {label: each or "" for label, each in labels.items()}}
+                yield StoredFile(kind, key, name, file, whole)
 
 
 def _externals(document: Document) -> Iterator[External]:
     for kind in ("networks", "volumes", *STORED):
         for key, entry in document.entries(kind):
             external = entry.get("external")
-            if not external:
+            if not external or str(external).lower() in _NO:
                 continue
             older = external.get("name", "") if isinstance(external, dict) else ""  # as until version 3.4
             name = document.value(entry.get("name") or older or key)
@@ -175,13 +187,13 @@ def _externals(document: Document) -> Iterator[External]:
 
 def _env_files(document: Document) -> Iterator[str]:
     for service, entry in document.entries("services"):
-        given = entry.get("env_file", [])
+        given = entry.get("env_file") or []
         for index, each in enumerate(given if isinstance(given, list) else [given]):
             path = document.value(each.get("path", "") if isinstance(each, dict) else each)
             parent, key = (given, index) if isinstance(given, list) else (entry, "env_file")
             if reason := _why_not_sent(document.path.parent, path):
                 raise document.wrong(parent, key, f"services.{service}.env_file", reason)
-            yield Path(path).as_posix()
+            yield normpath(path)
 
 
 def _passed_on(entry: dict[str, Any]) -> Iterator[str]:

@@ -166,6 +166,9 @@ class FakeEngine:
     def health_output(self, container: str) -> str:
         return self.sick
 
+    def image_id(self, name: str) -> str:
+        return next(each.id for each in self.kept.values() if name in each.names)
+
     def save_image(self, name: str) -> Iterable[bytes]:
         identity = next(each.id for each in self.kept.values() if name in each.names)
         config = identity.removeprefix("sha256:") + ".json"

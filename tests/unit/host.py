@@ -119,6 +119,9 @@ class FakeCommand:
 
     def wait(self, output: ssh.Sink, errors: ssh.Sink, limit: float | None = None) -> int:
         assert self.all_fed.wait(20)
+        if self.words[2:5] == ["docker", "service", "logs"]:
+            output(" ".join(self.words).encode())
+            return 0
         if self.words[:4] == ["sudo", "-n", "sh", "-c"]:
             return self.connection.host.root_shell(
                 self.connection.target.name, self.words[4:], self.fed, output, errors

@@ -82,8 +82,9 @@ def test_what_is_built_is_read(directory: Path) -> None:
     (directory / "app" / "Dockerfile").write_text("FROM localhost/hello:1 AS a\n from --platform=x two\n")
     (directory / "compose.yaml").write_text(
         "services:\n  a: {build: ./app}\n"
-        "  b: {image: b, build: {context: app, dockerfile: Containerfile, target: last, args: [X=1, PASSED]}}\n"
-        "  c: {image: c, build: {context: app, args: {Y: $PORT, PASSED: }}}\n"
+        "  b: {image: b, build: {context: app, dockerfile: Containerfile, target: last, "
+        "args: [X=1, PASSED, UNSET]}}\n"
+        "  c: {image: c, build: {context: app, args: {Y: $PORT, PASSED: , Z: true}}}\n"
     )
     a, b, c = read(directory / "compose.yaml", {}).services
     assert (a.image, a.build) == ("", Build("app", "Dockerfile", "", {}, ("localhost/hello:1", "two")))
@@ -92,7 +93,7 @@ def test_what_is_built_is_read(directory: Path) -> None:
         Build("app", "Containerfile", "last", {"X": "1", "PASSED": "file"}, ("scratch",)),
     )
     assert c.build
-    assert c.build.arguments == {"Y": "8092", "PASSED": "file"}
+    assert c.build.arguments == {"Y": "8092", "PASSED": "file", "Z": "true"}
 
 
 SERVICE = 'version: "3.8"\nservices:\n  web:\n    image: app:1\n'
@@ -113,6 +114,11 @@ SERVICE = 'version: "3.8"\nservices:\n  web:\n    image: app:1\n'
         (SERVICE + "    volumes: [./nothing:/x]\n", ":5: services.web.volumes: ./nothing does not exist"),
         (SERVICE + "    volumes:\n      - ../x:/x\n", ":6: services.web.volumes: ../x is outside the directory"),
         (SERVICE + "    volumes: ['~/x:/x']\n", "~/x is outside the directory"),
+        (SERVICE + "    env_file: /etc/passwd\n", "services.web.env_file: /etc/passwd is not a relative path"),
+        (SERVICE + "    build: {args: [X: y]}\n", "there is no Dockerfile in ."),
+        (SERVICE + "secrets:\n  a: {file: ~nobody-here/x}\n", "is not a file"),
+        (SERVICE + "secrets:\n  a: {file: ./compose.yaml, labels: [a: b]}\n", "secrets.a.labels: must be a mapping"),
+        (SERVICE + "secrets:\n  a: {file: ./compose.yaml, labels: foo}\n", "secrets.a.labels: must be a mapping"),
         (SERVICE + "    env_file: none.env\n", ":5: services.web.env_file: none.env does not exist"),
         (SERVICE + "    deploy: {placement: {constraints: [node.role=a]}}\n", "'node.role=a' is not a constraint"),
         (SERVICE + "secrets:\n  a:\n    file: ./a\n", ":7: secrets.a.file:"),
@@ -129,6 +135,24 @@ def test_what_is_wrong_is_named_with_its_line(content: str, words: str, tmp_path
         read(file, {})
     assert words in caught.value.brief
     assert caught.value.exit_code == 10
+
+
+NULLS = "    env_file:\n    volumes: [{type: bind, source: }]\n    ports:\n    deploy:\n    build:\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "version:\nname:\nservices:\n  web:\n    image: a\n" + NULLS,
+        "services: {web: {image: a, volumes: x, ports: [null, {}], environment: 5, deploy: {placement: []}}}\n",
+        "services: {web: {image: a}}\nnetworks: [a]\nconfigs: {b: }\nsecrets: {c: {external: no}}\nvolumes: {d: 5}\n",
+        "# $COMMENTED\nservices: {7: {image: c}}\n",
+    ],
+)
+def test_what_only_docker_can_judge_is_left_to_it(content: str, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(content)
+    compose = read(tmp_path / "compose.yaml", {})
+    assert (compose.version, compose.name, compose.externals, compose.unset) == ("", "", (), ())
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])

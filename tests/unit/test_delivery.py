@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from labgen.services import delivery
 from labgen.services.delivery import DEPLOY, RUN, STACKS, UNPACK, _sorted
 from labgen.stacks import read
 from labgen.stacks.override import text, versions
@@ -48,7 +49,7 @@ def deploy(project: Path, tmp_path: Path, **own: str) -> tuple[int, Path, Path]:
     docker.write_text(DOCKER)
     docker.chmod(0o755)
     top, run = tmp_path / "stacks", tmp_path / "run"
-    script = DEPLOY.replace(STACKS, str(top)).replace(RUN, str(run)).replace("/usr/bin/docker", str(docker))
+    script = DEPLOY.replace(STACKS, str(top)).replace(RUN, str(run)).replace(delivery.DOCKER, str(docker))
     compose = read(project / "compose.yaml", {"TAG": 'it\'s "$x"; rm -rf /\n2', "PATH": "/nowhere", "HOME": "/h"})
     chosen = versions(compose, "shop", {"configs": {}, "secrets": {}}, b"key")
     parcel = io.BytesIO()

@@ -24,7 +24,7 @@ NODES = (
     node("worker1", labels={"disk": "ssd"}),
     node("worker2", engine_labels={"zone": "b"}, availability="drain"),
 )
-SERVICE = Service("s1", "shop_web", "shop", "app:1", "replicated", desired=2, running=0)
+SERVICE = Service("s1", "shop_web", "shop", "app:1", "replicated", desired=2)
 
 
 def task(state: str, error: str = "", on: str = "", **more: object) -> Task:
@@ -157,14 +157,15 @@ def test_what_is_on_its_way() -> None:
     ],
 )
 def test_updates(state: str, words: str) -> None:
-    service = replace(SERVICE, running=2, update_state=state, update_message="because")
-    assert why(service) == words
-    assert View((service,), NODES, ()).has_converged(service) == (state == "rollback_completed")
+    service = replace(SERVICE, update_state=state, update_message="because")
+    tasks = (task("running", on="worker1"), task("running", on="manager1"))
+    assert why(service, *tasks) == words
+    assert View((service,), NODES, tasks).has_converged(service) == (state == "rollback_completed")
 
 
 def test_a_service_that_runs_has_no_reasons() -> None:
-    service = replace(SERVICE, running=2)
-    assert why(service, task("running", on="worker1"), task("running", on="manager1")) == ""
+    failed = task("failed", "task: non-zero exit (1)", "worker1")
+    assert why(SERVICE, failed, task("running", on="worker1"), task("running", on="manager1")) == ""
 
 
 def test_a_global_service_has_a_task_on_every_node_that_can_run_it() -> None:

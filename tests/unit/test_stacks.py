@@ -2,13 +2,17 @@
 
 import json
 import tarfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labgen import images, ssh
 from labgen.engine import EngineImage, Port, Service, Stored, Task
+from labgen.errors import ClusterError
+from labgen.lab import deploy
 from labgen.services import building, convergence, delivery, removal
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
@@ -20,6 +24,7 @@ COMPOSE = 'version: "3.8"\nservices:\n  web: {image: "app:1", ports: ["8080:80"]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "known", list)  # none has to be built
+    monkeypatch.setattr(deploy, "RETRY", 0)
     for module in (convergence, removal):
         monkeypatch.setattr(module, "POLL", 0)
     monkeypatch.setattr(convergence, "STABLE", 0)
@@ -50,6 +55,10 @@ class Manager:
             output(f"Creating service {service.name}\n".encode())
         errors(self.says.encode())
         return self.status
+
+    def two(self) -> list[Task]:
+        """Tasks that run."""
+        return [task(1, self.host, "worker1"), task(2, self.host, "worker2")]
 
     def build(self, name: str, output: ssh.Sink) -> int:
         output(f"Step 1/1 : FROM {'x' * 100}\n".encode())
@@ -84,7 +93,7 @@ def file(tmp_path: Path) -> str:
 
 def web(**fields: object) -> Service:
     ports = (Port(8080, 80), Port(53, 53, "udp"))
-    given = {"image": "app:1", "mode": "replicated", "desired": 2, "running": 2, "ports": ports, **fields}
+    given = {"image": "app:1", "mode": "replicated", "desired": 2, "ports": ports, **fields}
     return Service("s1", "shop_web", "shop", **given)  # type: ignore[arg-type]
 
 
@@ -125,19 +134,19 @@ def test_a_stack_is_deployed_listed_and_removed(lab: str, file: str, host: Host,
     host.engine("worker1").all_volumes = {"shop_data": "shop", "other": ""}
     removed = run("stack", "remove", lab, "shop")
     assert removed.stdout == "shop is removed from lab\n"
-    assert "kept volumes on worker1: shop_data" in removed.stderr
+    assert "kept on worker1: shop_data" in removed.stderr
     assert run("stack", "list", lab).stdout.splitlines()[1:] == []
 
 
 def test_who_does_not_wait_gets_what_is_there(lab: str, file: str, manager: Manager, run: Run) -> None:
-    manager.creates = [(web(running=0), [])]
+    manager.creates = [(web(), [])]
     (row,) = json.loads(run("deploy", lab, file, "--detach", "--format", "json").stdout)
     assert row["tasks"] == "0/2"
 
 
 def test_what_does_not_run_is_explained(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
     manager.creates = [
-        (web(running=1), [task(1, host, "worker1"), task(2, host, "worker2", "failed", "task: non-zero exit (3)")])
+        (web(), [task(1, host, "worker1"), task(2, host, "worker2", "failed", "task: non-zero exit (3)")])
     ]
     failed = run("deploy", lab, file)
     assert failed.status == 60
@@ -152,7 +161,7 @@ def test_what_does_not_run_is_explained(lab: str, file: str, host: Host, manager
 
 @pytest.mark.parametrize("state", ["paused", "rollback_completed"])
 def test_an_update_that_stopped_is_a_failure(lab: str, file: str, manager: Manager, run: Run, state: str) -> None:
-    manager.creates = [(web(update_state=state, update_message="too many failures"), [])]
+    manager.creates = [(web(update_state=state, update_message="too many failures"), manager.two())]
     failed = run("deploy", lab, file)
     assert failed.status == 60
     assert "too many failures" in failed.stderr
@@ -162,18 +171,88 @@ def test_the_limit_passes(
     lab: str, file: str, host: Host, manager: Manager, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(convergence, "QUIET", 1000)
-    manager.creates = [(web(running=0), [task(1, host, "worker1", "pending", "no suitable node (x)")])]
+    manager.creates = [(web(), [task(1, host, "worker1", "pending", "no suitable node (x)")])]
     failed = run("deploy", lab, file, "--timeout", "0.1")
     assert (failed.status, "waited for 0 s" in failed.stderr) == (60, True)
 
 
-def test_images_that_nodes_refuse_again_and_again_end_the_wait(
+def test_a_task_on_a_node_that_is_down_does_not_run(
     lab: str, file: str, host: Host, manager: Manager, run: Run
 ) -> None:
-    error = '"No such image: app:1"'
-    manager.creates = [(web(running=0), [task(each, host, "worker1", "rejected", error) for each in (1, 2, 3)])]
+    """Its last report was that it runs, and Docker goes on counting it."""
+    host.cloud.is_off = lambda hostname: hostname == "worker2"
+    manager.creates = [(web(), manager.two())]
     failed = run("deploy", lab, file)
-    assert "the image app:1 is missing on worker1" in failed.stderr
+    assert "web: 1 of 2 tasks run" in failed.stderr
+    host.cloud.services.all_tasks[1] = replace(manager.two()[1], desired_state="shutdown")
+    assert run("why", lab, "web").stdout.startswith("shop_web: 1 of 2 tasks run: worker1 1\n")
+    assert run("stack", "remove", lab, "shop").status == 0
+
+
+def test_a_pause_between_two_tasks_of_an_update_is_no_failure(
+    lab: str, file: str, host: Host, manager: Manager, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convergence, "QUIET", 0)
+    manager.creates = [(web(update_state="updating"), manager.two())]
+    listed, looks = host.cloud.services.listed, [0]
+
+    def updated(stack: str = "") -> list[Service]:
+        looks[0] += 1
+        return [replace(each, update_state="completed") if looks[0] > 8 else each for each in listed(stack)]
+
+    monkeypatch.setattr(host.cloud.services, "listed", updated)
+    assert run("deploy", lab, file).status == 0
+    assert looks[0] > 8
+
+
+def test_why_a_task_waits_is_said_again_by_a_second_deploy(
+    lab: str, file: str, host: Host, manager: Manager, run: Run
+) -> None:
+    host.cloud.services.running.append(web())
+    host.cloud.services.all_tasks.append(task(1, host, "", "pending", "no suitable node (x)"))
+    for _ in range(2):
+        assert "no node can run a further task: x" in run("deploy", lab, file).stderr
+
+
+def test_a_task_that_does_its_work_once_is_done(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
+    manager.creates = [(web(desired=1, restarts="on-failure"), [task(1, host, "worker1", "complete")])]
+    assert run("deploy", lab, file).status == 0
+
+
+def test_former_services_are_told_and_not_waited_for(
+    lab: str, file: str, host: Host, manager: Manager, run: Run
+) -> None:
+    former = replace(web(), id="s9", name="shop_old", update_state="paused", ports=())
+    host.cloud.services.running.append(former)
+    manager.creates = [(web(), manager.two())]
+    deployed = run("deploy", lab, file)
+    assert deployed.status == 0
+    assert "not in the compose file, and left running: shop_old" in deployed.stderr
+    host.cloud.services.running[0] = replace(former, ports=(Port(8080, 80),))
+    assert "8080/tcp is published by shop_old" in run("deploy", lab, file).stderr
+
+
+def test_a_manager_that_is_lost_does_not_end_the_wait(
+    lab: str, file: str, host: Host, manager: Manager, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.creates = [(web(), manager.two())]
+    wait, calls = convergence.wait, [0]
+
+    def lost_once(*arguments: Any, **more: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 1:
+            raise ClusterError("the swarm does not have a leader")
+        return wait(*arguments, **more)
+
+    monkeypatch.setattr(convergence, "wait", lost_once)
+    deployed = run("deploy", lab, file)
+    assert (deployed.status, "asking another manager" in deployed.stderr) == (0, True)
+
+
+def test_a_stack_that_is_removed_meanwhile(lab: str, file: str, manager: Manager, run: Run) -> None:
+    manager.creates = []
+    failed = run("deploy", lab, file)
+    assert (failed.status, "were removed while labgen waited" in failed.stderr) == (60, True)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +264,7 @@ def test_images_that_nodes_refuse_again_and_again_end_the_wait(
             "other:2: not on manager1, worker1, worker2\n    no route to the registry",
         ),
         (COMPOSE.replace("8080", "9090"), 60, "9090/tcp is published by other_web"),
-        (COMPOSE + "  two: {image: a, ports: ['8080:1']}\n", 2, "web and two both publish port 8080/tcp"),
+        (COMPOSE + "  two: {image: a, ports: ['8080:1']}\n", 10, "web and two both publish port 8080/tcp"),
         (
             COMPOSE
             + "".join(f"{each}s: {{{each[0]}: {{external: true}}}}\n" for each in ("network", "volume", "secret")),
@@ -199,7 +278,7 @@ def test_what_is_missing_is_named_and_nothing_is_created(
     lab: str, tmp_path: Path, host: Host, manager: Manager, run: Run, content: str, status: int, words: str
 ) -> None:
     (tmp_path / "pages").mkdir()
-    other = Service("s2", "other_web", "other", "a", "replicated", 1, 1, ports=(Port(9090, 80),))
+    other = Service("s2", "other_web", "other", "a", "replicated", 1, ports=(Port(9090, 80),))
     host.cloud.services.running.append(other)
     (tmp_path / "shop.yaml").write_text(content)
     failed = run("deploy", lab, str(tmp_path / "shop.yaml"))
@@ -210,7 +289,7 @@ def test_what_is_missing_is_named_and_nothing_is_created(
 
 def test_an_image_that_some_nodes_lack_is_told(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
     host.engine("worker2").kept.clear()
-    manager.creates = [(web(), [])]
+    manager.creates = [(web(), manager.two())]
     deployed = run("deploy", lab, file)
     assert "web: worker2 cannot run it without the image app:1" in deployed.stderr
     assert deployed.status == 0
@@ -227,7 +306,11 @@ def test_a_file_that_docker_refuses_is_the_users_mistake(lab: str, file: str, ma
 def test_a_new_stack_that_is_half_made_is_removed(
     lab: str, file: str, host: Host, manager: Manager, run: Run
 ) -> None:
-    manager.creates, manager.status, manager.says = [(web(), [])], 1, "failed to create service shop_db: no\n"
+    manager.creates, manager.status, manager.says = (
+        [(web(), manager.two())],
+        1,
+        "failed to create service shop_db: no\n",
+    )
     failed = run("deploy", lab, file)
     assert failed.status == 60
     assert "what had been created is removed again" in failed.stderr
@@ -248,7 +331,7 @@ def test_an_image_is_built_once_and_brought_to_all(
     lab: str, source: str, host: Host, manager: Manager, run: Run
 ) -> None:
     manager.builds = f"sha256:{'ab' * 32}"
-    manager.creates = [(web(image="localhost/shop-web:latest-abababababab"), [])]
+    manager.creates = [(web(image="localhost/shop-web:latest-abababababab"), manager.two())]
     deployed = run("deploy", lab, source)
     assert deployed.status == 0
     assert "building localhost/shop-web:latest: FROM xxx" in deployed.stderr
@@ -263,7 +346,7 @@ def test_a_build_that_fails_says_why_and_deploys_nothing(
 ) -> None:
     failed = run("deploy", lab, source)
     assert failed.status == 60
-    assert "the image of web cannot be built" in failed.stderr
+    assert "the image localhost/shop-web:latest cannot be built" in failed.stderr
     assert "no such base" in failed.stderr
     assert host.cloud.services.running == []
 
@@ -272,7 +355,11 @@ def test_an_old_stack_is_kept_when_its_update_fails(
     lab: str, file: str, host: Host, manager: Manager, run: Run
 ) -> None:
     host.cloud.services.all_networks["shop_default"] = "shop"
-    manager.creates, manager.status, manager.says = [(web(), [])], 1, "failed to update service shop_db: no\n"
+    manager.creates, manager.status, manager.says = (
+        [(web(), manager.two())],
+        1,
+        "failed to update service shop_db: no\n",
+    )
     failed = run("deploy", lab, file)
     assert "The other services were updated. Deploy again." in failed.stderr
     assert len(host.cloud.services.running) == 1
@@ -280,7 +367,7 @@ def test_an_old_stack_is_kept_when_its_update_fails(
 
 def test_variables_that_are_not_set_are_told(lab: str, tmp_path: Path, manager: Manager, run: Run) -> None:
     (tmp_path / "a.yaml").write_text('version: "3.8"\nservices: {web: {image: "app:1", command: [$NOTHING_SET]}}\n')
-    manager.creates = [(web(), [])]
+    manager.creates = [(web(), manager.two())]
     assert "variables that are not set are empty: NOTHING_SET" in run("deploy", lab, str(tmp_path / "a.yaml")).stderr
 
 
@@ -291,7 +378,7 @@ def test_secrets_are_compared_with_those_in_the_swarm(
     content = 'version: "3.8"\nservices: {web: {image: "app:1"}}\nsecrets: {pw: {file: ./pw}}\n'
     (tmp_path / "shop.yaml").write_text(content)
     host.cloud.services.all_secrets = [Stored("1", "shop_pw", {})]
-    manager.creates = [(web(), [])]
+    manager.creates = [(web(), manager.two())]
     deployed = run("deploy", lab, str(tmp_path / "shop.yaml"))
     assert deployed.status == 0
     assert "hidden" not in deployed.stderr + deployed.stdout
@@ -316,7 +403,7 @@ def test_wrong_names(lab: str, host: Host, run: Run, words: tuple[str, ...], sta
 
 
 def test_one_name_in_two_stacks_is_refused(lab: str, host: Host, run: Run) -> None:
-    host.cloud.services.running += [web(), Service("s3", "b_web", "b", "a", "replicated", 1, 1)]
+    host.cloud.services.running += [web(), Service("s3", "b_web", "b", "a", "replicated", 1)]
     failed = run("why", lab, "web")
     assert (failed.status, "shop_web, b_web" in failed.stderr) == (2, True)
 

@@ -171,7 +171,7 @@ def test_a_compose_file_as_people_write_them(lab: str, shop: Path) -> None:
     assert "hello" not in labgen("stack", "logs", lab, "shop", "web", "--tail", "5").stderr
 
     removed = labgen("stack", "remove", lab, "shop")
-    assert "kept volumes on worker1: shop_kept" in removed.stderr
+    assert "kept on worker1: shop_kept, /var/lib/labgen/stacks/shop" in removed.stderr
     assert node_output(lab, "manager1", "docker", "secret", "ls", "-q") == ""
 
 
