@@ -112,7 +112,7 @@ class Builder:
             raise ClusterError(
                 f"the image {name} cannot be built",
                 "\n".join(result.stdout.strip().splitlines()[-TAIL:]) or result.tail,
-                f"If an image that it starts FROM is missing, bring it to the lab: labgen image load {lab} IMAGE|FILE",
+                f"If an image that it starts FROM is missing, bring it: labgen image load {lab} IMAGE|FILE",
             )
 
     @contextmanager

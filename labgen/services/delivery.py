@@ -36,6 +36,7 @@ top={STACKS}/$stack run={RUN}/$stack
 clean() {{
     rm -rf "$run"
     for each; do rm -f "$top/$each"; done
+    rmdir "$top" 2>/dev/null || :
 }}
 trap 'clean "$@"' EXIT
 trap 'exit 1' HUP INT TERM

@@ -276,6 +276,7 @@ OTHER_WRITERS = {
     "machines/outgoing.memory_parts",
     "machines/provision.provision",  # a log
     "ssh/batch._archive",  # into memory
+    "services/building._saved",  # a temporary file
     "stacks/parcel.__init__",  # into memory, or a temporary file
     "vagrant._logged",
     "vagrant.up",  # a log
