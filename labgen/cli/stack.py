@@ -1,6 +1,7 @@
 """``labgen deploy``, ``stack`` and ``why``: applications in a lab's cluster."""
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -52,8 +53,8 @@ def deploy(  # noqa: PLR0917 - click passes them by name
     from labgen.lab.deploy import deploy as recipe
 
     with console.progress() as shown:
-        deployed = recipe(lab, source, called, os.environ, shown, limit=None if detach else limit)
-    console.emit(_rows(deployed.view, form), form, COLUMNS)
+        view = recipe(lab, source, called, os.environ, shown, limit=None if detach else limit)
+    console.emit(_rows(view, form), form, COLUMNS)
 
 
 @click.group(cls=Group)
@@ -146,17 +147,10 @@ def why(lab: str, service: str, form: str) -> None:
 
     found = recipe(lab, service)
     if form == "json":
-        row = {
-            "service": found.service,
-            "running": found.running,
-            "wanted": found.wanted,
-            "converged": found.converged,
-            "nodes": found.nodes,
-            "reasons": found.reasons,
-        }
-        console.emit([row], form, [])
+        console.emit([asdict(found)], form, [])
         return
-    click.echo(f"{found.service}: {found.running} of {found.wanted} tasks run{_places(found.nodes)}")
+    places = f": {_places(found.nodes)}" if found.nodes else ""
+    click.echo(f"{found.service}: {found.running} of {found.wanted} tasks run{places}")
     for reason in found.reasons:
         click.echo(console.printable(reason))
     if not found.reasons and not found.converged:
@@ -180,11 +174,11 @@ def _rows(view: "View", form: str) -> list[dict[str, object]]:
                 "wanted": view.wanted(service),
                 "tasks": f"{view.done(service)}/{view.wanted(service)}",
                 "ports": (told if form == "json" else ", ".join(told) or None),
-                "nodes": (nodes if form == "json" else _places(nodes).removeprefix(": ") or None),
+                "nodes": (nodes if form == "json" else _places(nodes) or None),
             }
         )
     return rows
 
 
 def _places(nodes: dict[str, int]) -> str:
-    return ": " + ", ".join(f"{node} {count}" for node, count in nodes.items()) if nodes else ""
+    return ", ".join(f"{node} {count}" for node, count in nodes.items())

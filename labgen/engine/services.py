@@ -1,6 +1,5 @@
 """Services, tasks and what they use, as a Swarm's managers report them."""
 
-import base64
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -76,9 +75,7 @@ class Task:
     state: str
     desired_state: str
     error: str
-    exit_code: int | None
     container: str
-    image: str
     since: str
     reserved: Resources = Resources()
     host_ports: tuple[int, ...] = ()
@@ -86,12 +83,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Stored:
-    """A config or secret. :param data: of a config; secrets cannot be read back."""
+    """A config or secret."""
 
-    id: str
     name: str
     labels: Mapping[str, str]
-    data: bytes | None = None
 
 
 class Services:
@@ -157,7 +152,6 @@ def _service(attrs: Mapping[str, Any]) -> Service:
 def _task(attrs: Mapping[str, Any]) -> Task:
     status, spec = attrs["Status"], attrs["Spec"]
     container = status.get("ContainerStatus") or {}
-    ended = status["State"] in {"complete", "failed", "rejected", "shutdown"}
     ports = (status.get("PortStatus") or {}).get("Ports") or ()
     return Task(
         id=attrs["ID"],
@@ -167,9 +161,7 @@ def _task(attrs: Mapping[str, Any]) -> Task:
         state=status["State"],
         desired_state=attrs["DesiredState"],
         error=status.get("Err", ""),
-        exit_code=container.get("ExitCode", 0) if container and ended else None,
         container=container.get("ContainerID", ""),
-        image=_without_digest(spec["ContainerSpec"]["Image"]),
         since=status["Timestamp"],
         reserved=_reserved(spec),
         host_ports=tuple(each["PublishedPort"] for each in ports if each.get("PublishMode") == "host"),
@@ -178,8 +170,7 @@ def _task(attrs: Mapping[str, Any]) -> Task:
 
 def _stored(attrs: Mapping[str, Any]) -> Stored:
     spec = attrs["Spec"]
-    data = base64.b64decode(spec["Data"]) if "Data" in spec else None
-    return Stored(attrs["ID"], spec["Name"], spec.get("Labels") or {}, data)
+    return Stored(spec["Name"], spec.get("Labels") or {})
 
 
 def _port(attrs: Mapping[str, Any]) -> Port:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from labgen import stacks
 from labgen.errors import ClusterError, GuestError
@@ -16,21 +15,14 @@ from labgen.services.view import View, look
 RETRY = 3.0  # seconds between two attempts to find a manager
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """:param stack: its name. :param view: its services; as they were at the beginning if nobody waited."""
-
-    stack: str
-    view: View
-
-
 def deploy(
     name: str, source: str, called: str, shell: Mapping[str, str], progress: Progress, *, limit: float | None
-) -> Outcome:
+) -> View:
     """Deploys a stack, and waits until its services run as they should.
 
     :param source: a stack's name, or a compose file. :param called: the stack's name here; empty: the file's.
     :param shell: the variables that the file may use. :param limit: seconds; None: does not wait.
+    :return: its services; as they were at the beginning if nobody waited.
     :raises StackError: the compose file is not valid. :raises UsageError: there is no such lab, stack or file.
     :raises ClusterError: something is missing, Docker refuses, or the services do not run as they should.
     :raises GuestError: a node does not answer.
@@ -47,10 +39,10 @@ def deploy(
             view = look(there.engine, stack)
         told = lab.progress
     if limit is None:
-        return Outcome(stack, view)
+        return view
     services = frozenset(f"{stack}_{service.name}" for service in compose.services)
     try:
-        return Outcome(stack, _converged(name, Deployed(stack, services, before), told, limit))
+        return _converged(name, Deployed(stack, services, before), told, limit)
     except NotConverged as error:
         error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
         raise

@@ -15,18 +15,17 @@ from labgen.services.view import View, look
 from labgen.suggestions import near
 
 
-def deployed(name: str, stack: str = "") -> View:
-    """The services in a lab. :param stack: only its services. :raises LabgenError: see :func:`entered`."""
+def deployed(name: str) -> View:
+    """The services in a lab. :raises LabgenError: see :func:`entered`."""
     with entered(name) as there:
-        if stack:
-            _require(stack, there)
-        return look(there.engine, stack)
+        return look(there.engine)
 
 
 def remove(name: str, stack: str, progress: Progress) -> dict[str, list[str]]:
     """Removes a stack; its volumes are kept.
 
-    :return: those, by node. :raises LabgenError: see :func:`entered`; the lab is busy; or containers do not stop.
+    :return: those, and the files that were mounted, by node.
+    :raises LabgenError: see :func:`entered`; the lab is busy; or containers do not stop.
     """
     with opened(name, progress, finished=True) as lab:
         running = cluster.running_members(lab.plan, lab.hypervisor)

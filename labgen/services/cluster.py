@@ -1,7 +1,7 @@
 """The running cluster of a lab, reached through one of its managers."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from labgen import engine, ssh
 from labgen.engine import Engine, SwarmNode
@@ -112,7 +112,3 @@ def _manager(lab: Lab, running: Mapping[str, Node], stack: contextlib.ExitStack)
 def short(service: str, stack: str) -> str:
     """A service's name in its compose file."""
     return service.removeprefix(f"{stack}_") if stack else service
-
-
-def nodes_by_id(nodes: Collection[SwarmNode]) -> dict[str, str]:
-    return {node.id: node.hostname for node in nodes}

@@ -4,7 +4,8 @@ import io
 import re
 import shlex
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -62,22 +63,13 @@ def to_be_removed(compose: ComposeFile) -> list[str]:
     return [file for file in files if not any(Path(file).is_relative_to(bind) for bind in mounted)]
 
 
-class _written:  # noqa: N801 - used like a function
-    """A tar file; what cannot be read into it is a StackError."""
-
-    def __init__(self, compose: ComposeFile, into: IO[bytes]) -> None:
-        self._compose = compose
-        self._tar = tarfile.open(fileobj=into, mode="w")  # noqa: SIM115 - closed below
-
-    def __enter__(self) -> tarfile.TarFile:
-        return self._tar
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        self._tar.close()
-        if isinstance(error, OSError):
-            raise StackError(
-                f"a file of the stack in {self._compose.directory} cannot be read", str(error)
-            ) from error
+@contextmanager
+def _written(compose: ComposeFile, into: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(fileobj=into, mode="w") as tar:
+            yield tar
+    except OSError as error:
+        raise StackError(f"the files of the stack in {compose.directory} cannot be packed", str(error)) from error
 
 
 def _exports(environment: Mapping[str, str]) -> str:

@@ -181,3 +181,84 @@ def test_each_driver_accepts_itself_and_nothing_else(name: str) -> None:
     assert driver.complaint(right) == ""
     assert "vfs" in driver.complaint(EngineStorage("vfs", "extfs"))
     assert "'xfs'" in driver.complaint(EngineStorage(name, "xfs"))
+
+
+SERVICE = {
+    "ID": "s1",
+    "Spec": {
+        "Name": "shop_web",
+        "Labels": {"com.docker.stack.namespace": "shop"},
+        "TaskTemplate": {
+            "ContainerSpec": {"Image": "app:1@sha256:ab"},
+            "Placement": {"Constraints": ["node.role==worker"], "MaxReplicas": 2},
+            "RestartPolicy": {"Condition": "on-failure"},
+            "Resources": {"Reservations": {"NanoCPUs": 5, "MemoryBytes": 7}},
+        },
+        "Mode": {"Replicated": {"Replicas": 3}},
+    },
+    "Endpoint": {"Ports": [{"PublishedPort": 8080, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "ingress"}]},
+    "UpdateStatus": {"State": "paused", "Message": "because"},
+}
+TASK = {
+    "ID": "t1",
+    "ServiceID": "s1",
+    "Slot": 1,
+    "NodeID": "id1",
+    "DesiredState": "shutdown",
+    "Spec": {"ContainerSpec": {"Image": "app:1"}},
+    "Status": {
+        "State": "failed",
+        "Err": "task: non-zero exit (1)",
+        "Timestamp": "2026-01-01T00:00:00Z",
+        "ContainerStatus": {"ContainerID": "c1", "ExitCode": 1},
+        "PortStatus": {"Ports": [{"PublishedPort": 9, "TargetPort": 9, "PublishMode": "host"}]},
+    },
+}
+
+
+def test_services_and_tasks_are_read(docker: Docker, connection: Connection) -> None:
+    job = {**SERVICE, "ID": "s2", "Spec": {**SERVICE["Spec"], "Name": "a_job", "Mode": {"GlobalJob": {}}}}  # type: ignore[dict-item]
+    docker.answers["/services"] = [SERVICE, {**job, "ServiceStatus": {"CompletedTasks": 2}}]
+    docker.answers["/tasks"] = [TASK]
+    with engine.connect(connection) as each:
+        other, web = each.services.listed("shop")
+        (task,) = each.services.tasks(web)
+    assert (other.name, other.mode, other.is_job, other.is_global, other.completed) == (
+        "a_job",
+        "global-job",
+        True,
+        True,
+        2,
+    )
+    assert (web.stack, web.image, web.mode, web.desired, web.restarts) == (
+        "shop",
+        "app:1",
+        "replicated",
+        3,
+        "on-failure",
+    )
+    assert (web.constraints, web.max_per_node, web.reserved) == (("node.role==worker",), 2, engine.Resources(5, 7))
+    assert (web.ports, web.update_state, web.update_message) == ((engine.Port(8080, 80),), "paused", "because")
+    assert (task.state, task.desired_state, task.node_id, task.container) == ("failed", "shutdown", "id1", "c1")
+    assert (task.error, task.host_ports) == ("task: non-zero exit (1)", (9,))
+
+
+def test_what_services_use_is_read(docker: Docker, connection: Connection) -> None:
+    labels = {"com.docker.stack.namespace": "shop"}
+    docker.answers["/networks"] = [{"Name": "shop_default", "Labels": labels}, {"Name": "bridge", "Labels": None}]
+    docker.answers["/secrets"] = docker.answers["/configs"] = [{"ID": "1", "Spec": {"Name": "pw", "Labels": labels}}]
+    docker.answers["/volumes"] = {
+        "Volumes": [{"Name": "shop_data", "Labels": labels}, {"Name": "own", "Labels": None}]
+    }
+    docker.answers["/containers/c1/json"] = {
+        "State": {"Health": {"Status": "unhealthy", "Log": [{"Output": "ill\n", "ExitCode": 1}]}}
+    }
+    with engine.connect(connection) as each:
+        assert each.services.networks() == {"shop_default": "shop", "bridge": ""}
+        assert each.services.secrets() == each.services.configs() == [engine.Stored("pw", labels)]
+        assert each.volumes() == {"shop_data": "shop", "own": ""}
+        assert each.health_output("c1") == "ill"
+        docker.refuse = "/distribution/nginx:1/json"
+        assert each.pull_complaint("nginx:1") == "no luck"
+        docker.refuse = ""
+        assert each.pull_complaint("nginx:1") == ""

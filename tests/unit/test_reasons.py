@@ -1,6 +1,8 @@
 """Why a service does not run, out of what the managers report."""
 
+import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,16 +29,14 @@ NODES = (
 SERVICE = Service("s1", "shop_web", "shop", "app:1", "replicated", desired=2)
 
 
-def task(state: str, error: str = "", on: str = "", **more: object) -> Task:
-    since = f"2026-01-01T00:00:{task.count:02}Z"  # type: ignore[attr-defined]
-    task.count += 1  # type: ignore[attr-defined]
+numbers = itertools.count()
+
+
+def task(state: str, error: str = "", on: str = "", **more: Any) -> Task:
+    number = next(numbers)
     desired = "shutdown" if state in {"failed", "rejected", "complete", "shutdown"} else "running"
-    identity = f"t{task.count}"  # type: ignore[attr-defined]
-    found = Task(identity, "s1", 1, f"id-{on}" if on else "", state, desired, error, None, "c1", "app:1", since)
-    return replace(found, **more)  # type: ignore[arg-type]
-
-
-task.count = 0  # type: ignore[attr-defined]
+    where, since = f"id-{on}" if on else "", f"2026-01-01T00:00:{number:02}Z"
+    return replace(Task(f"t{number}", "s1", 1, where, state, desired, error, "c1", since), **more)
 
 
 class Witness:

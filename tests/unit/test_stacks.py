@@ -100,7 +100,7 @@ def web(**fields: object) -> Service:
 def task(number: int, host: Host, node: str, state: str = "running", error: str = "") -> Task:
     where = next((each.id for each in host.cloud.entries.values() if each.hostname == node), "")
     desired = "running" if state in {"running", "pending"} else "shutdown"
-    return Task(f"t{number}", "s1", number, where, state, desired, error, None, "c1", "app:1", f"2026-01-0{number}")
+    return Task(f"t{number}", "s1", number, where, state, desired, error, "c1", f"2026-01-0{number}")
 
 
 def test_a_stack_is_deployed_listed_and_removed(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
@@ -377,7 +377,7 @@ def test_secrets_are_compared_with_those_in_the_swarm(
     (tmp_path / "pw").write_text("hidden")
     content = 'version: "3.8"\nservices: {web: {image: "app:1"}}\nsecrets: {pw: {file: ./pw}}\n'
     (tmp_path / "shop.yaml").write_text(content)
-    host.cloud.services.all_secrets = [Stored("1", "shop_pw", {})]
+    host.cloud.services.all_secrets = [Stored("shop_pw", {})]
     manager.creates = [(web(), manager.two())]
     deployed = run("deploy", lab, str(tmp_path / "shop.yaml"))
     assert deployed.status == 0
