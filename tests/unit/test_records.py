@@ -277,7 +277,7 @@ OTHER_WRITERS = {
     "machines/provision.provision",  # a log
     "ssh/batch._archive",  # into memory
     "services/building._saved",  # a temporary file
-    "stacks/parcel.__init__",  # into memory, or a temporary file
+    "stacks/parcel._written",  # into memory, or a temporary file
     "vagrant._logged",
     "vagrant.up",  # a log
 }
