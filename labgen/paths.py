@@ -175,6 +175,16 @@ def former_events(lab_name: str) -> Path:
     return events(lab_name).with_suffix(".jsonl.1")
 
 
+def changes(lab_name: str) -> Path:
+    """What a drill has changed in a lab, and what has to be put back (JSON); exists only meanwhile."""
+    return lab(lab_name) / "changes.json"
+
+
+def results(lab_name: str) -> Path:
+    """The records of a lab's drills, deploys and rebalances (JSON), one file each."""
+    return lab(lab_name) / "results"
+
+
 def outgoing(lab_name: str) -> Path:
     """Where a lab's export is prepared."""
     return lab(lab_name) / "outgoing"

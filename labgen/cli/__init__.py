@@ -37,6 +37,8 @@ COMMANDS = {
     "deploy": "stack",
     "stack": "stack",
     "why": "stack",
+    "drill": "drill",
+    "rebalance": "drill",
     "checkpoint": "checkpoint",
     "export": "handoff",
     "import": "handoff",

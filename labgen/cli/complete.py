@@ -95,6 +95,12 @@ def services(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     return [name for name in names if name.startswith(incomplete)]
 
 
+def drills(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from labgen.drills import DRILLS
+
+    return [name for name in DRILLS if name.startswith(incomplete)]
+
+
 def box_versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The built versions of the box given earlier on the line."""
     from labgen import boxes as store

@@ -105,6 +105,24 @@ class Engine:
             spec["Labels"] = {**(spec.get("Labels") or {}), **labels}
             node.update(spec)
 
+    def set_availability(self, node_id: str, availability: str) -> None:
+        """:param availability: active, pause or drain."""
+        with self._explained("setting a node's availability"):
+            node = self._client.nodes.get(node_id)
+            node.update({**node.attrs["Spec"], "Availability": availability})
+
+    def set_autolock(self, *, locked: bool) -> None:
+        """Whether managers that restart need a key."""
+        with self._explained("setting whether managers are locked when they restart"):
+            self._client.swarm.reload()
+            self._client.swarm.update(autolock_managers=locked)
+
+    def heartbeat(self) -> float:
+        """Seconds between two signs of life that a node gives its managers."""
+        with self._explained("reading the Swarm's settings"):
+            self._client.swarm.reload()
+            return float(self._client.swarm.attrs["Spec"]["Dispatcher"]["HeartbeatPeriod"]) / 1e9
+
     def remove_node(self, node_id: str) -> None:
         with self._explained("removing the entry of a former node"):
             self._client.api.remove_node(node_id, force=True)

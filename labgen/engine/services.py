@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+DEFAULT_DELAY = 5_000_000_000  # nanoseconds; https://docs.docker.com/reference/cli/docker/service/create/
 STACK = "com.docker.stack.namespace"  # the label by which "docker stack" knows what belongs to a stack
 
 
@@ -30,6 +31,8 @@ class Resources:
 class Service:
     """:param image: without its digest. :param mode: replicated, global, replicated-job or global-job.
 
+    :param restart_delay: seconds that Swarm waits before it replaces a task that ended.
+    :param preferences: the labels over whose values tasks are spread, as ``node.labels.zone``.
     :param desired: how many tasks there should be; of a job, how many have to complete; of a global service: 0.
     :param completed: of a job. :param restarts: of tasks that ended: ``any``, ``on-failure`` or ``none``.
     :param max_per_node: 0: no limit. :param update_state: of the last update or rollback; empty: there was none.
@@ -43,7 +46,9 @@ class Service:
     desired: int
     completed: int = 0
     restarts: str = "any"
+    restart_delay: float = 5.0
     constraints: tuple[str, ...] = ()
+    preferences: tuple[str, ...] = ()
     max_per_node: int = 0
     reserved: Resources = Resources()
     ports: tuple[Port, ...] = ()
@@ -65,7 +70,9 @@ class Task:
 
     :param state: e.g. pending, preparing, running, failed. :param desired_state: e.g. running, shutdown.
     :param error: Docker's words, if there was one. :param container: its id; empty: it never had one.
-    :param since: when it reached the state, as Docker writes times (RFC 3339, UTC, which can be compared as text).
+    :param image: as in the service's settings, perhaps with its digest.
+    :param created: when Swarm decided that it should run. :param since: when it reached the state, both
+        as Docker writes times (RFC 3339, UTC, which can be compared as text).
     """
 
     id: str
@@ -78,6 +85,8 @@ class Task:
     container: str
     since: str
     reserved: Resources = Resources()
+    image: str = ""
+    created: str = ""
     host_ports: tuple[int, ...] = ()
 
 
@@ -104,6 +113,43 @@ class Services:
             listed = self._api.services(filters=filters, status=True)
         return sorted((_service(each) for each in listed), key=lambda each: each.name)
 
+    def settings(self, name: str) -> dict[str, Any] | None:
+        """A service's settings, as Docker's API has them; None: there is no such service."""
+        with self._explained(f"reading the settings of {name}"):
+            listed = self._api.services(filters={"name": name})
+        return next((dict(each["Spec"]) for each in listed if each["Spec"]["Name"] == name), None)
+
+    def set(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Gives a service the settings that :meth:`settings` has read; unless it has them, or is gone."""
+        with self._explained(f"setting {name} back"):
+            listed = self._api.services(filters={"name": name})
+            found = next((each for each in listed if each["Spec"]["Name"] == name), None)
+            if found is None or found["Spec"] == settings:
+                return
+            self._api.update_service(
+                found["ID"],
+                found["Version"]["Index"],
+                task_template=settings["TaskTemplate"],
+                name=settings["Name"],
+                labels=settings.get("Labels"),
+                mode=settings["Mode"],
+                update_config=settings.get("UpdateConfig"),
+                rollback_config=settings.get("RollbackConfig"),
+                endpoint_spec=settings.get("EndpointSpec"),
+            )
+
+    def remove(self, name: str) -> None:
+        """Removes a service, unless it is gone."""
+        if self.settings(name) is not None:
+            with self._explained(f"removing the service {name}"):
+                self._api.remove_service(name)
+
+    def remove_network(self, name: str) -> None:
+        """Removes a network, unless it is gone. :raises ClusterError: a container is still in it."""
+        if name in self.networks():
+            with self._explained(f"removing the network {name}"):
+                self._api.remove_network(name)
+
     def tasks(self, service: Service | None = None) -> list[Task]:
         """With those that have ended, as far as the Swarm keeps them. :param service: only its tasks."""
         filters = {"service": service.id} if service else None
@@ -129,7 +175,7 @@ class Services:
 def _service(attrs: Mapping[str, Any]) -> Service:
     spec, status, update = attrs["Spec"], attrs.get("ServiceStatus") or {}, attrs.get("UpdateStatus") or {}
     template = spec["TaskTemplate"]
-    placement = template.get("Placement") or {}
+    placement, restarts = template.get("Placement") or {}, template.get("RestartPolicy") or {}
     mode, details = next(iter(spec["Mode"].items()))
     return Service(
         id=attrs["ID"],
@@ -140,7 +186,9 @@ def _service(attrs: Mapping[str, Any]) -> Service:
         desired=details.get("Replicas", 1) if mode == "Replicated" else details.get("TotalCompletions", 0),
         completed=status.get("CompletedTasks", 0),
         constraints=tuple(placement.get("Constraints") or ()),
-        restarts=(template.get("RestartPolicy") or {}).get("Condition") or "any",
+        restarts=restarts.get("Condition") or "any",
+        restart_delay=restarts.get("Delay", DEFAULT_DELAY) / 1e9,
+        preferences=tuple(each["Spread"]["SpreadDescriptor"] for each in placement.get("Preferences") or ()),
         max_per_node=placement.get("MaxReplicas", 0),
         reserved=_reserved(template),
         ports=tuple(_port(each) for each in (attrs.get("Endpoint") or {}).get("Ports") or ()),
@@ -164,6 +212,8 @@ def _task(attrs: Mapping[str, Any]) -> Task:
         container=container.get("ContainerID", ""),
         since=status["Timestamp"],
         reserved=_reserved(spec),
+        image=(spec.get("ContainerSpec") or {}).get("Image", ""),
+        created=attrs.get("CreatedAt", ""),
         host_ports=tuple(each["PublishedPort"] for each in ports if each.get("PublishMode") == "host"),
     )
 

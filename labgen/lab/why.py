@@ -1,15 +1,12 @@
 """``why``: the reasons why a service does not run as it should."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labgen.engine import Service
-from labgen.errors import UsageError
 from labgen.services.cluster import entered
+from labgen.services.finder import find
 from labgen.services.reasons import reasons
 from labgen.services.view import look
 from labgen.services.witness import Nodes
-from labgen.suggestions import near
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ def why(name: str, service: str) -> Why:
     """
     with entered(name) as there:
         view = look(there.engine)
-        found = _find(view.services, service, name)
+        found = find(view.services, service, name)
         return Why(
             found.name,
             view.done(found),
@@ -41,14 +38,3 @@ def why(name: str, service: str) -> Why:
             view.spread(found),
             reasons(found, view, Nodes(there)),
         )
-
-
-def _find(services: Sequence[Service], name: str, lab: str) -> Service:
-    exact = [each for each in services if each.name == name]
-    found = exact or [each for each in services if each.stack and each.name == f"{each.stack}_{name}"]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"several stacks have a service {name!r}", ", ".join(each.name for each in found))
-    hint = near(name, [each.name for each in services], "services")
-    raise UsageError(f"{lab!r} has no service named {name!r}", hint, f"labgen stack list {lab}")

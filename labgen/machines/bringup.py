@@ -56,6 +56,7 @@ STAGES = (
     Stage(stages.renew_secrets, needed=stages.has_the_senders_secrets),
     Stage(stages.arrive, needed=stages.has_just_arrived),
     Stage(stages.wait_for_boot),
+    Stage(stages.put_back, needed=stages.has_changes),
     Stage(stages.examine, needed=Bringup.was_complete),
     Stage(stages.note_facts),
 )

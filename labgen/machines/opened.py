@@ -12,7 +12,7 @@ from labgen.hypervisor import Hypervisor
 from labgen.machines import access, boot, clocks, freeze, recovery
 from labgen.model import Lab, Node
 from labgen.progress import Progress
-from labgen.records import journals
+from labgen.records import changes, journals
 from labgen.records.journals import Journal
 
 LOGIN_LIMIT = 60  # seconds for each stage of a login to a machine that is about to be changed
@@ -101,6 +101,10 @@ class Claim:
         if lab.woken and journal.complete and not going_off:
             boot.connect(lab.plan, lab.hypervisor, self.progress)
             lab.set_clocks(lab.woken)
+        if not going_off and changes.load(self.name):
+            from labgen.machines import putting_back  # noqa: PLC0415 - it works on opened labs
+
+            putting_back.put_back_left(lab)
         return lab
 
 

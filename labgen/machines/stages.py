@@ -7,7 +7,7 @@ from functools import partial
 
 from labgen import paths, ssh
 from labgen.errors import LabgenError
-from labgen.machines import boot, freeze, health, parts, warm
+from labgen.machines import boot, freeze, health, parts, putting_back, warm
 from labgen.machines.access import entered
 from labgen.machines.opened import Opened
 from labgen.machines.preparation import Preparation, tell_addresses
@@ -15,6 +15,7 @@ from labgen.model import Lab, NodeFacts
 from labgen.orchestrators import ORCHESTRATORS, Orchestrator
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.records import changes
 from labgen.records.journals import Journal
 
 
@@ -205,6 +206,16 @@ def wait_for_boot(work: Bringup) -> None:
     if work.booting:
         work.progress.step("waiting for Vagrant to finish")
         work.booting.wait()
+
+
+def has_changes(work: Bringup) -> bool:
+    return changes.load(work.lab.name) is not None
+
+
+def put_back(work: Bringup) -> None:
+    """What an interrupted drill has changed, if no machine ran before that could put it back."""
+    putting_back.put_back_left(work.opened)
+    work.changed = True
 
 
 def examine(work: Bringup) -> None:

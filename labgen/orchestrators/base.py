@@ -1,13 +1,14 @@
 """The interface of an orchestrator: what it has to do for a lab."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
 from labgen.progress import Progress
+from labgen.records.changes import Change
 
 if TYPE_CHECKING:
     from labgen.engine import EngineInfo
@@ -103,6 +104,16 @@ class Orchestrator(ABC):
 
         :raises ClusterError: the manager does not answer.
         """
+
+    def put_back(self, manager: "Connection", changes: Sequence[Change]) -> None:
+        """Called to take back what was changed in the cluster for a while, see :mod:`labgen.records.changes`.
+
+        What is gone meanwhile is left alone; default: nothing can be changed.
+
+        :param manager: a node that answers, and may manage the cluster. :param changes: in the order of the work.
+        :raises ClusterError: it does not manage it, or refuses.
+        """
+        return
 
     def advice(self, *, managers: int, labels: bool) -> Iterator[str]:
         """Called for a profile: settings that are allowed, but probably not intended, as sentences; default: none.

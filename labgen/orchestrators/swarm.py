@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
 from labgen.model import Lab, Node
-from labgen.orchestrators import swarm_moved, swarm_states, swarm_words
+from labgen.orchestrators import swarm_changes, swarm_moved, swarm_states, swarm_words
 from labgen.orchestrators.base import Membership, Orchestrator, State
 from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.records.changes import Change
 
 if TYPE_CHECKING:
     from labgen.engine import Engine, EngineInfo, SwarmNode
@@ -91,6 +92,9 @@ class Swarm(Orchestrator):
         with engine.connect(manager) as each:
             if each.info().swarm_state == "locked":
                 each.swarm_unlock(key)
+
+    def put_back(self, manager: "Connection", changes: Sequence[Change]) -> None:
+        swarm_changes.put_back(manager, changes)
 
     def advice(self, *, managers: int, labels: bool) -> Iterator[str]:
         return swarm_words.advice(managers)

@@ -34,11 +34,13 @@ class Kind(Generic[T]):
         was published.
     :param later: fields that were added later, such as ``request.cold``: a record without them gets their defaults.
         A record that lacks any other field is damaged, whatever defaults the code has.
+    :param mode: the file's permissions.
     """
 
     type: type[T]
     migrations: Sequence[Callable[[Content], Content]] = ()
     later: Collection[str] = ()
+    mode: int = 0o644
 
     @property
     def schema(self) -> int:
@@ -46,11 +48,11 @@ class Kind(Generic[T]):
 
     def save(self, path: Path, record: T) -> None:
         """:raises OSError: from the file system; the old record is then unchanged."""
-        write_atomically(path, self._text(record))
+        write_atomically(path, self._text(record), self.mode)
 
     def create(self, path: Path, record: T) -> None:
         """:raises FileExistsError: there is one already. :raises OSError: from the file system."""
-        create_atomically(path, self._text(record))
+        create_atomically(path, self._text(record), self.mode)
 
     def load(self, path: Path) -> T:
         """:raises Damaged: it is not such a record. :raises OSError: from the file system.

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 # Each unit may import those in the layers before its own; see docs/internals.md.
 LAYERS = [
     {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
-    {"paths", "files", "mmdebstrap", "parallel", "recipes", "turns"},
+    {"paths", "files", "mmdebstrap", "parallel", "recipes", "traffic", "turns"},
     {"refusals", "records", "storage"},
     {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "stacks", "vagrant_store"},
@@ -25,6 +25,7 @@ LAYERS = [
     {"handoff"},
     {"machines"},
     {"services"},
+    {"drills"},
     {"lab"},
     {"cli"},
     {"__main__"},
@@ -35,6 +36,8 @@ OWNERS = {
     "docker": {"engine"},
     "dotenv": {"stacks"},
     "filelock": {"turns"},
+    "h11": {"traffic"},
+    "hdrh": {"traffic"},
     "jinja2": {"render"},
     "msgspec": {"records"},
     "libvirt": {"hypervisor"},

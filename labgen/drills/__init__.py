@@ -1,0 +1,33 @@
+"""Drills: exercises that break something on purpose, measure all the way through, and put it back."""
+
+from labgen.drills.base import Drill
+from labgen.drills.drain import Drain
+from labgen.drills.partition import Partition
+from labgen.drills.power_off import PowerOff
+from labgen.drills.scale import Scale
+from labgen.drills.spread import Spread
+from labgen.errors import UsageError
+from labgen.suggestions import near
+
+# In the order in which people do them.
+DRILLS: dict[str, Drill] = {
+    each.name: each
+    for each in (
+        Spread(),
+        Scale(),
+        Drain(),
+        PowerOff(),
+        Partition(),
+    )
+}
+
+__all__ = ["DRILLS", "Drill", "find"]
+
+
+def find(name: str) -> Drill:
+    """:raises UsageError: there is no such drill."""
+    if name not in DRILLS:
+        raise UsageError(
+            f"there is no drill named {name!r}", near(name, list(DRILLS), "drills"), "labgen drill --list"
+        )
+    return DRILLS[name]

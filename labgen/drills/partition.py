@@ -1,0 +1,60 @@
+"""A node loses its network and runs on."""
+
+from labgen.drills import nodes, outage, predictions
+from labgen.drills.base import Drill
+from labgen.drills.stage import Stage
+from labgen.errors import GuestError
+from labgen.machines import agent
+from labgen.ssh import Result
+
+# What the node itself sees, through QEMU's guest agent: no login is possible. $1: the service's name.
+BELIEF = """
+docker ps --quiet --filter "label=com.docker.swarm.service.name=$1" | wc -l
+docker info --format 'state in the Swarm: {{.Swarm.LocalNodeState}}'
+"""
+
+
+class Partition(Drill):
+    name = "partition"
+    about = "A node loses its network and runs on: two truths, then healed"
+    hypothesis = (
+        "The managers start its tasks on other nodes while it goes on running its own; when the network is back, "
+        "its copies end."
+    )
+
+    def refuse(self, stage: Stage) -> None:
+        nodes.require_another_node(stage)
+
+    def run(self, stage: Stage) -> None:
+        victim, start = nodes.busiest(stage), predictions.starting(stage)
+        before = stage.tasks("before")
+        with stage.measured(without=[victim]):
+            moment = stage.now()
+            nodes.unplug(stage, victim)
+            outage.observe(stage, victim, moment, start)
+            copies = self._copies(stage, victim)
+            stage.number("copies that run on the lost node", copies, unit="", expected=f"{before[victim]}")
+            stage.check(
+                f"{victim} still runs its tasks, which the managers have replaced",
+                copies == before[victim],
+                f"{copies} containers there, and {stage.service().desired or 'all'} tasks elsewhere",
+            )
+            moment = stage.now()
+            plan = stage.lab.plan
+            link = f"virsh domif-setlink {plan.node(victim).domain} {plan.node(victim).mac} up"
+            stage.act(f"plugging the network of {victim} in again", link, stage.put_back)
+            outage.observe_return(stage, victim, moment)
+            left = self._copies(stage, victim)
+            stage.check(f"its copies have ended: {victim} runs what the managers say", left == stage.spread()[victim])
+
+    def _copies(self, stage: Stage, victim: str) -> int:
+        """How many containers of the service the node runs, as it sees it itself."""
+        told: Result = agent.run(stage.lab.hypervisor, stage.lab.plan.node(victim).domain, BELIEF, [stage.name])
+        count, _, rest = told.stdout.partition("\n")
+        if told.status or not count.strip().isdigit():
+            raise GuestError(f"{victim}: its Docker does not answer", told.tail)
+        command = f"docker ps --filter label=com.docker.swarm.service.name={stage.name}"
+        stage.saw(
+            f"{victim} itself sees {count.strip()} containers; {rest.strip()}", told.stdout, f"{victim}$ {command}"
+        )
+        return int(count)

@@ -1,0 +1,47 @@
+"""What a Swarm's own settings predict, to set beside what was measured.
+
+Sources: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go (a node counts as down
+after three heartbeats, each of which comes up to half a second early or late); docs.docker.com on ``--restart-delay``.
+"""
+
+from datetime import datetime
+from statistics import median
+
+from labgen.drills.stage import Stage
+
+MISSED = 3  # heartbeats
+JITTER = 0.5  # seconds
+
+
+def detection(stage: Stage) -> tuple[float, float]:
+    """After how many seconds a node counts as down: at least, at most."""
+    heartbeat = stage.there.engine.heartbeat()
+    return (MISSED * (heartbeat - JITTER), MISSED * (heartbeat + JITTER))
+
+
+def detection_in_words(stage: Stage) -> str:
+    least, most = detection(stage)
+    return f"{least:g}-{most:g} s: {MISSED} heartbeats of {stage.there.engine.heartbeat():g} s"
+
+
+def starting(stage: Stage) -> float:
+    """Seconds that the service's tasks took to start, until their health checks were good; the median."""
+    view = stage.look()
+    took = [_seconds(task.created, task.since) for task in view.running(stage.service(view))]
+    return median(took) if took else 0.0
+
+
+def rescheduled_in_words(stage: Stage, delay: float, start: float) -> str:
+    least, most = detection(stage)
+    total = f"{least + delay + start:.0f}-{most + delay + start:.0f} s"
+    return f"{total}: detection, {delay:g} s restart delay, {start:.0f} s start"
+
+
+def _seconds(begin: str, end: str) -> float:
+    """Between two of Docker's times, which have nine digits after the point."""
+    return (_moment(end) - _moment(begin)).total_seconds()
+
+
+def _moment(text: str) -> datetime:
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{fraction[:6].ljust(6, '0')}+00:00")

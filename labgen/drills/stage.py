@@ -1,0 +1,268 @@
+"""A drill at work: the lab and the service it acts on, the load that measures, the record of what it did."""
+
+import contextlib
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from labgen.engine import Service, Task
+from labgen.errors import ClusterError, UsageError
+from labgen.machines.opened import Opened
+from labgen.machines.putting_back import Temporary
+from labgen.records import results
+from labgen.records.changes import Change
+from labgen.records.results import Check, Number, Requests, Result, Step
+from labgen.services.cluster import Cluster
+from labgen.services.view import View, look
+from labgen.traffic import Load, Measurement, Target
+
+POLL = 0.5  # seconds
+STEADY = 5.0  # seconds of load before anything is done
+COMMAND_LIMIT = 120  # seconds
+OUTPUT = 4000  # characters of a command's output that are kept
+
+
+class Stage:
+    """:ivar result: the record so far. :ivar load: the running load, if there is one."""
+
+    def __init__(
+        self, lab: Opened, there: Cluster, service: str, rate: float, result: Result, *, force: bool
+    ) -> None:
+        """:param service: its full name; empty: the drill needs none. :param rate: requests per second.
+
+        :param force: even if the cluster loses its majority of managers.
+        """
+        self.lab, self.there, self.name, self.rate, self.force = lab, there, service, rate, force
+        self.result = result
+        self.load: Load | None = None
+        self.progress = lab.progress
+        self._changes = Temporary(lab, f"labgen {result.kind} {lab.plan.name} {result.name}".strip())
+        self._began = time.monotonic()
+
+    # what it does
+
+    def docker(self, text: str, *words: str, change: Change | None = None) -> str:
+        """Runs a docker command on the manager. :param change: that it makes, if it has to be put back.
+
+        :return: what it printed. :raises ClusterError: it fails.
+        """
+        if change:
+            self._changes.about_to(change)
+        step = self._begin(text, f"{self.there.manager.target.name}$ docker {shlex.join(words)}")
+        result = self.there.manager.run(["sudo", "-n", "docker", *words], limit=COMMAND_LIMIT)
+        self._end(step, result.stdout + result.stderr)
+        if result.status:
+            raise ClusterError(f"docker {words[0]} failed", result.tail)
+        return result.stdout
+
+    def act(self, text: str, command: str, do: Callable[[], object], change: Change | None = None) -> None:
+        """Does something from outside the machines. :param command: that does the same, as a user would type it."""
+        if change:
+            self._changes.about_to(change)
+        step = self._begin(text, f"host$ {command}" if command else "")
+        do()
+        self._end(step, "")
+
+    def saw(self, text: str, output: str = "", command: str = "") -> None:
+        """Keeps something that was looked at."""
+        self._end(self._begin(text, command), output)
+
+    def put_back(self) -> None:
+        """Puts back all that was changed. :raises LabgenError: something cannot be put back."""
+        self._changes.put_back()
+
+    # what it sees
+
+    def look(self) -> View:
+        return look(self.there.engine)
+
+    def service(self, view: View | None = None) -> Service:
+        """:raises ClusterError: it is gone."""
+        for each in (view or self.look()).services:
+            if each.name == self.name:
+                return each
+        raise ClusterError(f"the service {self.name} is gone")
+
+    def surplus(self, view: View) -> int:
+        """How many of its tasks run that should not, or are about to end."""
+        service = self.service(view)
+        return len([task for task in view.of(service) if task.state == "running"]) - view.wanted(service)
+
+    def task_name(self, task: Task) -> str:
+        """As Swarm's template ``{{.Task.Name}}`` has it, in the environment of a container."""
+        return f"{self.name}.{task.slot or task.node_id}.{task.id}"
+
+    def settings_kept(self) -> Change:
+        """The service's present settings, to be put back. :raises ClusterError: it is gone."""
+        settings = self.there.engine.services.settings(self.name)
+        if settings is None:
+            raise ClusterError(f"the service {self.name} is gone")
+        return Change("service", self.name, json.dumps(settings))
+
+    def require_replicas(self) -> None:
+        """:raises UsageError: the service is not replicated."""
+        if (service := self.service()).mode != "replicated":
+            raise UsageError(f"{self.name} is {service.mode}: how many tasks it has is not a setting of its own")
+
+    def spread(self, view: View | None = None) -> dict[str, int]:
+        """How many of its tasks run on each node of the cluster."""
+        view = view or self.look()
+        on = view.spread(self.service(view))
+        return {node.hostname: on.get(node.hostname, 0) for node in view.nodes}
+
+    def until(self, what: str, holds: Callable[[View], bool], limit: float) -> float | None:
+        """Waits for something. :return: its moment, in seconds since the beginning; None: not within the limit."""
+        self.progress.step(f"waiting until {what}", stage="watch")
+        deadline, told = time.monotonic() + limit, ""
+        while True:
+            with contextlib.suppress(ClusterError):  # a busy manager may miss a moment
+                view = self.look()
+                if holds(view):
+                    return self.now()
+                if self.name and (words := _in_words(self.spread(view))) != told:
+                    self.progress.step(f"waiting until {what}; tasks: {words}", stage="watch")
+                    told = words
+            if time.monotonic() > deadline:
+                self.progress.note(f"not within {limit:.0f} s: {what}")
+                return None
+            time.sleep(POLL)
+
+    def wait(self, seconds: float, why: str) -> None:
+        self.progress.step(f"{why} ({seconds:.0f} s)", stage="watch")
+        time.sleep(seconds)
+
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    # what it keeps
+
+    def number(self, name: str, value: float | None, unit: str = "s", expected: str = "") -> None:
+        rounded = None if value is None else round(value, 1)
+        self._keep(numbers=(*self.result.numbers, Number(name, rounded, unit, expected)))
+
+    def check(self, text: str, passed: bool, evidence: str = "") -> None:
+        """A part of the hypothesis, which is true or not."""
+        self._keep(checks=(*self.result.checks, Check(text, passed, evidence)))
+
+    def tasks(self, moment: str, spread: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Keeps, and returns, how many tasks run on each node. :param moment: before, during, after."""
+        found = dict(self.spread() if spread is None else spread)
+        self._keep(tasks={**self.result.tasks, moment: found})
+        self.progress.done(f"tasks {moment}: {_in_words(found)}", stage="watch")
+        return found
+
+    # the load
+
+    @contextlib.contextmanager
+    def measured(self, *, without: Sequence[str] = (), path: str = "/") -> Iterator[Load]:
+        """Sends requests meanwhile; they have to be answered before anything is done.
+
+        :param without: the nodes that get no requests, because they will be off.
+        :raises UsageError: the service publishes no port. :raises ClusterError: it does not answer.
+        """
+        with Load(self.targets(without), self.rate, path) as self.load:
+            began = self.load.began - self._began
+            self._keep(load_began=round(began, 3))
+            try:
+                self.wait(STEADY, f"sending {self.rate:g} requests per second")
+                self._require_answers(self.load.measured())
+                yield self.load
+            finally:
+                self.load.end()
+                self._keep_requests(self.load.measured())
+
+    @contextlib.contextmanager
+    def perhaps_measured(self) -> Iterator[None]:
+        """The same, if the service publishes a port; else nothing is measured."""
+        try:
+            published(self.service())
+        except UsageError:
+            self.progress.note(f"{self.name} publishes no port: whether requests are lost is not measured")
+            yield
+            return
+        with self.measured():
+            yield
+
+    def targets(self, without: Sequence[str] = ()) -> list[Target]:
+        port = published(self.service())
+        nodes = [
+            node for node in self.lab.plan.members if node.name in self.there.running and node.name not in without
+        ]
+        return [Target(node.name, node.address, port) for node in nodes]
+
+    def since(self, moment: float) -> Measurement:
+        """The requests since a moment (in seconds since the beginning)."""
+        assert self.load  # noqa: S101 - only while there is one
+        return self.load.measured().between(moment - self.result.load_began, float("inf"))
+
+    def answering_after(self, moment: float) -> float | None:
+        """Seconds from a moment until no request failed any more; None: the last one did."""
+        assert self.load  # noqa: S101 - only while there is one
+        begin = moment - self.result.load_began
+        since = self.load.measured().answering_since(begin)
+        return None if since is None else since - begin
+
+    def _require_answers(self, measured: Measurement) -> None:
+        if not measured.answers or measured.failures:
+            causes = ", ".join(f"{count} {cause}" for cause, count in measured.causes().items())
+            raise ClusterError(
+                f"{self.name} does not answer reliably before anything is done",
+                f"{len(measured.failures)} of {len(measured.answers)} requests failed: {causes}",
+                f"labgen why {self.lab.plan.name} {self.name}",
+            )
+
+    def _keep_requests(self, measured: Measurement) -> None:
+        requests = Requests(
+            tuple(measured.targets),
+            measured.rate,
+            len(measured.answers),
+            len(measured.failures),
+            measured.causes(),
+            tuple(measured.failed_seconds()),
+            measured.latency(),
+            {share.name: share.answers for share in measured.nodes()},
+            {share.name: share.answers for share in measured.tasks()},
+            measured.kept_up,
+        )
+        self._keep(requests=requests, series=tuple(measured.seconds()))
+
+    # the record
+
+    def end(self, verdict: results.Verdict, failure: str = "") -> Result:
+        ended = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        self._keep(verdict=verdict, ended=ended, failure=failure)
+        return self.result
+
+    def _begin(self, text: str, command: str) -> Step:
+        self.progress.note(f"{text}\n  {command}" if command else text)
+        return Step(round(self.now(), 3), text, command)
+
+    def _end(self, step: Step, output: str) -> None:
+        self._keep(steps=(*self.result.steps, replace(step, output=output.strip()[-OUTPUT:])))
+
+    def _keep(self, **fields: object) -> None:
+        self.result = replace(self.result, **fields)  # type: ignore[arg-type]
+        self._save()
+
+    def _save(self) -> None:
+        results.save(self.lab.plan.name, self.result)
+
+
+def published(service: Service) -> int:
+    """The port at which all nodes answer for a service. :raises UsageError: there is none."""
+    for port in service.ports:
+        if port.published and port.protocol == "tcp" and port.mode == "ingress":
+            return port.published
+    raise UsageError(
+        f"{service.name} publishes no port at which its answers could be measured",
+        ", ".join(f"{port.published}/{port.protocol}, {port.mode}" for port in service.ports),
+        "Choose another service with --service.",
+    )
+
+
+def _in_words(spread: Mapping[str, int]) -> str:
+    return ", ".join(f"{node} {count}" for node, count in spread.items())

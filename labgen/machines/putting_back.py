@@ -1,0 +1,82 @@
+"""Changes that a command makes in a lab for a while: written down before, put back by it, or by the next command."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError
+from labgen.machines import power
+from labgen.machines.opened import Opened
+from labgen.orchestrators import ORCHESTRATORS
+from labgen.records import changes
+from labgen.records.changes import Change, Changes
+
+IN_CLUSTER = {"availability", "service", "extra", "network", "autolock"}
+
+
+class Temporary:
+    """:param command: that makes the changes, for users."""
+
+    def __init__(self, lab: Opened, command: str) -> None:
+        self._lab, self._changes = lab, Changes(command)
+
+    def about_to(self, change: Change) -> None:
+        """Writes down what will have to be put back; called before the change is made."""
+        if change not in self._changes.made:
+            self._changes = replace(self._changes, made=(*self._changes.made, change))
+            changes.save(self._lab.plan.name, self._changes)
+
+    def put_back(self) -> None:
+        """Puts back all that was changed. :raises LabgenError: something cannot be; it stays written down."""
+        put_back(self._lab)
+        self._changes = replace(self._changes, made=())
+
+
+def put_back(lab: Opened) -> None:
+    """Puts back what is written down for a lab, and forgets it.
+
+    :raises LabgenError: something cannot be put back; all stays written down.
+    """
+    if not (left := changes.load(lab.plan.name)):
+        return
+    names = {what: [each.name for each in left.made if each.what == what] for what in ("link", "power")}
+    for name in names["link"]:
+        lab.progress.step("plugging the network in again", name, stage="put-back")
+        lab.hypervisor.links.set(lab.plan.node(name).domain, lab.plan.network, up=True)
+    power.switch_on(lab, [lab.plan.node(name) for name in dict.fromkeys(names["power"])])
+    if in_cluster := [each for each in reversed(left.made) if each.what in IN_CLUSTER]:
+        _put_back_in_cluster(lab, in_cluster)
+    changes.drop(lab.plan.name)
+
+
+def put_back_left(lab: Opened) -> None:
+    """The same, for a command that only comes across what a killed one has left: it goes on in any case."""
+    if not (left := changes.load(lab.plan.name)) or "running" not in lab.states().values():
+        return
+    lab.progress.step(f"putting back what an interrupted '{left.command}' has changed", stage="put-back")
+    try:
+        put_back(lab)
+    except (ClusterError, GuestError, HypervisorError) as error:
+        lab.progress.note(f"not put back yet: {error.brief}\n{error.details}".strip())
+        return
+    lab.progress.note(f"an interrupted '{left.command}' had changed {_in_words(left.made)}: put back")
+
+
+def _put_back_in_cluster(lab: Opened, left: Collection[Change]) -> None:
+    """:raises ClusterError: no manager can do it."""
+    lab.progress.step("setting the cluster back", stage="put-back")
+    states, answers = lab.states(), []
+    for node in sorted(lab.plan.members, key=lambda node: node.role != "manager"):
+        if states.get(node.name) != "running":
+            continue
+        try:
+            with lab.connect(node) as connection:
+                ORCHESTRATORS[lab.plan.orchestrator].put_back(connection, tuple(left))
+            return
+        except LabgenError as error:
+            answers.append(f"{node.name}: {error.details or error.brief}")
+    raise ClusterError(f"no manager of {lab.plan.name!r} can put back what was changed", "\n".join(answers))
+
+
+def _in_words(made: Collection[Change]) -> str:
+    words = {"power": "the power of", "link": "the network of", "availability": "the availability of"}
+    return ", ".join(dict.fromkeys(f"{words.get(each.what, '')} {each.name}".strip() for each in made))

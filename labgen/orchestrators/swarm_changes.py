@@ -1,0 +1,52 @@
+"""Taking back what was changed in a Swarm for a while."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labgen.errors import ClusterError
+from labgen.records.changes import Change
+
+if TYPE_CHECKING:
+    from labgen.engine import Engine
+    from labgen.ssh import Connection
+
+NETWORK_LIMIT = 60  # seconds until the containers of a removed service have left their network
+POLL = 1.0  # seconds
+
+
+def put_back(manager: "Connection", changes: Sequence[Change]) -> None:
+    """:raises ClusterError: the node does not manage the Swarm, or its Docker refuses."""
+    from labgen import engine  # noqa: PLC0415 - the SDK takes a fifth of a second, and --help needs none
+
+    with engine.connect(manager) as docker:
+        for change in changes:
+            _put_back(change, docker)
+
+
+def _put_back(change: Change, docker: "Engine") -> None:
+    if change.what == "availability":
+        for node in docker.swarm_nodes():
+            if node.hostname == change.name and node.availability != change.former:
+                docker.set_availability(node.id, change.former)
+    elif change.what == "service":
+        docker.services.set(change.name, json.loads(change.former))
+    elif change.what == "extra":
+        docker.services.remove(change.name)
+    elif change.what == "network":
+        _remove_network(change.name, docker)
+    elif change.what == "autolock":
+        docker.set_autolock(locked=False)
+
+
+def _remove_network(name: str, docker: "Engine") -> None:
+    deadline = time.monotonic() + NETWORK_LIMIT
+    while True:
+        try:
+            docker.services.remove_network(name)
+            return
+        except ClusterError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL)

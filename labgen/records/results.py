@@ -1,0 +1,121 @@
+"""What was tried in a lab, how, and what came out: a record for every drill, deploy and rebalance.
+
+A record is written when the work begins and after every step, so that the part that was done
+is kept if the command is killed.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import metadata
+from typing import Literal
+
+from labgen import paths
+from labgen.records.record import Damaged, Kind
+from labgen.traffic import Second
+
+# "running": or its command was killed. "passed" and "failed": what was expected happened, or did not.
+Verdict = Literal["running", "passed", "failed", "interrupted"]
+FILE_MODE = 0o600  # what commands print may contain what only its owner should know
+
+
+@dataclass(frozen=True)
+class Step:
+    """:param at: seconds since the beginning. :param command: as a user would type it; empty: none.
+
+    :param output: what it printed.
+    """
+
+    at: float
+    text: str
+    command: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """Something measured. :param value: None: it did not happen. :param expected: from settings, in words."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A part of the hypothesis. :param evidence: what was seen."""
+
+    text: str
+    passed: bool
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What became of all requests.
+
+    :param causes: how many failed, by cause. :param seconds: those in which any failed, since the first request.
+    :param latency: in milliseconds, by percentile. :param nodes: how many were answered by each node.
+    :param kept_up: whether they were sent on time.
+    """
+
+    targets: tuple[str, ...]
+    rate: float
+    sent: int
+    failed: int
+    causes: Mapping[str, int]
+    seconds: tuple[int, ...]
+    latency: Mapping[str, float]
+    nodes: Mapping[str, int]
+    tasks: Mapping[str, int]
+    kept_up: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """:param began: local time, ISO 8601. :param ended: likewise; empty: it has not, or was killed.
+
+    :param tasks: how many ran on each node, by moment. :param load_began: seconds since the beginning.
+    :param failure: the error that ended it; empty: none. :param version: labgen's.
+    """
+
+    kind: str
+    name: str
+    service: str
+    began: str
+    hypothesis: str = ""
+    verdict: Verdict = "running"
+    ended: str = ""
+    failure: str = ""
+    version: str = ""
+    steps: tuple[Step, ...] = ()
+    numbers: tuple[Number, ...] = ()
+    checks: tuple[Check, ...] = ()
+    tasks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    requests: Requests | None = None
+    load_began: float = 0.0
+    series: tuple[Second, ...] = ()
+
+
+_KIND = Kind(Result, mode=FILE_MODE)
+
+
+def begun(kind: str, name: str, service: str, hypothesis: str) -> Result:
+    now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return Result(kind, name, service, now, hypothesis, version=metadata.version("labgen"))
+
+
+def save(lab: str, result: Result) -> None:
+    moment = datetime.fromisoformat(result.began).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    _KIND.save(paths.results(lab) / f"{moment}-{result.kind}.json", result)
+
+
+def every(lab: str) -> list[Result]:
+    """All that can be read, the oldest first."""
+    found = []
+    for path in sorted(paths.results(lab).glob("*.json")):
+        with contextlib.suppress(Damaged, FileNotFoundError):
+            found.append(_KIND.load(path))
+    return found
