@@ -1,11 +1,17 @@
 """Drills: exercises that break something on purpose, measure all the way through, and put it back."""
 
 from labgen.drills.base import Drill
+from labgen.drills.client_address import ClientAddress
 from labgen.drills.drain import Drain
+from labgen.drills.leader_loss import LeaderLoss
+from labgen.drills.limits import Limits
+from labgen.drills.overlay import Overlay
 from labgen.drills.partition import Partition
 from labgen.drills.power_off import PowerOff
+from labgen.drills.rollback import Rollback
 from labgen.drills.scale import Scale
 from labgen.drills.spread import Spread
+from labgen.drills.update import Update
 from labgen.errors import UsageError
 from labgen.suggestions import near
 
@@ -18,6 +24,12 @@ DRILLS: dict[str, Drill] = {
         Drain(),
         PowerOff(),
         Partition(),
+        LeaderLoss(),
+        Update(),
+        Rollback(),
+        Limits(),
+        Overlay(),
+        ClientAddress(),
     )
 }
 

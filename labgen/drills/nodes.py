@@ -7,6 +7,8 @@ from labgen.errors import HypervisorError, UsageError
 from labgen.records.changes import Change
 from labgen.services.view import View
 
+Condition = Callable[[View], bool]
+
 NOTICE_LIMIT = 120  # seconds for the managers to notice; the third missed heartbeat is due after 15 s
 RUN_LIMIT = 240  # seconds for tasks to run elsewhere; emulated machines start several containers slowly
 BOOT_LIMIT = 300  # seconds until a node that was switched on is ready
@@ -66,15 +68,15 @@ def unplug(stage: Stage, node: str) -> None:
     stage.saw(f"libvirt: the link of {domain} is down, the machine is {stage.lab.states().get(node)}")
 
 
-def is_down(stage: Stage, node: str) -> Callable[[View], bool]:
+def is_down(stage: Stage, node: str) -> Condition:
     return lambda view: _state(view, node) == "down"
 
 
-def is_ready(stage: Stage, node: str) -> Callable[[View], bool]:
+def is_ready(stage: Stage, node: str) -> Condition:
     return lambda view: _state(view, node) == "ready"
 
 
-def all_elsewhere(stage: Stage, node: str) -> Callable[[View], bool]:
+def all_elsewhere(stage: Stage, node: str) -> Condition:
     """Whether all tasks of the service run, none of them on that node."""
 
     def holds(view: View) -> bool:
@@ -85,7 +87,7 @@ def all_elsewhere(stage: Stage, node: str) -> Callable[[View], bool]:
     return holds
 
 
-def all_run(stage: Stage) -> Callable[[View], bool]:
+def all_run(stage: Stage) -> Condition:
     return lambda view: view.has_converged(stage.service(view))
 
 
@@ -93,11 +95,22 @@ def _state(view: View, name: str) -> str:
     return next((node.state for node in view.nodes if node.hostname == name), "gone")
 
 
-def all_replaced(stage: Stage, former: Collection[str]) -> Callable[[View], bool]:
+def all_replaced(stage: Stage, former: Collection[str]) -> Condition:
     """Whether all tasks run, and none of the former ones (their ids)."""
 
     def holds(view: View) -> bool:
         service = stage.service(view)
         return view.has_converged(service) and not {task.id for task in view.running(service)} & set(former)
+
+    return holds
+
+
+def all_run_image(stage: Stage, image: str) -> Condition:
+    """Whether all tasks of the service run, and with that image."""
+
+    def holds(view: View) -> bool:
+        service = stage.service(view)
+        running = view.running(service)
+        return view.has_converged(service) and all(task.image.partition("@")[0] == image for task in running)
 
     return holds

@@ -1,7 +1,7 @@
 """What a Swarm's own settings predict, to set beside what was measured.
 
-Sources: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go (a node counts as down
-after three heartbeats, each of which comes up to half a second early or late); docs.docker.com on ``--restart-delay``.
+Sources: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go (a node counts as down after
+three heartbeats, each of which comes up to half a second early or late); docs.docker.com on ``--restart-delay``.
 """
 
 from datetime import datetime

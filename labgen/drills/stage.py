@@ -12,16 +12,19 @@ from labgen.engine import Service, Task
 from labgen.errors import ClusterError, UsageError
 from labgen.machines.opened import Opened
 from labgen.machines.putting_back import Temporary
+from labgen.model import Node
 from labgen.records import results
 from labgen.records.changes import Change
 from labgen.records.results import Check, Number, Requests, Result, Step
+from labgen.services import cluster
 from labgen.services.cluster import Cluster
 from labgen.services.view import View, look
-from labgen.traffic import Load, Measurement, Target
+from labgen.traffic import ANSWER_LIMIT, Load, Measurement, Target
 
 POLL = 0.5  # seconds
-STEADY = 5.0  # seconds of load before anything is done
-COMMAND_LIMIT = 120  # seconds
+STEADY = 5.0  # seconds in which no request fails, before anything is done
+STEADY_LIMIT = 90  # seconds
+COMMAND_LIMIT = 300  # seconds without output; building an image prints nothing
 OUTPUT = 4000  # characters of a command's output that are kept
 
 
@@ -44,18 +47,27 @@ class Stage:
 
     # what it does
 
-    def docker(self, text: str, *words: str, change: Change | None = None) -> str:
+    def docker(
+        self, text: str, *words: str, change: Change | None = None, stdin: bytes = b"", secret: bool = False
+    ) -> str:
         """Runs a docker command on the manager. :param change: that it makes, if it has to be put back.
 
-        :return: what it printed. :raises ClusterError: it fails.
+        :param secret: what it prints is not kept. :return: that. :raises ClusterError: it fails.
         """
         if change:
             self._changes.about_to(change)
         step = self._begin(text, f"{self.there.manager.target.name}$ docker {shlex.join(words)}")
-        result = self.there.manager.run(["sudo", "-n", "docker", *words], limit=COMMAND_LIMIT)
-        self._end(step, result.stdout + result.stderr)
+        result = self.there.manager.run(["sudo", "-n", "docker", *words], limit=COMMAND_LIMIT, stdin=stdin)
+        self._end(step, "" if secret else result.stdout + result.stderr)
         if result.status:
             raise ClusterError(f"docker {words[0]} failed", result.tail)
+        return result.stdout
+
+    def on(self, node: str, *words: str) -> str:
+        """What a docker command prints on a node. :raises ClusterError: it fails."""
+        result = self.there.connection(node).run(["sudo", "-n", "docker", *words], limit=COMMAND_LIMIT)
+        if result.status:
+            raise ClusterError(f"docker {words[0]} failed on {node}", result.tail)
         return result.stdout
 
     def act(self, text: str, command: str, do: Callable[[], object], change: Change | None = None) -> None:
@@ -138,6 +150,24 @@ class Stage:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
 
+    @contextlib.contextmanager
+    def seen_without(self, nodes: Sequence[str]) -> Iterator[None]:
+        """Looks and acts through another manager meanwhile, if it does so through one of these.
+
+        :raises ClusterError: no other manager answers.
+        """
+        if self.there.manager.target.name not in nodes:
+            yield
+            return
+        others = {name: node for name, node in self.there.running.items() if name not in nodes}
+        former = self.there
+        with cluster.managed(self.lab.plan, others) as there:
+            self.there = there
+            try:
+                yield
+            finally:
+                self.there = former
+
     # what it keeps
 
     def number(self, name: str, value: float | None, unit: str = "s", expected: str = "") -> None:
@@ -168,8 +198,7 @@ class Stage:
             began = self.load.began - self._began
             self._keep(load_began=round(began, 3))
             try:
-                self.wait(STEADY, f"sending {self.rate:g} requests per second")
-                self._require_answers(self.load.measured())
+                self._require_answers(self.load)
                 yield self.load
             finally:
                 self.load.end()
@@ -187,12 +216,13 @@ class Stage:
         with self.measured():
             yield
 
+    def members(self) -> list[Node]:
+        """The nodes of the cluster whose machines run."""
+        return [node for node in self.lab.plan.members if node.name in self.there.running]
+
     def targets(self, without: Sequence[str] = ()) -> list[Target]:
         port = published(self.service())
-        nodes = [
-            node for node in self.lab.plan.members if node.name in self.there.running and node.name not in without
-        ]
-        return [Target(node.name, node.address, port) for node in nodes]
+        return [Target(node.name, node.address, port) for node in self.members() if node.name not in without]
 
     def since(self, moment: float) -> Measurement:
         """The requests since a moment (in seconds since the beginning)."""
@@ -206,14 +236,23 @@ class Stage:
         since = self.load.measured().answering_since(begin)
         return None if since is None else since - begin
 
-    def _require_answers(self, measured: Measurement) -> None:
-        if not measured.answers or measured.failures:
-            causes = ", ".join(f"{count} {cause}" for cause, count in measured.causes().items())
-            raise ClusterError(
-                f"{self.name} does not answer reliably before anything is done",
-                f"{len(measured.failures)} of {len(measured.answers)} requests failed: {causes}",
-                f"labgen why {self.lab.plan.name} {self.name}",
-            )
+    def _require_answers(self, load: Load) -> None:
+        """Waits for some seconds in which no request fails. :raises ClusterError: there are none."""
+        self.progress.step(f"sending {self.rate:g} requests per second", stage="watch")
+        deadline = time.monotonic() + STEADY_LIMIT
+        while True:
+            time.sleep(POLL)
+            now = load.now()
+            measured = load.measured().between(now - ANSWER_LIMIT - STEADY, now - ANSWER_LIMIT)
+            if now > ANSWER_LIMIT + STEADY and measured.answers and not measured.failures:
+                return
+            if time.monotonic() > deadline:
+                causes = ", ".join(f"{count} {cause}" for cause, count in measured.causes().items())
+                raise ClusterError(
+                    f"{self.name} does not answer reliably before anything is done",
+                    f"{len(measured.failures)} of {len(measured.answers)} requests failed within {STEADY:.0f} s: {causes}",
+                    f"labgen why {self.lab.plan.name} {self.name}",
+                )
 
     def _keep_requests(self, measured: Measurement) -> None:
         requests = Requests(

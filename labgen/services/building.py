@@ -2,18 +2,13 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 
-from labgen import images
 from labgen.engine import SwarmNode
 from labgen.errors import ClusterError
-from labgen.machines import images as on_the_way
-from labgen.parallel import on_each
 from labgen.progress import Progress
+from labgen.services import bringing
 from labgen.services.cluster import Cluster
 from labgen.services.delivery import DOCKER, IN_MEMORY, fed
 from labgen.services.placement import eligible
@@ -86,12 +81,7 @@ class Builder:
     def _bring(self, image: str, services: Sequence[StackService]) -> None:
         """To all running nodes that may run one of the services; the manager has it."""
         places = [node.hostname for service in services for node in eligible(self.nodes, service.constraints)]
-        manager = self.there.manager.target.name
-        others = {place: place for place in places if place in self.there.running and place != manager}
-        if others:
-            with self._saved(image) as file:
-                load = partial(on_the_way.load, file, images.read(file), progress=self.progress)
-                on_each(on_each(others, self.there.connection), load)
+        bringing.from_manager(image, places, self.there, self.progress)
 
     def _build(self, name: str, build: Build) -> None:
         manager = self.there.manager
@@ -114,16 +104,6 @@ class Builder:
                 "\n".join(result.stdout.strip().splitlines()[-TAIL:]) or result.tail,
                 f"If an image that it starts FROM is missing, bring it: labgen image load {lab} IMAGE|FILE",
             )
-
-    @contextmanager
-    def _saved(self, name: str) -> Iterator[Path]:
-        """The image in a file on this host."""
-        self._step("fetching the image")
-        with tempfile.NamedTemporaryFile(prefix="labgen-", suffix=".tar") as file:
-            for piece in self.there.engine.save_image(name):
-                file.write(piece)
-            file.flush()
-            yield Path(file.name)
 
     def _step(self, text: str) -> None:
         self.progress.step(text, self.there.manager.target.name, stage="build-image")

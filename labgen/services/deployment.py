@@ -1,15 +1,13 @@
 """From a compose file to a stack in a lab's cluster."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from labgen import images, paths
 from labgen.engine import SwarmNode
 from labgen.errors import ClusterError
-from labgen.machines import images as on_the_way
 from labgen.parallel import on_each
 from labgen.progress import Progress
-from labgen.services import delivery, preflight, removal
+from labgen.services import bringing, delivery, preflight, removal
 from labgen.services.building import Builder
 from labgen.services.cluster import Cluster
 from labgen.services.placement import eligible
@@ -69,17 +67,15 @@ def _bring_own_images(compose: ComposeFile, nodes: Sequence[SwarmNode], there: C
     To those that may run them; and to the manager, if it builds others from them.
     """
     built = {images.load(name).reference: name for name in images.known()}
-    places: dict[str, dict[str, str]] = {}  # the nodes' names, by image
+    places: dict[str, set[str]] = {}  # the nodes' names, by image
     for service in compose.services:
         if service.image in built:
             fitting = [node.hostname for node in eligible(nodes, service.constraints)]
-            places.setdefault(service.image, {}).update({name: name for name in fitting if name in there.running})
+            places.setdefault(service.image, set()).update(name for name in fitting if name in there.running)
         for base in set(service.build.bases if service.build else ()) & built.keys():
-            places.setdefault(base, {}).setdefault(there.manager.target.name, there.manager.target.name)
+            places.setdefault(base, set()).add(there.manager.target.name)
     for image, names in places.items():
-        archive = images.ensure(built[image], progress).archive
-        load = partial(on_the_way.load, archive, images.read(archive), progress=progress)
-        on_each(on_each(names, there.connection), load)
+        bringing.own(built[image], names, there, progress)
 
 
 def _send_binds(

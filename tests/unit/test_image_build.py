@@ -90,7 +90,7 @@ def test_an_image_has_what_is_needed_and_nothing_of_this_host(programs: Programs
     assert found["usr/local/bin/serve"].mode == 0o755
     for parent in list(PurePosixPath("usr/local/bin/serve").parents)[:-1]:  # Docker 20.10 creates them for root only
         assert (found[str(parent)].isdir(), found[str(parent)].mode) == (True, 0o755)
-    assert found["srv/health"].mode == 0o644
+    assert found["srv/index.html"].mode == 0o644
     assert found["srv/index.cgi"].size > 100  # the recipe's, not the package's
     assert {member.mtime for member in found.values()} == {0}
     described = config(image)

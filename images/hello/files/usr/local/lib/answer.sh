@@ -1,11 +1,10 @@
-# What the pages have in common.
+# What the scripts have in common.
 # shellcheck shell=sh disable=SC1091
 . /tmp/environment
 
-# Begins an answer, whose headers say who gives it: answer TYPE
+# Begins an answer; nginx adds the headers that say who gives it: answer TYPE
 answer() {
-  printf 'Content-Type: %s; charset=utf-8\r\n' "$1"
-  printf 'Cache-Control: no-store\r\nX-Node: %s\r\nX-Task: %s\r\nX-Version: %s\r\n\r\n' "$NODE" "$TASK" "$VERSION"
+  printf 'Content-Type: %s; charset=utf-8\r\n\r\n' "$1"
 }
 
 # A whole number out of the query: number NAME DEFAULT LARGEST

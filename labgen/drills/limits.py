@@ -1,0 +1,54 @@
+"""Reserved memory."""
+
+from labgen.drills import nodes
+from labgen.drills.base import Drill
+from labgen.drills.extras import found
+from labgen.drills.stage import Stage
+from labgen.records.changes import Change
+from labgen.services.view import WAITING, View
+
+NAME = "labgen-drill-limits"
+PART = 0.6  # of a node's free memory: two do not fit
+LITTLE = 2**20  # bytes: two fit
+WAIT_LIMIT = 180  # seconds
+REASON = "insufficient resources"
+
+
+class Limits(Drill):
+    name = "limits"
+    about = "Two tasks reserve more memory than a node has: the second one waits"
+    hypothesis = "A second task that reserves more than a node has free waits, and starts when it reserves less."
+
+    def run(self, stage: Stage) -> None:
+        spread = stage.spread()
+        place = max(spread, key=lambda name: spread[name])
+        reserved = int(PART * self._free(stage, place))
+        options = ["--detach", "--no-resolve-image", "--name", NAME, "--replicas", "2"]
+        options += ["--constraint", f"node.hostname=={place}", "--reserve-memory", str(reserved)]
+        words = ["service", "create", *options, stage.service().image]
+        stage.docker(
+            f"two tasks for {place}, each with {PART:.0%} of its free memory", *words, change=Change("extra", NAME)
+        )
+        full = stage.until("one runs and one waits", self._is_full, WAIT_LIMIT)
+        view = stage.look()
+        waiting = [task.error for task in view.current(found(view, NAME)) if task.state in WAITING]
+        stage.saw("what Swarm says", "\n".join(waiting), f"docker service ps {NAME}")
+        stage.check("the second task waits", full is not None, "; ".join(waiting))
+        moment = stage.now()
+        words = ["service", "update", "--detach", "--no-resolve-image", "--reserve-memory", str(LITTLE), NAME]
+        stage.docker("reserving less", *words)
+        both = stage.until("both run", lambda view: not view.lacks_tasks(found(view, NAME)), nodes.RUN_LIMIT)
+        stage.number("the second one ran after", None if both is None else both - moment)
+        stage.check("it starts when it reserves less", both is not None)
+
+    def _is_full(self, view: View) -> bool:
+        service = found(view, NAME)
+        refused = [task for task in view.current(service) if task.state in WAITING and REASON in task.error]
+        return len(view.running(service)) == 1 and len(refused) == 1
+
+    def _free(self, stage: Stage, place: str) -> int:
+        """A node's memory that no task has reserved, in bytes."""
+        view = stage.look()
+        node = next(each for each in view.nodes if each.hostname == place)
+        there = [task for task in view.tasks if task.node_id == node.id and task.state == "running"]
+        return node.memory - sum(task.reserved.memory for task in there)
