@@ -1,14 +1,17 @@
 """Drills: exercises that break something on purpose, measure all the way through, and put it back."""
 
+from labgen.drills.autolock import Autolock
 from labgen.drills.base import Drill
 from labgen.drills.client_address import ClientAddress
 from labgen.drills.drain import Drain
+from labgen.drills.encrypted import Encrypted
 from labgen.drills.leader_loss import LeaderLoss
 from labgen.drills.limits import Limits
 from labgen.drills.overlay import Overlay
 from labgen.drills.partition import Partition
 from labgen.drills.power_off import PowerOff
 from labgen.drills.rollback import Rollback
+from labgen.drills.rotate import Rotate
 from labgen.drills.scale import Scale
 from labgen.drills.spread import Spread
 from labgen.drills.update import Update
@@ -30,6 +33,9 @@ DRILLS: dict[str, Drill] = {
         Limits(),
         Overlay(),
         ClientAddress(),
+        Encrypted(),
+        Autolock(),
+        Rotate(),
     )
 }
 

@@ -33,7 +33,7 @@ class Drain(Drill):
             stage.number("requests lost meanwhile", len(measured.failures), unit="")
             stage.tasks("during")
             stage.check("all tasks run on other nodes", elsewhere is not None)
-            silent = [each.second for each in measured.seconds() if each.sent and not each.nodes]
+            silent = measured.silent_seconds()
             stage.check("the service goes on answering", not silent, f"{len(silent)} seconds without an answer")
             stage.docker(f"making {victim} active again", "node", "update", "--availability", "active", victim)
             stage.put_back()

@@ -45,3 +45,9 @@ def tasks(stage: Stage, name: str) -> dict[str, Task]:
     """Its running tasks, by node."""
     view = stage.look()
     return {view.hostnames[task.node_id]: task for task in view.running(found(view, name))}
+
+
+def address(stage: Stage, node: str, task: Task, network: str) -> str:
+    """A task's address in a network, as its node says. :raises ClusterError: it is not in it."""
+    template = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    return stage.on(node, "inspect", "--format", template, task.container).strip()

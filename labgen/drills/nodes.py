@@ -114,3 +114,7 @@ def all_run_image(stage: Stage, image: str) -> Condition:
         return view.has_converged(service) and all(task.image.partition("@")[0] == image for task in running)
 
     return holds
+
+
+def all_ready(view: View) -> bool:
+    return all(node.state == "ready" for node in view.nodes)

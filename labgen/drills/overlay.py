@@ -8,7 +8,6 @@ from labgen.parallel import on_each
 NAME = "labgen-drill-overlay"
 # Bytes; one packet of VXLAN carries 1450 of IP on a network of 1500.
 SIZES = (1, 100, 1000, 1350, 1400, 1450, 1500, 4000, 9000)
-ADDRESS = f'{{{{(index .NetworkSettings.Networks "{NAME}").IPAddress}}}}'
 # In a container. $1: the sizes. The others: addresses. A line for each request.
 ASK = """
 sizes=$1
@@ -32,18 +31,17 @@ class Overlay(Drill):
         image = extras.bring_image(stage)
         extras.make_network(stage, NAME)
         extras.make_service(stage, NAME, ["--mode", "global", "--network", NAME], image)
-        containers = {node: task.container for node, task in extras.tasks(stage, NAME).items()}
-        inspect = ["inspect", "--format", ADDRESS]
-        addresses = {node: stage.on(node, *inspect, each).strip() for node, each in containers.items()}
+        tasks = extras.tasks(stage, NAME)
+        addresses = {node: extras.address(stage, node, task, NAME) for node, task in tasks.items()}
         nodes = {address: node for node, address in addresses.items()}
 
         def ask(node: str) -> str:
             others = [address for other, address in addresses.items() if other != node]
-            words = ["exec", containers[node], "sh", "-c", ASK, "sh", " ".join(map(str, SIZES)), *others]
+            words = ["exec", tasks[node].container, "sh", "-c", ASK, "sh", " ".join(map(str, SIZES)), *others]
             return stage.on(node, *words)
 
         stage.progress.step("requests between all nodes", stage="watch")
-        answers = on_each({node: node for node in containers}, ask)
+        answers = on_each({node: node for node in tasks}, ask)
         for node, text in answers.items():
             command = f"{node}$ docker exec CONTAINER wget -O - http://ADDRESS/bytes?n=SIZE | wc -c"
             stage.saw(f"bytes that arrive on {node}: address, size, arrived", text, command)

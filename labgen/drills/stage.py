@@ -1,21 +1,19 @@
-"""A drill at work: the lab and the service it acts on, the load that measures, the record of what it did."""
+"""A drill at work: the lab and the service it acts on, and the load that measures."""
 
 import contextlib
 import json
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
 
+from labgen.drills.notebook import Notebook
 from labgen.engine import Service, Task
 from labgen.errors import ClusterError, UsageError
 from labgen.machines.opened import Opened
 from labgen.machines.putting_back import Temporary
 from labgen.model import Node
-from labgen.records import results
 from labgen.records.changes import Change
-from labgen.records.results import Check, Number, Requests, Result, Step
+from labgen.records.results import Result
 from labgen.services import cluster
 from labgen.services.cluster import Cluster
 from labgen.services.view import View, look
@@ -25,11 +23,10 @@ POLL = 0.5  # seconds
 STEADY = 5.0  # seconds in which no request fails, before anything is done
 STEADY_LIMIT = 90  # seconds
 COMMAND_LIMIT = 300  # seconds without output; building an image prints nothing
-OUTPUT = 4000  # characters of a command's output that are kept
 
 
-class Stage:
-    """:ivar result: the record so far. :ivar load: the running load, if there is one."""
+class Stage(Notebook):
+    """:ivar there: the cluster, through one of its managers. :ivar load: the running load, if there is one."""
 
     def __init__(
         self, lab: Opened, there: Cluster, service: str, rate: float, result: Result, *, force: bool
@@ -38,12 +35,10 @@ class Stage:
 
         :param force: even if the cluster loses its majority of managers.
         """
+        super().__init__(lab.plan.name, result, lab.progress)
         self.lab, self.there, self.name, self.rate, self.force = lab, there, service, rate, force
-        self.result = result
         self.load: Load | None = None
-        self.progress = lab.progress
         self._changes = Temporary(lab, f"labgen {result.kind} {lab.plan.name} {result.name}".strip())
-        self._began = time.monotonic()
 
     # what it does
 
@@ -78,9 +73,9 @@ class Stage:
         do()
         self._end(step, "")
 
-    def saw(self, text: str, output: str = "", command: str = "") -> None:
-        """Keeps something that was looked at."""
-        self._end(self._begin(text, command), output)
+    def keep(self, change: Change) -> None:
+        """Writes down what has to be put back, for a change whose record is not known before it is made."""
+        self._changes.about_to(change)
 
     def put_back(self) -> None:
         """Puts back all that was changed. :raises LabgenError: something cannot be put back."""
@@ -146,10 +141,6 @@ class Stage:
         self.progress.step(f"{why} ({seconds:.0f} s)", stage="watch")
         time.sleep(seconds)
 
-    def now(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self._began
-
     @contextlib.contextmanager
     def seen_without(self, nodes: Sequence[str]) -> Iterator[None]:
         """Looks and acts through another manager meanwhile, if it does so through one of these.
@@ -167,16 +158,6 @@ class Stage:
                 yield
             finally:
                 self.there = former
-
-    # what it keeps
-
-    def number(self, name: str, value: float | None, unit: str = "s", expected: str = "") -> None:
-        rounded = None if value is None else round(value, 1)
-        self._keep(numbers=(*self.result.numbers, Number(name, rounded, unit, expected)))
-
-    def check(self, text: str, passed: bool, evidence: str = "") -> None:
-        """A part of the hypothesis, which is true or not."""
-        self._keep(checks=(*self.result.checks, Check(text, passed, evidence)))
 
     def tasks(self, moment: str, spread: Mapping[str, int] | None = None) -> dict[str, int]:
         """Keeps, and returns, how many tasks run on each node. :param moment: before, during, after."""
@@ -202,7 +183,7 @@ class Stage:
                 yield self.load
             finally:
                 self.load.end()
-                self._keep_requests(self.load.measured())
+                self.requests(self.load.measured())
 
     @contextlib.contextmanager
     def perhaps_measured(self) -> Iterator[None]:
@@ -248,47 +229,12 @@ class Stage:
                 return
             if time.monotonic() > deadline:
                 causes = ", ".join(f"{count} {cause}" for cause, count in measured.causes().items())
+                count = f"{len(measured.failures)} of {len(measured.answers)} requests failed within {STEADY:.0f} s"
                 raise ClusterError(
                     f"{self.name} does not answer reliably before anything is done",
-                    f"{len(measured.failures)} of {len(measured.answers)} requests failed within {STEADY:.0f} s: {causes}",
+                    f"{count}: {causes}",
                     f"labgen why {self.lab.plan.name} {self.name}",
                 )
-
-    def _keep_requests(self, measured: Measurement) -> None:
-        requests = Requests(
-            tuple(measured.targets),
-            measured.rate,
-            len(measured.answers),
-            len(measured.failures),
-            measured.causes(),
-            tuple(measured.failed_seconds()),
-            measured.latency(),
-            {share.name: share.answers for share in measured.nodes()},
-            {share.name: share.answers for share in measured.tasks()},
-            measured.kept_up,
-        )
-        self._keep(requests=requests, series=tuple(measured.seconds()))
-
-    # the record
-
-    def end(self, verdict: results.Verdict, failure: str = "") -> Result:
-        ended = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        self._keep(verdict=verdict, ended=ended, failure=failure)
-        return self.result
-
-    def _begin(self, text: str, command: str) -> Step:
-        self.progress.note(f"{text}\n  {command}" if command else text)
-        return Step(round(self.now(), 3), text, command)
-
-    def _end(self, step: Step, output: str) -> None:
-        self._keep(steps=(*self.result.steps, replace(step, output=output.strip()[-OUTPUT:])))
-
-    def _keep(self, **fields: object) -> None:
-        self.result = replace(self.result, **fields)  # type: ignore[arg-type]
-        self._save()
-
-    def _save(self) -> None:
-        results.save(self.lab.plan.name, self.result)
 
 
 def published(service: Service) -> int:

@@ -117,6 +117,11 @@ class Engine:
             self._client.swarm.reload()
             self._client.swarm.update(autolock_managers=locked)
 
+    def unlock_key(self) -> str:
+        """The key that managers need when they restart; empty: none."""
+        with self._explained("reading the key of the Swarm"):
+            return str(self._client.swarm.get_unlock_key()["UnlockKey"])
+
     def heartbeat(self) -> float:
         """Seconds between two signs of life that a node gives its managers."""
         with self._explained("reading the Swarm's settings"):

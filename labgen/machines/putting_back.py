@@ -42,6 +42,10 @@ def put_back(lab: Opened) -> None:
     for name in names["link"]:
         lab.progress.step("plugging the network in again", name, stage="put-back")
         lab.hypervisor.links.set(lab.plan.node(name).domain, lab.plan.network, up=True)
+    for change in left.made:
+        if change.what == "autolock" and change.former:
+            with lab.connect(lab.plan.node(change.name)) as connection:
+                ORCHESTRATORS[lab.plan.orchestrator].unlock(connection, change.former)
     power.switch_on(lab, [lab.plan.node(name) for name in dict.fromkeys(names["power"])])
     if in_cluster := [each for each in reversed(left.made) if each.what in IN_CLUSTER]:
         _put_back_in_cluster(lab, in_cluster)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from labgen.ssh import Connection
 
 NETWORK_LIMIT = 60  # seconds until the containers of a removed service have left their network
+LEADER_LIMIT = 120  # seconds until an unlocked manager takes part again
 POLL = 1.0  # seconds
 
 
@@ -35,17 +36,19 @@ def _put_back(change: Change, docker: "Engine") -> None:
     elif change.what == "extra":
         docker.services.remove(change.name)
     elif change.what == "network":
-        _remove_network(change.name, docker)
+        # Its containers leave it when they have ended.
+        _tried(lambda: docker.services.remove_network(change.name), NETWORK_LIMIT)
     elif change.what == "autolock":
-        docker.set_autolock(locked=False)
+        # The manager has just been unlocked, and does not take part yet.
+        _tried(lambda: docker.set_autolock(locked=False), LEADER_LIMIT)
 
 
-def _remove_network(name: str, docker: "Engine") -> None:
-    deadline = time.monotonic() + NETWORK_LIMIT
+def _tried(work: Callable[[], None], limit: float) -> None:
+    """Does something as soon as it succeeds. :param limit: seconds."""
+    deadline = time.monotonic() + limit
     while True:
         try:
-            docker.services.remove_network(name)
-            return
+            return work()
         except ClusterError:
             if time.monotonic() > deadline:
                 raise

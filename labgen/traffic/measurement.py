@@ -100,6 +100,10 @@ class Measurement:
             by_second.setdefault(int(each.at), []).append(each)
         return [_second(number, by_second.get(number, [])) for number in range(max(by_second, default=-1) + 1)]
 
+    def silent_seconds(self) -> list[int]:
+        """Those in which requests were due and none was answered."""
+        return [each.second for each in self.seconds() if each.sent and each.sent == sum(each.failed.values())]
+
     @property
     def kept_up(self) -> bool:
         """Whether the requests were sent on time."""
