@@ -92,6 +92,8 @@ def _print_status(found: "Status") -> None:
     emit(rows, "table", ["name", "role", "address", "state", "driver", "docker", "cluster"])
     if found.cut_off:
         note(f"\ndisconnected from the network: {', '.join(found.cut_off)}. Reconnect: labgen start {content['lab']}")
+    if found.interrupted:
+        note(f"\nan interrupted '{found.interrupted}' has left changes. Put them back: labgen start {content['lab']}")
     if found.journal.failure:
         click.echo(f"\nlast failure: {found.journal.failure}", err=True)
 

@@ -6,13 +6,14 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from labgen.drills.notebook import Notebook
+from labgen.drills.happenings import happenings
 from labgen.engine import Service, Task
 from labgen.errors import ClusterError, UsageError
 from labgen.machines.opened import Opened
 from labgen.machines.putting_back import Temporary
 from labgen.model import Node
 from labgen.records.changes import Change
+from labgen.records.notebook import Notebook
 from labgen.records.results import Result
 from labgen.services import cluster
 from labgen.services.cluster import Cluster
@@ -38,6 +39,7 @@ class Stage(Notebook):
         super().__init__(lab.plan.name, result, lab.progress)
         self.lab, self.there, self.name, self.rate, self.force = lab, there, service, rate, force
         self.load: Load | None = None
+        self._seen: View | None = None
         self._changes = Temporary(lab, f"labgen {result.kind} {lab.plan.name} {result.name}".strip())
 
     # what it does
@@ -84,7 +86,13 @@ class Stage(Notebook):
     # what it sees
 
     def look(self) -> View:
-        return look(self.there.engine)
+        """What runs now; what has changed since the last look is kept."""
+        view = look(self.there.engine)
+        for text in happenings(self._seen, view, self.name) if self._seen else ():
+            self.progress.step(text, stage="watch")
+            self.happened(text)
+        self._seen = view
+        return view
 
     def service(self, view: View | None = None) -> Service:
         """:raises ClusterError: it is gone."""
@@ -123,15 +131,13 @@ class Stage(Notebook):
     def until(self, what: str, holds: Callable[[View], bool], limit: float) -> float | None:
         """Waits for something. :return: its moment, in seconds since the beginning; None: not within the limit."""
         self.progress.step(f"waiting until {what}", stage="watch")
-        deadline, told = time.monotonic() + limit, ""
+        deadline = time.monotonic() + limit
         while True:
             with contextlib.suppress(ClusterError):  # a busy manager may miss a moment
                 view = self.look()
                 if holds(view):
+                    self.happened(what)
                     return self.now()
-                if self.name and (words := _in_words(self.spread(view))) != told:
-                    self.progress.step(f"waiting until {what}; tasks: {words}", stage="watch")
-                    told = words
             if time.monotonic() > deadline:
                 self.progress.note(f"not within {limit:.0f} s: {what}")
                 return None

@@ -9,6 +9,7 @@ from labgen.machines.seen import seen
 from labgen.machines.states import LabState, lab_state, node_states
 from labgen.model import Node
 from labgen.orchestrators.base import Membership
+from labgen.records import changes, journals
 from labgen.records.journals import Journal
 
 UNKNOWN = Membership("unknown")
@@ -19,6 +20,7 @@ class Status:
     """A lab's current state; ``members`` and ``states`` are by node name.
 
     :param cut_off: the nodes that run without their network.
+    :param interrupted: the command that has left changes which have to be put back; empty: none has.
     """
 
     journal: Journal
@@ -26,6 +28,7 @@ class Status:
     states: Mapping[str, str]
     members: Mapping[str, Membership]
     cut_off: Collection[str] = ()
+    interrupted: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The stable format for scripts; see docs/labs.md."""
@@ -36,6 +39,7 @@ class Status:
             "state": self.state,
             "box": {"name": lab.box.name, "version": lab.box.version},
             "orchestrator": lab.orchestrator,
+            "interrupted": self.interrupted or None,
             "nodes": [self._node(node) for node in lab.nodes],
         }
 
@@ -74,4 +78,10 @@ def status(name: str) -> Status:
     cut_off = [node.name for node in lab.nodes if node.domain in without]
     reachable = {name for name, state in states.items() if state == "running"}.difference(cut_off)
     said = members(lab, reachable) if journal.complete else {}
-    return Status(journal, lab_state(journal, states), states, said, cut_off)
+    return Status(journal, lab_state(journal, states), states, said, cut_off, _interrupted(name))
+
+
+def _interrupted(name: str) -> str:
+    """The command that was killed and has left changes; one that works on the lab now has not."""
+    left = changes.load(name)
+    return left.command if left and not journals.is_locked(name) else ""

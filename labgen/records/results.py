@@ -34,6 +34,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Happening:
+    """Something that happened by itself. :param at: seconds since the beginning, when it was seen."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Number:
     """Something measured. :param value: None: it did not happen. :param expected: from settings, in words."""
 
@@ -91,6 +99,7 @@ class Result:
     failure: str = ""
     version: str = ""
     steps: tuple[Step, ...] = ()
+    happenings: tuple[Happening, ...] = ()
     numbers: tuple[Number, ...] = ()
     checks: tuple[Check, ...] = ()
     tasks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

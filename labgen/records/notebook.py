@@ -1,4 +1,4 @@
-"""What a drill writes down while it works."""
+"""What a command writes down while it works in a lab."""
 
 import time
 from dataclasses import replace
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from labgen.progress import Progress
 from labgen.records import results
-from labgen.records.results import Check, Number, Requests, Result, Step
+from labgen.records.results import Check, Happening, Number, Requests, Result, Step
 from labgen.traffic import Measurement
 
 OUTPUT = 4000  # characters of a command's output that are kept
@@ -28,6 +28,10 @@ class Notebook:
     def saw(self, text: str, output: str = "", command: str = "") -> None:
         """Keeps something that was looked at."""
         self._end(self._begin(text, command), output)
+
+    def happened(self, text: str) -> None:
+        """Keeps something that happened by itself, and was seen now."""
+        self._keep(happenings=(*self.result.happenings, Happening(round(self.now(), 3), text)))
 
     def number(self, name: str, value: float | None, unit: str = "s", expected: str = "") -> None:
         rounded = None if value is None else round(value, 1)
