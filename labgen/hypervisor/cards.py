@@ -27,7 +27,7 @@ class Cards:
             return {
                 each.name()
                 for each in self._connection.listAllDomains()
-                if each.name().startswith(prefix) and _cards(each, network)
+                if each.name().startswith(prefix) and cards_in(each.XMLDesc(), network)
             }
 
     def cut_off(self, prefix: str, network: Network) -> set[str]:
@@ -48,11 +48,10 @@ class Cards:
                     domain.updateDeviceFlags(step, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def _without_bridge(self, domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
-        return [card for card in _cards(domain, network) if self._has_lost_its_bridge(card)]
+        return [card for card in cards_in(domain.XMLDesc(), network) if self._has_lost_its_bridge(card)]
 
     def _has_lost_its_bridge(self, card: ElementTree.Element) -> bool:
-        target = card.find("target")
-        interface = target.get("dev", "") if target is not None else ""
+        interface = interface_of(card)
         return bool(interface) and self._lacks_bridge(interface)
 
 
@@ -65,6 +64,18 @@ def way_back(card: ElementTree.Element, network: Network) -> list[str]:
     return [in_network] if card.get("type") == "bridge" else [in_bridge, in_network]
 
 
+def cards_in(xml: str, network: Network) -> list[ElementTree.Element]:
+    """The cards in the network, of a machine with this definition. Pure."""
+    found = ElementTree.fromstring(xml).iter("interface")  # noqa: S314 - libvirt's own
+    return [card for card in found if _is_in(card, network)]
+
+
+def interface_of(card: ElementTree.Element) -> str:
+    """The host's end of a card, e.g. ``vnet3``; empty if the machine is off. Pure."""
+    target = card.find("target")
+    return target.get("dev", "") if target is not None else ""
+
+
 def _moved(card: ElementTree.Element, kind: str, name: str) -> str:
     changed = ElementTree.fromstring(ElementTree.tostring(card))  # noqa: S314 - a copy
     changed.set("type", kind)
@@ -72,11 +83,6 @@ def _moved(card: ElementTree.Element, kind: str, name: str) -> str:
         source.attrib.clear()
         source.set(kind, name)
     return ElementTree.tostring(changed, encoding="unicode")
-
-
-def _cards(domain: libvirt.virDomain, network: Network) -> list[ElementTree.Element]:
-    found = ElementTree.fromstring(domain.XMLDesc()).iter("interface")  # noqa: S314 - libvirt's own
-    return [card for card in found if _is_in(card, network)]
 
 
 def _is_in(card: ElementTree.Element, network: Network) -> bool:

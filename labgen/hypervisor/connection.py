@@ -18,6 +18,7 @@ from labgen.errors import HostError, HypervisorError
 from labgen.hypervisor import heartbeat
 from labgen.hypervisor.cards import Cards
 from labgen.hypervisor.explained import explained
+from labgen.hypervisor.links import Links
 from labgen.hypervisor.overlays import Overlays, disk_sources
 from labgen.hypervisor.pool import Pool
 from labgen.model import Libvirt
@@ -78,6 +79,7 @@ class Hypervisor:
         self.pool = Pool(connection, where)
         self.overlays = Overlays(connection, where, self.pool)
         self.cards = Cards(connection, lacks_bridge)
+        self.links = Links(connection)
 
     @classmethod
     def connect(cls, where: Libvirt, lacks_bridge: Callable[[str], bool], limit: float) -> Self:
