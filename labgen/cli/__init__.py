@@ -31,6 +31,7 @@ COMMANDS = {
     "start": "power",
     "restart": "power",
     "kill": "power",
+    "net": "net",
     "suspend": "power",
     "resume": "power",
     "image": "image",

@@ -61,7 +61,7 @@ def status(context: click.Context, lab: str, check: bool, form: str) -> None:
     if check:
         from labgen.machines import health
 
-        findings = health.check(found.journal.lab, found.states, found.cut_off)
+        findings = health.check(found.journal.lab, found.states, found.cut_off, found.down)
     content = found.to_json()
     if check:
         content["health"] = [asdict(finding) for finding in findings]
@@ -94,6 +94,13 @@ def _print_status(found: "Status") -> None:
         note(f"\ndisconnected from the network: {', '.join(found.cut_off)}. Reconnect: labgen start {content['lab']}")
     if found.interrupted:
         note(f"\nan interrupted '{found.interrupted}' has left changes. Put them back: labgen start {content['lab']}")
+    changed = {name: words for name, network in found.networks.items() if (words := network.in_words())}
+    if changed:
+        ways = (
+            f"network of {node}: {words} (labgen net {content['lab']} {node} --reset)"
+            for node, words in changed.items()
+        )
+        note("\n" + "\n".join(ways))
     if found.journal.failure:
         click.echo(f"\nlast failure: {found.journal.failure}", err=True)
 

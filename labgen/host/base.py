@@ -1,11 +1,13 @@
 """The interface of a machine that runs labs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from labgen import model
 from labgen.hypervisor import Hypervisor
+from labgen.impairment import Impairment
 from labgen.progress import Progress
 from labgen.subnets import Use
 
@@ -62,6 +64,20 @@ class Host(ABC):
     @abstractmethod
     def lacks_bridge(self, interface: str) -> bool:
         """Whether it has a network interface of that name that is not in a bridge."""
+
+    @abstractmethod
+    def impairments(self) -> Mapping[str, Impairment]:
+        """What it does to packets that leave through each of its network interfaces, where that is something.
+
+        :raises HostError: this cannot be read.
+        """
+
+    @abstractmethod
+    def impair(self, interface: str, wanted: Impairment) -> None:
+        """Sets what it does to packets that leave through an interface; a failed change changes nothing.
+
+        :raises HostError: its kernel lacks a part, or only root may do this.
+        """
 
     def connect(self, limit: float = CONNECT_LIMIT) -> Hypervisor:
         """Opens a connection to its libvirt. :param limit: seconds.

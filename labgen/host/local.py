@@ -1,10 +1,12 @@
 """The machine that labgen itself runs on."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from labgen.host import accelerator, addresses
+from labgen.host import accelerator, addresses, shaping
 from labgen.host.base import Accelerator, Host
+from labgen.impairment import Impairment
 from labgen.model import Libvirt
 from labgen.progress import Progress
 from labgen.subnets import Use
@@ -39,3 +41,9 @@ class LocalHost(Host):
     def lacks_bridge(self, interface: str) -> bool:
         card = _INTERFACES / interface
         return card.exists() and not (card / "master").exists()
+
+    def impairments(self) -> Mapping[str, Impairment]:
+        return shaping.impairments()
+
+    def impair(self, interface: str, wanted: Impairment) -> None:
+        shaping.impair(interface, wanted)

@@ -66,6 +66,11 @@ class Links:
                     if is_up(card) != up:
                         domain.updateDeviceFlags(with_link(card, up=up), write)
 
+    def keep(self, name: str, network: Network) -> None:
+        """Writes the link that a running machine has now into its definition, e.g. one restored with its memory."""
+        if link := self.found(name, network).get(name):
+            self.set(name, network, up=link.up)
+
     def limit(self, name: str, network: Network, *, receives: int = 0, sends: int = 0) -> None:
         """Limits a running machine's traffic until it is switched off, without rights of its own on the host.
 

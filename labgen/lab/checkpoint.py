@@ -115,5 +115,5 @@ def listing(name: str) -> list[dict[str, object]]:
 def _whole_again(opened: Opened, checkpoint: Checkpoint) -> None:
     opened.progress.step("setting the clocks", stage="set-clocks")
     opened.set_clocks(checkpoint.memory)
-    if len(checkpoint.memory) == len(opened.nodes):
+    if len(checkpoint.memory) == len(opened.nodes) and not opened.with_link_down():
         bring_up(opened)

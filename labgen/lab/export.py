@@ -10,7 +10,7 @@ from pathlib import Path
 from labgen import bundle, disks, handoff, paths
 from labgen.bundle import Depth
 from labgen.errors import UsageError
-from labgen.machines import copies, outgoing, parts
+from labgen.machines import access, copies, outgoing, parts
 from labgen.machines.opened import Opened, opened
 from labgen.model import Lab
 from labgen.progress import Progress
@@ -105,3 +105,5 @@ def _refuse_unfit(lab: Opened, depth: Depth) -> None:
         raise UsageError(f"{name!r} is suspended", resolution=f"First: labgen resume {name}")
     if depth == "running" and set(states.values()) != {"running"}:
         raise UsageError(f"{name!r} is not running, or not all of it", resolution=f"First: labgen start {name}")
+    if depth == "running" and (down := lab.with_link_down()):
+        raise access.link_down(lab.plan, down)  # the receiver's machine would resume with it, unseen by libvirt

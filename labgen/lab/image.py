@@ -59,7 +59,8 @@ def listing(name: str, progress: Progress) -> list[on_the_way.Held]:
     """
     with seen(name) as (journal, hypervisor):
         lab = journal.lab
-        states = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+        states: dict[str, str] = {domain.name: domain.state for domain in hypervisor.domains(lab.prefix)}
+        states |= dict.fromkeys(hypervisor.links.down(lab.prefix, lab.network), "cut off from the network")
     engines = [node for node in lab.nodes if KINDS[node.kind].has_docker]
     for node in engines:
         if states.get(node.domain) != "running":

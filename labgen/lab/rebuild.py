@@ -10,7 +10,7 @@ from labgen.domain import ROOT, domain_xml, root_volume, sizes, volumes
 from labgen.errors import UsageError
 from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, boot, parts
-from labgen.machines.access import find_node
+from labgen.machines.access import find_node, link_down
 from labgen.machines.bringup import Outcome, bring_up
 from labgen.machines.membership import losses_of_cluster, members
 from labgen.machines.opened import opened
@@ -48,6 +48,8 @@ def rebuild(name: str, node_name: str, agreed: Sequence[str], progress: Progress
                 f"{node.name} has changed since the question", "\n".join(lost), "Run the same command again."
             )
         # Everything that may fail comes before the first loss.
+        if others := lab.with_link_down() - {node.name}:
+            raise link_down(lab.plan, others)
         key = ssh.public_key(paths.lab(name) / paths.KEY)
         if lost:
             with _origin(lab.plan, node, lab.hypervisor, lab.progress) as base:

@@ -1,11 +1,12 @@
 """``status``: what the host and the cluster report now."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labgen.machines.membership import members
-from labgen.machines.seen import seen
+from labgen.machines.networks import NodeNetwork, networks_now
+from labgen.machines.seen import host_of, seen
 from labgen.machines.states import LabState, lab_state, node_states
 from labgen.model import Node
 from labgen.orchestrators.base import Membership
@@ -17,7 +18,7 @@ UNKNOWN = Membership("unknown")
 
 @dataclass(frozen=True)
 class Status:
-    """A lab's current state; ``members`` and ``states`` are by node name.
+    """A lab's current state; ``members``, ``states`` and ``networks`` are by node name.
 
     :param cut_off: the nodes that run without their network.
     :param interrupted: the command that has left changes which have to be put back; empty: none has.
@@ -28,7 +29,13 @@ class Status:
     states: Mapping[str, str]
     members: Mapping[str, Membership]
     cut_off: Collection[str] = ()
+    networks: Mapping[str, NodeNetwork] = field(default_factory=dict)
     interrupted: str = ""
+
+    @property
+    def down(self) -> list[str]:
+        """The nodes whose links are down, on purpose."""
+        return [name for name, network in self.networks.items() if not network.up]
 
     def to_json(self) -> dict[str, Any]:
         """The stable format for scripts; see docs/labs.md."""
@@ -53,6 +60,7 @@ class Status:
             "address": node.address,
             "state": self.states[node.name],
             "connected": node.name not in self.cut_off,
+            "network": asdict(self.networks[node.name]) if node.name in self.networks else None,
             "storage_driver": (facts and facts.storage_driver) or None,
             "backing_filesystem": (facts and facts.backing_filesystem) or None,
             "engine_version": (facts and facts.engine_version) or None,
@@ -74,11 +82,13 @@ def status(name: str) -> Status:
         lab = journal.lab
         domains = {domain.name: domain for domain in hypervisor.domains(lab.prefix)}
         without = hypervisor.cards.cut_off(lab.prefix, lab.network)
+        networks = networks_now(lab, hypervisor, host_of(journal))
     states = node_states(journal, domains)
     cut_off = [node.name for node in lab.nodes if node.domain in without]
-    reachable = {name for name, state in states.items() if state == "running"}.difference(cut_off)
+    reachable = {name for name, state in states.items() if state == "running"}
+    reachable -= {*cut_off, *(name for name, network in networks.items() if not network.up)}
     said = members(lab, reachable) if journal.complete else {}
-    return Status(journal, lab_state(journal, states), states, said, cut_off, _interrupted(name))
+    return Status(journal, lab_state(journal, states), states, said, cut_off, networks, _interrupted(name))
 
 
 def _interrupted(name: str) -> str:

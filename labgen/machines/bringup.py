@@ -47,6 +47,7 @@ STAGES = (
     Stage(stages.awaken_template, needed=Bringup.begins_afresh),
     Stage(stages.switch_on),
     Stage(stages.set_clocks, needed=lambda work: bool(work.behind)),
+    Stage(stages.require_links, needed=Bringup.was_complete),
     Stage(stages.begin_boot, needed=stages.has_to_boot),
     Stage(stages.prepare_nodes, leaves="provisioned"),
     Stage(stages.keep_template, needed=stages.is_worth_keeping),

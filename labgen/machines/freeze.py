@@ -143,6 +143,8 @@ def revert(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> None:
         on_each(everyone, lambda node: hypervisor.cut_power(node.domain))
         checkpoints.save(lab.name, replace(checkpoint, phase="complete"))
         raise MemoryRefused(error.brief, error.details) from error
+    for name in checkpoint.memory:
+        hypervisor.links.keep(lab.node(name).domain, lab.network)
 
 
 def lacks(lab: Lab, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[str]:

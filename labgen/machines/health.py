@@ -6,16 +6,17 @@ from labgen import ssh
 from labgen.errors import LabgenError
 from labgen.health import CHECKS, CLOCK, Check, Finding, examine
 from labgen.machines import clocks
-from labgen.machines.access import LOGIN_LIMIT, cut_off_evidence, target
+from labgen.machines.access import LINK_DOWN, LOGIN_LIMIT, cut_off_evidence, target, up_again
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
 
 
-def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list[Finding]:
+def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str], down: Collection[str]) -> list[Finding]:
     """Runs every check on every node, in the nodes' order; changes nothing.
 
     :param states: of the machines, by node name. :param cut_off: the nodes that run without their network.
+    :param down: the nodes whose links are down.
     """
 
     def look(node: Node) -> list[Finding]:
@@ -23,6 +24,8 @@ def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str]) -> list
             return [_machine(lab, node, f"it is {states[node.name]}")]
         if node.name in cut_off:
             return [_machine(lab, node, cut_off_evidence(lab))]
+        if node.name in down:
+            return [_machine(lab, node, LINK_DOWN, up_again(lab, node.name))]
         try:
             with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
                 return examine(lab, node, connection, CHECKS)

@@ -51,14 +51,24 @@ class Opened:
 
     def connect(self, node: Node) -> ssh.Connection:
         """:raises GuestError: the login to the machine fails."""
+        if node.name in self.with_link_down():
+            raise access.link_down(self.plan, [node.name])
         return ssh.Connection.open(access.target(self.plan, node), LOGIN_LIMIT)
 
-    def set_clocks(self, nodes: Collection[str]) -> None:
-        """Sets the clocks of machines that were off or paused. :param nodes: names.
+    def with_link_down(self) -> set[str]:
+        """The nodes whose links are down: someone unplugged them on purpose, and they cannot be entered."""
+        return access.with_link_down(self.plan, self.hypervisor)
 
-        :raises GuestError: one does not answer, or refuses.
+    def set_clocks(self, nodes: Collection[str]) -> None:
+        """Sets the clocks of machines that were off or paused, except for those that cannot be entered.
+
+        :param nodes: names. :raises GuestError: one does not answer, or refuses.
         """
-        clocks.adjust(self.plan, nodes)
+        down = self.with_link_down().intersection(nodes)
+        for name in sorted(down):
+            way = f"{access.up_again(self.plan, name)}; labgen start {self.plan.name}"
+            self.progress.note(f"{name}: its clock cannot be set, because its link is down. To set it: {way}")
+        clocks.adjust(self.plan, set(nodes) - down)
 
     def recover(self) -> set[str]:
         """Repairs what a killed labgen process left. :return: the resumed nodes, whose clocks are behind."""

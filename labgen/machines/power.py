@@ -49,7 +49,7 @@ def chosen_to_go_off(lab: Opened, names: Sequence[str], *, force: bool) -> list[
     going = {node.name for node in nodes}
     if force or going.isdisjoint(node.name for node in lab.plan.members):
         return nodes
-    if lost := majority_lost(lab.journal, going, members(lab.plan, _running(lab))):
+    if lost := majority_lost(lab.journal, going, members(lab.plan, _reachable(lab))):
         raise UsageError(
             f"without {', '.join(sorted(going))} the cluster of {lab.plan.name!r} has no majority of managers",
             lost,
@@ -99,9 +99,12 @@ def switch_on(lab: Opened, nodes: Collection[Node]) -> set[str]:
     """Boots machines that are off, and waits until each accepts a login and is ready for what it is for.
 
     :return: the names of those that were off. :raises LabgenError: libvirt refuses, or a machine does not come up.
+    :raises GuestError: the links of some are down; they have been switched on.
     """
     boot.connect(lab.plan, lab.hypervisor, lab.progress)
     started = boot.start(lab.plan, lab.hypervisor, lab.progress, nodes)
+    if down := lab.with_link_down() & {node.name for node in nodes}:
+        raise access.link_down(lab.plan, down)
 
     preparation = Preparation(lab.plan, lab.host, set(started), set(started), None, lab.progress)
     on_each({name: lab.plan.node(name) for name in started}, lambda node: preparation.ready(node).close())
@@ -117,13 +120,13 @@ def standings(lab: Opened, nodes: Collection[Node], awaited: State) -> list[Stan
     noun = ORCHESTRATORS[lab.plan.orchestrator].noun
     deadline = time.monotonic() + NOTICE_LIMIT
     lab.progress.step(f"waiting until the {noun} has noticed", stage="notice")
-    said = members(lab.plan, _running(lab))
+    said = members(lab.plan, _reachable(lab))
     while said and any(said[name].state != awaited for name in in_cluster if name in said):
         if time.monotonic() > deadline:
             lab.progress.note(f"the {noun} has not noticed within {NOTICE_LIMIT} s")
             break
         time.sleep(POLL)
-        said = members(lab.plan, _running(lab))
+        said = members(lab.plan, _reachable(lab))
     states = lab.states()
     return [
         Standing(
@@ -135,5 +138,5 @@ def standings(lab: Opened, nodes: Collection[Node], awaited: State) -> list[Stan
     ]
 
 
-def _running(lab: Opened) -> set[str]:
-    return {name for name, state in lab.states().items() if state == "running"}
+def _reachable(lab: Opened) -> set[str]:
+    return {name for name, state in lab.states().items() if state == "running"} - lab.with_link_down()

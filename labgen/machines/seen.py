@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from labgen.host import LOCAL
+from labgen.host import LOCAL, Host
 from labgen.hypervisor import Hypervisor
 from labgen.records import journals
 from labgen.records.journals import Journal
@@ -17,5 +17,10 @@ def seen(name: str) -> Iterator[tuple[Journal, Hypervisor]]:
     :raises HostError: libvirt does not answer.
     """
     journal = journals.load(name)
-    with LOCAL.connect() as hypervisor:
+    with host_of(journal).connect() as hypervisor:
         yield journal, hypervisor
+
+
+def host_of(_journal: Journal) -> Host:
+    """The host that a lab is on."""
+    return LOCAL

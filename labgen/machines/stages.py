@@ -8,7 +8,7 @@ from functools import partial
 from labgen import paths, ssh
 from labgen.errors import LabgenError
 from labgen.machines import boot, freeze, health, parts, putting_back, warm
-from labgen.machines.access import entered
+from labgen.machines.access import entered, link_down
 from labgen.machines.opened import Opened
 from labgen.machines.preparation import Preparation, tell_addresses
 from labgen.model import Lab, NodeFacts
@@ -135,6 +135,12 @@ def set_clocks(work: Bringup) -> None:
     work.progress.step("setting the clocks")
     work.opened.set_clocks(work.behind)
     work.changed = True
+
+
+def require_links(work: Bringup) -> None:
+    """A link that is down was set down on purpose: it stays so, and its node cannot be checked."""
+    if down := work.opened.with_link_down():
+        raise link_down(work.lab, down)
 
 
 def has_to_boot(work: Bringup) -> bool:

@@ -16,7 +16,7 @@ from labgen.orchestrators import ORCHESTRATORS
 class Cluster:
     """:ivar manager: the connection to the manager. :ivar engine: its Docker.
 
-    :ivar running: the members whose machines run, by name.
+    :ivar running: the members whose machines run and have their links up, by name.
     """
 
     def __init__(
@@ -51,8 +51,12 @@ class Cluster:
 
 
 def running_members(lab: Lab, hypervisor: Hypervisor) -> dict[str, Node]:
-    """The members of a lab's cluster whose machines run, by name; those that are meant to manage it come first."""
+    """The members of a lab's cluster whose machines run, by name; those that are meant to manage it come first.
+
+    Without those that are cut off on purpose: nothing can be brought to them, and the cluster gives them no tasks.
+    """
     on = {domain.name for domain in hypervisor.domains(lab.prefix) if domain.state == "running"}
+    on -= hypervisor.links.down(lab.prefix, lab.network)
     members = sorted(lab.members, key=lambda node: node.role != "manager")
     return {node.name: node for node in members if node.domain in on}
 

@@ -4,6 +4,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from labgen.host.base import Accelerator, Host
+from labgen.impairment import Impairment
 from labgen.model import Libvirt
 from labgen.progress import Progress
 from labgen.subnets import Use
@@ -20,6 +21,7 @@ class AnotherHost(Host):
         self.uses = [Use(IPv4Network("10.77.0.0/17"), "another host's office")]
         self.there = {directory}
         self.loose: set[str] = set()
+        self.impaired: dict[str, Impairment] = {}
 
     @property
     def libvirt(self) -> Libvirt:
@@ -44,3 +46,11 @@ class AnotherHost(Host):
 
     def lacks_bridge(self, interface: str) -> bool:
         return interface in self.loose
+
+    def impairments(self) -> dict[str, Impairment]:
+        return self.impaired
+
+    def impair(self, interface: str, wanted: Impairment) -> None:
+        self.impaired.pop(interface, None)
+        if wanted != Impairment():
+            self.impaired[interface] = wanted

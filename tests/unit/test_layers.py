@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 # Each unit may import those in the layers before its own; see docs/internals.md.
 LAYERS = [
     {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
-    {"paths", "files", "mmdebstrap", "parallel", "recipes", "traffic", "turns"},
+    {"paths", "files", "impairment", "mmdebstrap", "parallel", "recipes", "traffic", "turns"},
     {"refusals", "records", "storage"},
     {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "stacks", "vagrant_store"},

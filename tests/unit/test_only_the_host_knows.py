@@ -23,7 +23,7 @@ KNOWN_TO_HOST = re.compile(
     )
 )
 # A program that is run is a list whose first word is its name.
-PROGRAMS = {"ip", "lscpu", "nproc", "route", "sysctl", "virsh"}
+PROGRAMS = {"ip", "lscpu", "nproc", "route", "sysctl", "tc", "virsh"}
 
 # The exceptions, and why each does not belong to the host.
 ITS_OWN_PROCESS = {
