@@ -87,6 +87,9 @@ class Load:
             self._process.wait()
         for reader in self._readers:
             reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
 
     def now(self) -> float:
         """Seconds since the schedule began."""

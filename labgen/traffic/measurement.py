@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from hdrh.histogram import HdrHistogram
 
@@ -113,13 +114,10 @@ class Measurement:
     def answering_since(self, begin: float) -> float | None:
         """The moment from which on no request has failed, of those due since ``begin``; None: the last one failed."""
         due = sorted((each for each in self.answers if each.at >= begin), key=lambda each: each.at)
-        since = begin
-        for each, following in zip(due, [*due[1:], None], strict=True):
-            if each.failure:
-                if following is None:
-                    return None
-                since = following.at
-        return since if due else None
+        if not due or due[-1].failure:
+            return None
+        after_failures = [following.at for each, following in pairwise(due) if each.failure]
+        return max(after_failures, default=begin)
 
 
 def percentiles(seconds: Iterable[float]) -> dict[str, float]:

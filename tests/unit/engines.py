@@ -213,6 +213,12 @@ class FakeEngine:
         self.calls.append(f"update {node_id}")
         self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], role=role, labels=labels)
 
+    def set_availability(self, node_id: str, availability: str) -> None:
+        self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], availability=availability)
+
+    def heartbeat(self) -> float:
+        return 5.0
+
     def remove_node(self, node_id: str) -> None:
         if self.cloud.entries[node_id].role == "manager":
             raise ClusterError("node is a cluster manager and is a member of the raft cluster")

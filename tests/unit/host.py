@@ -77,6 +77,8 @@ class FakeConnection:
             return Result(0, "", "")
         if list(command) == ["uname", "-r"]:
             return Result(0, "6.12\n", "")
+        if list(command)[:3] == ["sudo", "-n", "docker"] and self.host.docker:
+            return self.host.docker(self.target.name, list(command)[3:])
         if "examine" in command:
             return self._examined(command, options["on_line"])
         if list(command)[2:5] == ["docker", "stack", "rm"]:
@@ -151,6 +153,7 @@ class Host:
     stopped: dict[str, str] = field(default_factory=dict)  # the signals that stopped commands, by node name
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
     held: set[str] = field(default_factory=set)  # the domains whose disks are frozen
+    docker: Callable[[str, list[str]], Result] | None = None  # a docker command on a node
     # A script run as root: the node, the script with its arguments, its input, its outputs; returns its status.
     root_shell: Callable[[str, list[str], bytes, ssh.Sink, ssh.Sink], int] = lambda *_: 0
 
