@@ -18,7 +18,7 @@ LOCKED = "locked"
 
 class Autolock(Drill):
     name = "autolock"
-    about = "A manager restarts with autolock on: locked, then unlocked with the key"
+    about = "A manager restarts with autolock on, and is unlocked"
     hypothesis = (
         "A manager that restarts is locked until it gets the key; the service goes on answering on the others."
     )

@@ -11,13 +11,14 @@ class Drill(ABC):
     A new drill is a sibling module with a subclass and a line in :data:`labgen.drills.DRILLS`.
 
     ``about`` is a line for lists. ``hypothesis`` is what has to come true. ``needs_service``: whether it acts on a
-    service that runs in the lab.
+    service that runs in the lab. ``measures``: whether it sends requests to that service.
     """
 
     name: str
     about: str
     hypothesis: str
     needs_service: bool = True
+    measures: bool = True
 
     def refuse(self, stage: Stage) -> None:
         """Called before anything is done. :raises UsageError: this lab, or this service, does not allow it."""

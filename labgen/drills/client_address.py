@@ -27,7 +27,7 @@ class Seen:
 
 class ClientAddress(Drill):
     name = "client-address"
-    about = "The client's address, as a service sees it through the mesh and at a node's own port"
+    about = "The client's address, seen through the mesh and at a node's port"
     hypothesis = (
         "Through the mesh a service sees an address of a node's ingress network and not its client's; at a port of "
         "the node itself it sees the client's."

@@ -11,7 +11,7 @@ WATCH = 15.0  # seconds in which tasks could return
 
 class Drain(Drill):
     name = "drain"
-    about = "A node is drained, and made active again: nothing returns by itself"
+    about = "A node is drained and activated: nothing returns by itself"
     hypothesis = "All tasks move to other nodes, the service goes on answering, and nothing returns by itself."
 
     def refuse(self, stage: Stage) -> None:

@@ -56,7 +56,7 @@ class Captured:
 
 class Encrypted(Drill):
     name = "encrypted"
-    about = "Packets of a plain and of an encrypted overlay network, captured between two nodes"
+    about = "Packets of a plain and of an encrypted network, captured"
     hypothesis = "A request can be read on the wire of a plain overlay network, and not on that of an encrypted one."
     needs_service = False
 

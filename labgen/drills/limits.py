@@ -16,8 +16,10 @@ REASON = "insufficient resources"
 
 class Limits(Drill):
     name = "limits"
-    about = "Two tasks reserve more memory than a node has: the second one waits"
+    about = "A task that reserves more memory than is free has to wait"
     hypothesis = "A second task that reserves more than a node has free waits, and starts when it reserves less."
+
+    measures = False
 
     def run(self, stage: Stage) -> None:
         spread = stage.spread()

@@ -23,7 +23,7 @@ done
 
 class Overlay(Drill):
     name = "overlay"
-    about = "Requests of 1 to 9,000 bytes between containers on every pair of nodes"
+    about = "Requests of 1 to 9,000 bytes between all nodes' containers"
     hypothesis = "Answers of every size arrive whole, between containers on every pair of nodes."
     needs_service = False
 

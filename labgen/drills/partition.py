@@ -16,7 +16,7 @@ docker info --format 'state in the Swarm: {{.Swarm.LocalNodeState}}'
 
 class Partition(Drill):
     name = "partition"
-    about = "A node loses its network and runs on: two truths, then healed"
+    about = "A node loses its network and runs on"
     hypothesis = (
         "The managers start its tasks on other nodes while it goes on running its own; when the network is back, "
         "its copies end."

@@ -26,8 +26,12 @@ def run(drill: Drill, lab: Opened, service: str, rate: float, *, force: bool) ->
     """
     with cluster.managed(lab.plan, cluster.running_members(lab.plan, lab.hypervisor)) as there:
         require_steady_nodes(lab, there)
-        chosen = _service(service, there, lab.plan.name).name if drill.needs_service else ""
+        chosen = ""
         if drill.needs_service:
+            found = _service(service, there, lab.plan.name)
+            if drill.measures:
+                published(found)
+            chosen = found.name
             require_steady_service(chosen, there, lab.plan.name)
         record = results.begun("drill", drill.name, chosen, drill.hypothesis)
         stage = Stage(lab, there, chosen, rate, record, force=force)

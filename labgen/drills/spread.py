@@ -14,7 +14,7 @@ POLL = 1.0  # seconds
 
 class Spread(Drill):
     name = "spread"
-    about = "Where the tasks run, and the share of the answers that each gives"
+    about = "Where the tasks run, and the share of the answers of each"
     hypothesis = "The tasks are spread evenly over all nodes that may run them, and every one of them answers."
 
     def run(self, stage: Stage) -> None:

@@ -12,7 +12,7 @@ DELAY = 2  # seconds between two tasks
 
 class Update(Drill):
     name = "update"
-    about = "A new image, one task after the other: start-first and stop-first"
+    about = "A new image, start-first and stop-first"
     hypothesis = "Every task gets the new image; if a new task starts before an old one stops, no request is lost."
 
     def refuse(self, stage: Stage) -> None:
