@@ -245,6 +245,20 @@ def test_what_has_to_reach_the_node_is_refused_before_anything_changes(lab: str,
     assert host.volumes() == before
 
 
+def test_the_cluster_is_asked_through_others(lab: str, host: Host, run: Run) -> None:
+    run("net", lab, "manager1", "--down")
+    host.unreachable = "manager1"
+    answered = run("stack", "list", lab)
+    assert answered.status == 60
+    assert "manager1: is off, or its link is down" in answered.stderr
+    assert "worker1: is not a manager" in answered.stderr
+    host.unplugged |= {domain("worker1"), domain("worker2")}
+    assert run("stack", "list", lab).status == 50
+    run("net", lab, "--reset")
+    host.unreachable = ""
+    assert run("stack", "list", lab).status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
