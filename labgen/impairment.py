@@ -8,7 +8,7 @@ from labgen.errors import UsageError
 
 LONGEST_DELAY = 60_000_000  # microseconds; connections break before
 LOWEST_RATE, HIGHEST_RATE = 8_000, 10_000_000_000  # bit/s; libvirt counts in thousands of bytes
-QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-z/%]*)")
+QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z/%]*)")
 TIMES = {"us": 1, "ms": 1_000, "s": 1_000_000}  # in microseconds
 RATES = {"kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}  # in bit/s
 BYTES = {"bps": "bytes", "kbps": "kilobytes", "mbps": "megabytes", "gbps": "gigabytes"}  # per second, to tc

@@ -6,7 +6,7 @@ from dataclasses import replace
 from labgen import paths
 from labgen.errors import HypervisorError, UsageError
 from labgen.files import require_writable
-from labgen.machines import freeze, parts
+from labgen.machines import freeze, net, parts
 from labgen.machines.bringup import bring_up
 from labgen.machines.opened import Opened, opened
 from labgen.machines.seen import seen
@@ -43,7 +43,8 @@ def save(name: str, label: str, progress: Progress) -> Checkpoint:
         checkpoint = checkpoints.begun(label, tuple(node.name for node in running))
         checkpoints.save(name, checkpoint)
         try:
-            freeze.keep(lab.plan, checkpoint, lab.hypervisor, lab.progress)
+            with net.kept(lab):
+                freeze.keep(lab.plan, checkpoint, lab.hypervisor, lab.progress)
         except BaseException:
             lab.set_clocks(lab.recover())
             raise

@@ -4,9 +4,10 @@ A link is libvirt's, and stays down when its machine is switched off and on. Eve
 when the machine is switched off.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
-from labgen.errors import HypervisorError
+from labgen.errors import HostError, HypervisorError
 from labgen.hypervisor import Link
 from labgen.impairment import Impairment
 from labgen.machines.opened import Opened
@@ -49,9 +50,31 @@ def reset(lab: Opened, node: Node) -> None:
     lab.progress.done("network reset", node.name, stage="reset-network")
 
 
+@contextlib.contextmanager
+def kept(lab: Opened) -> Iterator[None]:
+    """Sets again what the kernel did to the nodes' packets, if their machines are off for a moment in between."""
+    impairments = lab.host.impairments()
+    before = {
+        name: impairments[link.interface] for name, link in _links(lab).items() if link.interface in impairments
+    }
+    yield
+    after = _links(lab)
+    for name, impairment in before.items():
+        try:
+            lab.host.impair(after[name].interface, impairment)
+        except HostError as error:
+            lab.progress.note(f"{name}: its network is as always again: {error.brief}")
+
+
+def _links(lab: Opened) -> dict[str, Link]:
+    """By node name."""
+    found = lab.hypervisor.links.found(lab.plan.prefix, lab.plan.network)
+    return {node.name: found[node.domain] for node in lab.nodes if node.domain in found}
+
+
 def _present(lab: Opened, node: Node) -> tuple[Link, Impairment]:
     """:raises HypervisorError: the node has no card in the lab's network."""
-    link = lab.hypervisor.links.found(lab.plan.prefix, lab.plan.network).get(node.domain)
+    link = _links(lab).get(node.name)
     if link is None:
         raise HypervisorError(
             f"{node.name} of {lab.plan.name!r} has no network card in the lab's network",

@@ -84,7 +84,11 @@ def managed(lab: Lab, running: Mapping[str, Node]) -> Iterator[Cluster]:
     if not ORCHESTRATORS[lab.orchestrator].runs_stacks:
         raise UsageError(f"{lab.name!r} has no cluster that runs stacks: its orchestrator is {lab.orchestrator}")
     if not running:
-        raise GuestError(f"the lab {lab.name!r} is not running", resolution=f"labgen start {lab.name}")
+        raise GuestError(
+            f"the lab {lab.name!r} cannot be reached",
+            "its machines are off, or their links are down",
+            f"labgen status {lab.name}; labgen start {lab.name}",
+        )
     with contextlib.ExitStack() as stack:
         manager, docker = _manager(lab, running, stack)
         yield Cluster(lab, running, manager, docker, stack)
@@ -106,6 +110,7 @@ def _manager(lab: Lab, running: Mapping[str, Node], stack: contextlib.ExitStack)
             answers.append(f"{name}: is not a manager")
         except LabgenError as error:
             answers.append(f"{name}: {error.details or error.brief}")
+    answers += [f"{node.name}: is off, or its link is down" for node in lab.members if node.name not in running]
     raise ClusterError(
         f"no manager of {lab.name!r} answers",
         "\n".join(answers),

@@ -17,13 +17,14 @@ import pytest
 from labgen import boxes, engine, ssh, vagrant
 from labgen.domain import volumes
 from labgen.errors import HypervisorError
-from labgen.host import LOCAL, accelerator, addresses
+from labgen.host import LOCAL, accelerator, addresses, shaping
 from labgen.host.base import Accelerator
 from labgen.host.local import LocalHost
-from labgen.hypervisor import Hypervisor, Overlays, Pool
+from labgen.hypervisor import Hypervisor, Link, Links, Overlays, Pool
+from labgen.impairment import Impairment
 from labgen.lab import doctor
 from labgen.machines import agent, clocks, savefile
-from labgen.model import Libvirt, Step
+from labgen.model import Libvirt, Network, Step
 from labgen.orchestrators import swarm
 from labgen.records import journals
 from labgen.ssh import Result, Target
@@ -154,6 +155,10 @@ class Host:
     starts: dict[str, bytes] = field(default_factory=dict)  # of volumes with memory
     held: set[str] = field(default_factory=set)  # the domains whose disks are frozen
     docker: Callable[[str, list[str]], Result] | None = None  # a docker command on a node
+    unplugged: set[str] = field(default_factory=set)  # the domains whose links are down
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # libvirt's, received and sent, by domain
+    can_limit: bool = True  # whether libvirt can
+    impaired: dict[str, Impairment] = field(default_factory=dict)  # by tc, by interface
     # A script run as root: the node, the script with its arguments, its input, its outputs; returns its status.
     root_shell: Callable[[str, list[str], bytes, ssh.Sink, ssh.Sink], int] = lambda *_: 0
 
@@ -165,6 +170,11 @@ class Host:
         machine.engine = machine.engine or FakeEngine(name, self.cloud)
         machine.engine.driver = self.driver
         return machine.engine
+
+    def impair(self, interface: str, wanted: Impairment) -> None:
+        self.impaired.pop(interface, None)
+        if wanted != Impairment():
+            self.impaired[interface] = wanted
 
     def domains(self) -> set[str]:
         return {domain.name() for domain in self.libvirt.listAllDomains()} - {"test"}
@@ -269,6 +279,7 @@ def host(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path_factory: pytest.T
 
     _fake_templates(monkeypatch, fake)
     _fake_overlays(monkeypatch, fake)
+    _fake_links(monkeypatch, fake)
     save_memory = Hypervisor.save_memory
 
     def save(self: Hypervisor, name: str, volume: str) -> None:
@@ -342,6 +353,36 @@ def _fake_overlays(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
     monkeypatch.setattr(Overlays, "begin", begin)
     monkeypatch.setattr(Overlays, "are_there", lambda _self, name: name in fake.held)
     monkeypatch.setattr(Overlays, "end", lambda _self, name: fake.held.discard(name))
+
+
+def _fake_links(monkeypatch: pytest.MonkeyPatch, fake: Host) -> None:
+    """Replaces what the test driver lacks, changes of cards, and the kernel's part."""
+    found = Links.found
+
+    def changed(self: Links, prefix: str, network: Network) -> dict[str, Link]:
+        links = {}
+        for name, link in found(self, prefix, network).items():
+            receives, sends = fake.limits.get(name, (0, 0))
+            on = fake.libvirt.lookupByName(name).isActive()
+            interface = link.interface if on else ""
+            links[name] = Link(name not in fake.unplugged, interface, receives, sends)
+        return links
+
+    def switch(_self: Links, name: str, _network: Network, *, up: bool) -> None:
+        (fake.unplugged.discard if up else fake.unplugged.add)(name)
+
+    def limit(self: Links, name: str, network: Network, *, receives: int = 0, sends: int = 0) -> None:
+        link = changed(self, name, network)[name]
+        fake.impaired.pop(link.interface, None)  # as libvirt does, even if it cannot set the limit
+        if not fake.can_limit:
+            raise HypervisorError(f"limiting the traffic of {name} failed", "tc ... sfq:\nqdisc kind is unknown")
+        fake.limits[name] = (receives, sends)
+
+    monkeypatch.setattr(Links, "found", changed)
+    monkeypatch.setattr(Links, "set", switch)
+    monkeypatch.setattr(Links, "limit", limit)
+    monkeypatch.setattr(shaping, "impairments", lambda: dict(fake.impaired))
+    monkeypatch.setattr(shaping, "impair", fake.impair)
 
 
 def _clear(connection: Any) -> None:

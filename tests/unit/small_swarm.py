@@ -18,7 +18,6 @@ import pytest
 from labgen.drills import outage, rebalancing, stage
 from labgen.drills.stage import Stage
 from labgen.engine import Port, Service, Task
-from labgen.hypervisor.links import Links
 from labgen.ssh import Result
 from labgen.traffic import Target
 from tests.unit.engines import Cloud, FakeServices
@@ -149,18 +148,12 @@ def swarm(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallSwarm]:
     found = SmallSwarm(host.cloud)
     host.cloud.services = found
     host.docker = found.docker
-    unplugged = set[str]()
-
-    def set_link(_self: Links, name: str, _network: object, *, up: bool) -> None:
-        unplugged.symmetric_difference_update({name} & unplugged if up else {name} - unplugged)
 
     def is_off(hostname: str) -> bool:
         domains = [each for each in host.libvirt.listAllDomains() if each.name().endswith(f"_{hostname}")]
-        return any(not each.isActive() or each.name() in unplugged for each in domains)
+        return any(not each.isActive() or each.name() in host.unplugged for each in domains)
 
     host.cloud.is_off = is_off
-    monkeypatch.setattr(Links, "set", set_link)
-    monkeypatch.setattr(Links, "down", lambda *_: frozenset(unplugged))
     for module, name in [(stage, "STEADY"), (stage, "ANSWER_LIMIT"), (stage, "POLL"), (outage, "QUIET")]:
         monkeypatch.setattr(module, name, 0.1)
     monkeypatch.setattr(rebalancing, "QUIET", 0.1)

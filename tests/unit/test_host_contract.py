@@ -17,7 +17,8 @@ from labgen.errors import HostError, HypervisorError, ProfileError
 from labgen.handoff import files as handed_over
 from labgen.host import LOCAL, Host, accelerator, addresses, checks
 from labgen.host.local import LocalHost
-from labgen.lab import checkpoint, doctor, status
+from labgen.impairment import Impairment
+from labgen.lab import checkpoint, doctor, net, status
 from labgen.lab.destroy import destroy
 from labgen.machines import opened, parts, planning, recovery, seen
 from labgen.model import Lab, Libvirt
@@ -224,6 +225,17 @@ def test_a_lab_lives_on_its_host_and_nowhere_else(
     destroy("lab", Silent())
     assert world.volumes() == set()
     assert "labgen" not in {pool.name() for pool in world.libvirt.listAllStoragePools()}
+
+
+def test_a_nodes_network_is_changed_where_the_lab_is(world: World, moved: AnotherHost) -> None:
+    make()
+    changed = net.impair("lab", "worker1", {"delay": 100_000}, Silent())
+    assert moved.impaired == {"tap-worker1": Impairment(delay=100_000)}
+    assert world.impaired == {}
+    assert changed["worker1"].delay == "100ms"
+    assert net.look("lab") == status.status("lab").networks
+    net.reset("lab", None, Silent())
+    assert moved.impaired == {}
 
 
 def test_a_checkpoint_is_kept_where_the_lab_is(world: World, moved: AnotherHost) -> None:
