@@ -7,7 +7,7 @@ import pytest
 
 from labgen.errors import LabgenError, StackError, UsageError
 from labgen.stacks import External, constraint, find, name_of, read, shipped
-from labgen.stacks.compose import Build
+from labgen.stacks.compose import Build, Needs
 from labgen.stacks.override import text, versions
 from labgen.stacks.variables import mentioned, replaced
 
@@ -94,6 +94,42 @@ def test_what_is_built_is_read(directory: Path) -> None:
     )
     assert c.build
     assert c.build.arguments == {"Y": "8092", "PASSED": "file", "Z": "true"}
+
+
+LABELLED = """\
+services:
+  db: {image: a, deploy: {placement: {constraints: [node.labels.database == true, node.role != manager]}}}
+secrets:
+  password: {external: true, name: shop-password}
+  other: {external: true}
+x-labgen:
+"""
+
+
+def test_what_labgen_may_make_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(LABELLED + "  labels: {database: true}\n  secrets: [shop-password]\n")
+    assert read(tmp_path / "a.yaml", {}).needs == Needs({"database": "true"}, ("shop-password",))
+    (tmp_path / "a.yaml").write_text(LABELLED)
+    assert read(tmp_path / "a.yaml", {}).needs == Needs()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("  labels: {disk: ssd}\n", ":7: x-labgen.labels.disk: no service has the constraint node.labels.disk==ssd"),
+        ("  labels: {database: }\n", "no service has the constraint node.labels.database=="),
+        ("  labels: 5\n", "x-labgen.labels: must be a mapping"),
+        ("  secrets: [password]\n", ":7: x-labgen.secrets: 'password' is not an external secret of the file"),
+        ("  secrets: password\n", ":7: x-labgen.secrets: must be a list"),
+        ("  volumes: [a]\n", ":7: x-labgen.volumes: is not one of: labels, secrets"),
+        ("  - labels\n", ":7: x-labgen: must be a mapping"),
+    ],
+)
+def test_what_labgen_cannot_make_is_named(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "a.yaml").write_text(LABELLED + content)
+    with pytest.raises(StackError) as caught:
+        read(tmp_path / "a.yaml", {})
+    assert words in caught.value.brief
 
 
 SERVICE = 'version: "3.8"\nservices:\n  web:\n    image: app:1\n'
