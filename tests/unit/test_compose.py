@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from labgen import images
 from labgen.errors import LabgenError, StackError, UsageError
 from labgen.stacks import External, constraint, find, name_of, read, shipped
 from labgen.stacks.compose import Build, Needs
@@ -261,6 +263,19 @@ def test_every_shipped_stack_is_valid_and_says_what_it_is() -> None:
     for stack in shipped():
         assert read(stack.path, {}).version
         assert stack.about
+
+
+def test_shipped_stacks_run_side_by_side_with_images_that_labgen_builds() -> None:
+    services = [service for stack in shipped() for service in read(stack.path, {}).services]
+    ports = [port for service in services for port in service.ports]
+    assert len(ports) == len(set(ports))
+    assert {service.image for service in services} <= {images.load(name).reference for name in images.known()}
+    for stack in shipped():
+        for name, service in YAML(typ="safe").load(stack.path)["services"].items():
+            assert {"test", "interval", "timeout", "retries", "start_period"} == service["healthcheck"].keys(), name
+            assert service["deploy"]["restart_policy"]["condition"] == "any", name
+            assert service["deploy"]["update_config"]["failure_action"] == "rollback", name
+            assert service["deploy"]["resources"]["limits"]["memory"].endswith("M"), name
 
 
 def chosen(

@@ -471,5 +471,5 @@ def test_a_lab_that_is_off_or_has_no_swarm(lab: str, file: str, run: Run) -> Non
 
 def test_the_stacks_that_come_with_labgen(run: Run) -> None:
     rows = json.loads(run("stack", "list", "--format", "json").stdout)
-    assert [row["stack"] for row in rows] == ["hello", "lamp"]
+    assert [row["stack"] for row in rows] == ["clinic", "hello", "lamp"]
     assert all(Path(row["file"]).is_file() for row in rows)
