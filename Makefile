@@ -47,7 +47,7 @@ test-vm: install  ## Run the tests on real machines, in a separate network names
 test-all: lint unit  ## Run everything, including the slow tests on real machines
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian12
-	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/image hello
+	@for image in hello mariadb nginx php; do LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/image $$image || exit; done
 	tests/vm/namespace $(pytest) tests/vm
 
 bench: install  ## Measure boot and create, compared with an untrimmed box, a bare script and a Vagrantfile by hand

@@ -31,8 +31,8 @@ class RecipeFile:
         except (FileNotFoundError, ValueError) as cause:
             raise error(f"the recipe {path} cannot be read", str(cause), f"See {docs}") from cause
 
-    def word(self, field: str) -> str:
-        if isinstance(found := self.content.get(field), str):
+    def word(self, field: str, *, optional: bool = False) -> str:
+        if isinstance(found := self.content.get(field, "" if optional else None), str):
             return found
         raise self.wrong(f"'{field}' must be a quoted string")
 

@@ -171,6 +171,10 @@ class Services:
         with self._explained("listing the secrets"):
             return [_stored(each) for each in self._api.secrets()]
 
+    def create_secret(self, name: str, content: str) -> None:
+        with self._explained(f"creating the secret {name}"):
+            self._api.create_secret(name, content)
+
 
 def _service(attrs: Mapping[str, Any]) -> Service:
     spec, status, update = attrs["Spec"], attrs.get("ServiceStatus") or {}, attrs.get("UpdateStatus") or {}

@@ -171,7 +171,7 @@ def _is_same(built: BuiltImage, image_id: str, wanted: Recipe) -> bool:
 
 def _pack_layer(wanted: Recipe, packages: Path, target: Path) -> None:
     """Packs what is needed of the packages, with the recipe's files and links over it."""
-    over = {*wanted.files(), *wanted.links}
+    over = {*wanted.files(), *wanted.links, *wanted.writable}
     with tarfile.open(packages) as given, tarfile.open(target, "w") as layer:
         for member in given:
             path = member.name.removeprefix("./").rstrip("/")
@@ -182,6 +182,10 @@ def _pack_layer(wanted: Recipe, packages: Path, target: Path) -> None:
         for path, to in wanted.links.items():
             member = tarfile.TarInfo(path)
             member.type, member.linkname = tarfile.SYMTYPE, to
+            layer.addfile(member)
+        for path in wanted.writable:
+            member = _directory(path)
+            member.uid, member.gid = wanted.owner
             layer.addfile(member)
 
 
@@ -198,9 +202,13 @@ def _add_missing_parents(layer: tarfile.TarFile, paths_over: Collection[str]) ->
     there = {member.name for member in layer.getmembers()}
     parents = {str(parent) for path in paths_over for parent in PurePosixPath(path).parents} - {"."}
     for parent in sorted(parents - there):
-        member = tarfile.TarInfo(parent)
-        member.type, member.mode = tarfile.DIRTYPE, 0o755
-        layer.addfile(member)
+        layer.addfile(_directory(parent))
+
+
+def _directory(path: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(path)
+    member.type, member.mode = tarfile.DIRTYPE, 0o755
+    return member
 
 
 def _matches(path: str, patterns: Collection[str]) -> bool:

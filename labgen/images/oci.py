@@ -29,6 +29,7 @@ def archive(layer: Path, wanted: Recipe, target: Path) -> None:
         *(f"--config.exposedports={port}/tcp" for port in wanted.ports),
         f"--config.env=VERSION={wanted.version}",
         f"--config.user={wanted.user}",
+        *([f"--config.stopsignal={wanted.stop_signal}"] if wanted.stop_signal else []),
         "--architecture=amd64",
         f"--created={EPOCH}",
         f"--history.created={EPOCH}",

@@ -5,6 +5,7 @@ The image is made of the contents of Debian's packages; the packages' own instal
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from labgen.suggestions import near
 DOCS = "docs/images.md, Recipes"
 # No engine may look for such a name on the internet, where anyone could offer it: podman's name for local images.
 HERE = "localhost"
+_IDS = re.compile(r"[0-9]+:[0-9]+")
 BUILDER = 2  # counts the changes of the builder that make images built before outdated
 
 
@@ -24,7 +26,8 @@ BUILDER = 2  # counts the changes of the builder that make images built before o
 class Recipe:
     """How to build one image.
 
-    :param links: symbolic links to add: path -> target. :param leave_out: patterns of paths that are not needed.
+    :param stop_signal: ends the container; empty: SIGTERM. :param links: symbolic links to add: path -> target.
+    :param writable: directories that belong to the user. :param leave_out: patterns of paths that are not needed.
     """
 
     name: str
@@ -35,8 +38,16 @@ class Recipe:
     entrypoint: tuple[str, ...]
     user: str
     ports: tuple[int, ...]
+    stop_signal: str
+    writable: tuple[str, ...]
     links: dict[str, str]
     leave_out: tuple[str, ...]
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """The ids of the user and the group."""
+        user, _, group = self.user.partition(":")
+        return int(user), int(group)
 
     @property
     def reference(self) -> str:
@@ -70,6 +81,8 @@ def load(name: str) -> Recipe:
         )
     directory = paths.image_recipes() / name
     file = RecipeFile.read(directory / "image.toml", ImageError, DOCS)
+    if file.words("writable", optional=True) and not _IDS.fullmatch(file.word("user")):
+        raise file.wrong("'user' must be UID:GID if there are 'writable' directories")
     return Recipe(
         name=name,
         directory=directory,
@@ -79,6 +92,8 @@ def load(name: str) -> Recipe:
         entrypoint=file.words("entrypoint"),
         user=file.word("user"),
         ports=file.numbers("ports"),
+        stop_signal=file.word("stop_signal", optional=True),
+        writable=file.words("writable", optional=True),
         links=file.table("links"),
         leave_out=file.words("leave_out", optional=True),
     )

@@ -7,7 +7,7 @@ from labgen.engine import SwarmNode
 from labgen.errors import ClusterError
 from labgen.parallel import on_each
 from labgen.progress import Progress
-from labgen.services import bringing, delivery, preflight, removal
+from labgen.services import bringing, delivery, needs, preflight, removal
 from labgen.services.building import Builder
 from labgen.services.cluster import Cluster
 from labgen.services.placement import eligible
@@ -21,7 +21,9 @@ def create(compose: ComposeFile, stack: str, there: Cluster, progress: Progress)
     :raises StackError: the compose file is not valid. :raises GuestError: a node does not answer.
     :raises ClusterError: something is missing, or Docker refuses. A new stack is then removed again.
     """
-    nodes = there.nodes()
+    listed = there.nodes()
+    made = needs.labels(compose, listed)
+    nodes = needs.with_labels(listed, made)
     preflight.require_externals(compose, there)
     preflight.require_free_ports(compose, stack, there)
     chosen = _versions(compose, stack, there)
@@ -32,6 +34,7 @@ def create(compose: ComposeFile, stack: str, there: Cluster, progress: Progress)
     for line in preflight.partly_missing(compose, found, nodes):
         progress.note(line)
     _send_binds(compose, stack, nodes, there, progress)
+    needs.make(compose, made, there, progress)
     is_new = not removal.exists(stack, there.engine)
     try:
         answer = delivery.deploy(compose, stack, chosen, there.manager, progress, pin=bool(found.pullable))

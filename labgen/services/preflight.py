@@ -35,7 +35,7 @@ class Images:
 
 
 def require_externals(compose: ComposeFile, cluster: Cluster) -> None:
-    """:raises ClusterError: something that has to exist before does not."""
+    """:raises ClusterError: something that has to exist before, and that labgen does not make, does not."""
     existing = {
         "networks": set(cluster.engine.services.networks()),
         "configs": {each.name for each in cluster.engine.services.configs()},
@@ -43,6 +43,7 @@ def require_externals(compose: ComposeFile, cluster: Cluster) -> None:
     }
     if any(each.kind == "volumes" for each in compose.externals):
         existing["volumes"] = _volumes(cluster)
+    existing["secrets"] |= set(compose.needs.secrets)
     missing = [each for each in compose.externals if each.name not in existing[each.kind]]
     if missing:
         raise ClusterError(

@@ -89,6 +89,17 @@ class External:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What has to exist before, and labgen makes if it does not; see :mod:`labgen.stacks.extension`.
+
+    :param labels: each has to be a label of some node. :param secrets: their names in the Swarm.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ComposeFile:
     """:param name: given in the file; may be empty. :param env_files: relative paths.
 
@@ -103,6 +114,7 @@ class ComposeFile:
     services: tuple[StackService, ...]
     stored: tuple[StoredFile, ...] = ()
     externals: tuple[External, ...] = ()
+    needs: Needs = Needs()
     env_files: tuple[str, ...] = ()
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from labgen.stacks.compose import (
     constraint,
 )
 from labgen.stacks.document import Document
+from labgen.stacks.extension import needs
 
 PREDEFINED = {"bridge", "host", "ingress", "none"}  # networks
 _NO = {"no", "n", "off", "false"}  # Docker's YAML is older than the 1.2 that is read here
@@ -41,14 +42,17 @@ def read(path: Path, shell: Mapping[str, str]) -> ComposeFile:
     passed_on = {name for _, entry in document.entries("services") for name in _passed_on(entry)}
     code = "\n".join(line for line in document.text.splitlines() if not line.lstrip().startswith("#"))
     mentioned = variables.mentioned(code)
+    services = tuple(_service(document, name, entry) for name, entry in document.entries("services"))
+    externals = tuple(_externals(document))
     return ComposeFile(
         path=path,
         text=document.text,
         version=document.value(document.data.get("version", "")),
         name=document.value(document.data.get("name", "")),
-        services=tuple(_service(document, name, entry) for name, entry in document.entries("services")),
+        services=services,
         stored=tuple(_stored(document)),
-        externals=tuple(_externals(document)),
+        externals=externals,
+        needs=needs(document, services, externals),
         env_files=tuple(_env_files(document)),
         ignored={name: ("depends_on",) for name, entry in document.entries("services") if "depends_on" in entry},
         environment={name: values[name] for name in sorted(mentioned | passed_on) if name in values},

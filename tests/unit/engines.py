@@ -23,6 +23,7 @@ class FakeServices:
         self.all_networks: dict[str, str] = {}
         self.all_configs: list[Stored] = []
         self.all_secrets: list[Stored] = []
+        self.contents: dict[str, str] = {}  # of secrets created here
 
     def listed(self, stack: str = "") -> list[Service]:
         return [each for each in self.running if stack in {"", each.stack}]
@@ -38,6 +39,10 @@ class FakeServices:
 
     def secrets(self) -> list[Stored]:
         return list(self.all_secrets)
+
+    def create_secret(self, name: str, content: str) -> None:
+        self.all_secrets.append(Stored(name, {}))
+        self.contents[name] = content
 
     def remove(self, stack: str) -> None:
         gone = {each.id for each in self.listed(stack)}

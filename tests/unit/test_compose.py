@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from labgen import images
 from labgen.errors import LabgenError, StackError, UsageError
 from labgen.stacks import External, constraint, find, name_of, read, shipped
-from labgen.stacks.compose import Build
+from labgen.stacks.compose import Build, Needs
 from labgen.stacks.override import text, versions
 from labgen.stacks.variables import mentioned, replaced
 
@@ -94,6 +96,42 @@ def test_what_is_built_is_read(directory: Path) -> None:
     )
     assert c.build
     assert c.build.arguments == {"Y": "8092", "PASSED": "file", "Z": "true"}
+
+
+LABELLED = """\
+services:
+  db: {image: a, deploy: {placement: {constraints: [node.labels.database == true, node.role != manager]}}}
+secrets:
+  password: {external: true, name: shop-password}
+  other: {external: true}
+x-labgen:
+"""
+
+
+def test_what_labgen_may_make_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(LABELLED + "  labels: {database: true}\n  secrets: [shop-password]\n")
+    assert read(tmp_path / "a.yaml", {}).needs == Needs({"database": "true"}, ("shop-password",))
+    (tmp_path / "a.yaml").write_text(LABELLED)
+    assert read(tmp_path / "a.yaml", {}).needs == Needs()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("  labels: {disk: ssd}\n", ":7: x-labgen.labels.disk: no service has the constraint node.labels.disk==ssd"),
+        ("  labels: {database: }\n", "no service has the constraint node.labels.database=="),
+        ("  labels: 5\n", "x-labgen.labels: must be a mapping"),
+        ("  secrets: [password]\n", ":7: x-labgen.secrets: 'password' is not an external secret of the file"),
+        ("  secrets: password\n", ":7: x-labgen.secrets: must be a list"),
+        ("  volumes: [a]\n", ":7: x-labgen.volumes: is not one of: labels, secrets"),
+        ("  - labels\n", ":7: x-labgen: must be a mapping"),
+    ],
+)
+def test_what_labgen_cannot_make_is_named(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "a.yaml").write_text(LABELLED + content)
+    with pytest.raises(StackError) as caught:
+        read(tmp_path / "a.yaml", {})
+    assert words in caught.value.brief
 
 
 SERVICE = 'version: "3.8"\nservices:\n  web:\n    image: app:1\n'
@@ -225,6 +263,19 @@ def test_every_shipped_stack_is_valid_and_says_what_it_is() -> None:
     for stack in shipped():
         assert read(stack.path, {}).version
         assert stack.about
+
+
+def test_shipped_stacks_run_side_by_side_with_images_that_labgen_builds() -> None:
+    services = [service for stack in shipped() for service in read(stack.path, {}).services]
+    ports = [port for service in services for port in service.ports]
+    assert len(ports) == len(set(ports))
+    assert {service.image for service in services} <= {images.load(name).reference for name in images.known()}
+    for stack in shipped():
+        for name, service in YAML(typ="safe").load(stack.path)["services"].items():
+            assert {"test", "interval", "timeout", "retries", "start_period"} == service["healthcheck"].keys(), name
+            assert service["deploy"]["restart_policy"]["condition"] == "any", name
+            assert service["deploy"]["update_config"]["failure_action"] == "rollback", name
+            assert service["deploy"]["resources"]["limits"]["memory"].endswith("M"), name
 
 
 def chosen(

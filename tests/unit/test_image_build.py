@@ -104,6 +104,16 @@ def test_an_image_has_what_is_needed_and_nothing_of_this_host(programs: Programs
     assert leftovers() == []
 
 
+def test_a_recipe_may_say_how_its_container_ends_and_where_it_writes(programs: Programs) -> None:
+    stopped = config(images.build("php", Silent()))["config"]
+    assert isinstance(stopped, dict)
+    assert stopped["StopSignal"] == "SIGQUIT"
+    image = images.build("mariadb", Silent())
+    data = layer(image)["var/lib/mysql"]
+    assert (data.isdir(), data.uid, data.gid, data.mode) == (True, 999, 999, 0o755)
+    assert (layer(image)["var/lib"].uid, layer(image)["usr/local/bin/serve"].uid) == (0, 0)
+
+
 def test_two_builds_have_one_id(programs: Programs) -> None:
     first = images.build("hello", Silent())
     assert [each.id for each in images.read(first.archive)] == [first.id]
@@ -184,6 +194,8 @@ def test_a_damaged_record_is_no_image(programs: Programs, damage: str) -> None:
         ('ports = ["80"]', "'ports' must be a list of numbers"),
         ("links = [1]", "'links' must be a table of quoted strings"),
         ("packages = 'x'", "'packages' must be a list of quoted strings"),
+        ("stop_signal = 3", "'stop_signal' must be a quoted string"),
+        ("writable = ['srv']", "'user' must be UID:GID if there are 'writable' directories"),
         ("= x", "cannot be read"),
     ],
 )
@@ -205,7 +217,8 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_commands(programs: Programs, run: Run) -> None:
     assert json.loads(run("image", "list", "--format", "json").stdout) == [
-        {"name": "hello", "image": "localhost/hello:1", "state": "not built"}
+        {"name": name, "image": f"localhost/{name}:1", "state": "not built"}
+        for name in ("hello", "mariadb", "nginx", "php")
     ]
     (row,) = json.loads(run("image", "build", "hello", "--format", "json").stdout)
     assert row["image"] == "localhost/hello:1"

@@ -385,6 +385,58 @@ def test_secrets_are_compared_with_those_in_the_swarm(
     assert "secrets/pw" in manager.files["manager1"]
 
 
+NEEDS = """\
+version: "3.8"
+x-labgen: {labels: {database: true}, secrets: [shop-password]}
+services:
+  web: {image: "app:1", deploy: {placement: {constraints: [node.labels.database == true, node.hostname != worker1]}}}
+secrets:
+  password: {external: true, name: shop-password}
+"""
+
+
+def test_what_a_stack_needs_is_made_once(lab: str, tmp_path: Path, host: Host, manager: Manager, run: Run) -> None:
+    (tmp_path / "shop.yaml").write_text(NEEDS)
+    manager.creates = [(web(desired=1), [task(1, host, "worker2")])]
+    deployed = run("deploy", lab, str(tmp_path / "shop.yaml"))
+    assert deployed.status == 0
+    assert "worker2 has the label database=true now" in deployed.stderr
+    assert "the secret shop-password is new" in deployed.stderr
+    labelled = [node.hostname for node in host.cloud.entries.values() if node.labels.get("database")]
+    assert labelled == ["worker2"]
+    content = host.cloud.services.contents["shop-password"]
+    assert len(content) == 24
+    assert content not in deployed.stderr + deployed.stdout
+
+    manager.creates = []
+    again = run("deploy", lab, str(tmp_path / "shop.yaml"))
+    assert (again.status, "is new" in again.stderr, "has the label" in again.stderr) == (0, False, False)
+    assert host.cloud.services.contents == {"shop-password": content}
+
+
+def test_a_label_stays_on_a_node_that_is_down(
+    lab: str, tmp_path: Path, host: Host, manager: Manager, run: Run
+) -> None:
+    """The data is there."""
+    (tmp_path / "shop.yaml").write_text(NEEDS)
+    worker = next(each for each in host.cloud.entries.values() if each.hostname == "worker1")
+    host.cloud.entries[worker.id] = replace(worker, labels={"database": "true"})
+    host.cloud.is_off = lambda hostname: hostname == "worker1"
+    manager.creates = [(web(desired=1), [task(1, host, "", "pending", "no suitable node (x)")])]
+    failed = run("deploy", lab, str(tmp_path / "shop.yaml"))
+    assert (failed.status, "has the label" in failed.stderr) == (60, False)
+
+
+def test_nothing_is_made_for_a_stack_that_lacks_something(
+    lab: str, tmp_path: Path, host: Host, manager: Manager, run: Run
+) -> None:
+    (tmp_path / "shop.yaml").write_text(NEEDS + "  other: {external: true}\n")
+    failed = run("deploy", lab, str(tmp_path / "shop.yaml"))
+    assert (failed.status, "secret other\n" in failed.stderr, "shop-password" in failed.stderr) == (60, True, False)
+    assert (host.cloud.services.contents, manager.files) == ({}, {})
+    assert not any("database" in node.labels for node in host.cloud.entries.values())
+
+
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
@@ -419,5 +471,5 @@ def test_a_lab_that_is_off_or_has_no_swarm(lab: str, file: str, run: Run) -> Non
 
 def test_the_stacks_that_come_with_labgen(run: Run) -> None:
     rows = json.loads(run("stack", "list", "--format", "json").stdout)
-    assert "hello" in [row["stack"] for row in rows]
+    assert [row["stack"] for row in rows] == ["clinic", "hello", "lamp"]
     assert all(Path(row["file"]).is_file() for row in rows)

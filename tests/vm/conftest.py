@@ -89,6 +89,16 @@ def node_output(lab: str, node: str, *command: str) -> str:
     return labgen("exec", lab, "--node", node, "--", *command).stdout.strip()
 
 
+def rows(text: str) -> dict[str, dict[str, Any]]:
+    """What deploy and stack list print in JSON, by service."""
+    return {row["service"]: row for row in json.loads(text)}
+
+
+def address(lab: str, node: str) -> str:
+    nodes = json.loads(labgen("status", lab, "--format", "json").stdout)["nodes"]
+    return next(str(each["address"]) for each in nodes if each["name"] == node)
+
+
 def eventually(what: str, probe: Callable[[], Any], limit: float = 300) -> Any:
     """The first true value that a probe returns; fails with the name when the limit (seconds) passes."""
     deadline = time.monotonic() + limit

@@ -1,13 +1,12 @@
 """Compose files in a real lab's Swarm: deployed, looked at from outside, explained, removed."""
 
-import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.vm.conftest import NODES, eventually, labgen, node_output
+from tests.vm.conftest import NODES, address, eventually, labgen, node_output, rows
 
 COMPOSE_FILES = Path(__file__).parent / "compose"
 SHOP = """\
@@ -77,15 +76,6 @@ services:
     entrypoint: [sh, -c, "echo no database >&2; exit 3"]
     deploy: {restart_policy: {condition: on-failure, max_attempts: 1, delay: 1s}}
 """
-
-
-def rows(text: str) -> dict[str, dict[str, object]]:
-    return {str(row["service"]): row for row in json.loads(text)}
-
-
-def address(lab: str, node: str) -> str:
-    nodes = json.loads(labgen("status", lab, "--format", "json").stdout)["nodes"]
-    return next(str(each["address"]) for each in nodes if each["name"] == node)
 
 
 def answered_by(lab: str, node: str, port: int) -> str:
