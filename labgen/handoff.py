@@ -5,7 +5,7 @@ Pure. The names are neutral: nothing in them reveals the sender's host.
 
 from collections.abc import Mapping
 
-from labgen import paths
+from labgen import paths, plan
 from labgen.domain import volumes
 from labgen.host import LOCAL
 from labgen.model import Lab, Node
@@ -53,13 +53,23 @@ def files(lab: Lab, machines: Mapping[str, NodeBox]) -> dict[str, str]:
     return {
         paths.VAGRANTFILE: vagrantfile(lab, LOCAL.libvirt, portable=True, machines=machines),
         paths.NETWORK_XML: network_xml(lab),
-        UP: paths.handoff_script(UP).read_text() + ORCHESTRATORS[lab.orchestrator].handoff(),
+        UP: paths.handoff_script(UP).read_text() + _registry(lab) + ORCHESTRATORS[lab.orchestrator].handoff(),
         README: _page(lab, machines),
         "nodes": _nodes(lab, machines),
         "labels": "".join(
             f"{node.name} {key}={value}\n" for node in lab.members for key, value in sorted(node.labels.items())
         ),
     }
+
+
+def _registry(lab: Lab) -> str:
+    """The part of ``up`` that starts the lab's image registry; nothing without one."""
+    if not lab.registry:
+        return ""
+    script = paths.handoff_script("registry").read_text().removeprefix("#!/bin/sh\n")
+    trusting = " ".join(node.name for node in plan.trusting(lab))
+    address = lab.node(lab.registry).address
+    return f"\nplace={lab.registry_name} owner={lab.registry} address={address} trusting='{trusting}'\n{script}"
 
 
 def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
@@ -75,6 +85,8 @@ def _nodes(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
 def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
     cluster = ORCHESTRATORS[lab.orchestrator]
     addresses = "\n".join(f"| {node.name} | {node.role or node.kind} | {node.address} |" for node in lab.nodes)
+    extras = f", a {cluster.noun}" if cluster.noun else ""
+    extras += f", an image registry, {lab.registry_name}" if lab.registry else ""
     show = f"    vagrant ssh {lab.nodes[0].name} -c '{cluster.show}'\n" if cluster.show else ""
     if machines:
         boot = "boots them with the disks they had when the bundle was written"
@@ -86,7 +98,7 @@ def _page(lab: Lab, machines: Mapping[str, NodeBox]) -> str:
     return f"""# {lab.name}
 
 {lab.description or "A lab of virtual machines."}
-{len(lab.nodes)} machines, Docker on {lab.storage_driver}{f", a {cluster.noun}" if cluster.noun else ""}.
+{len(lab.nodes)} machines, Docker on {lab.storage_driver}{extras}.
 
 | Machine | Role | Address |
 |---|---|---|

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 GUEST_USER = "vagrant"  # Vagrant's convention; may use sudo without a password
+REGISTRY_PORT = 5000  # of a lab's own image registry
 EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB recognises software emulation
 
 Role = Literal["manager", "worker"]
@@ -126,6 +127,7 @@ class Lab:
 
     :param prefix: the start of every domain's and volume's name.
     :param identity: written into every object in libvirt, to tell ours from others'.
+    :param registry: the name of the node that has the lab's own image registry; empty: there is none.
     """
 
     name: str
@@ -139,6 +141,17 @@ class Lab:
     storage_driver: str
     orchestrator: str
     nodes: tuple[Node, ...]
+    registry: str = ""
+
+    @property
+    def registry_name(self) -> str:
+        """The lab's registry in the names of images, e.g. ``manager1:5000``; empty: there is none."""
+        return f"{self.registry}:{REGISTRY_PORT}" if self.registry else ""
+
+    @property
+    def registry_address(self) -> str:
+        """The lab's registry as this host reaches it, e.g. ``10.77.0.11:5000``; empty: there is none."""
+        return f"{self.node(self.registry).address}:{REGISTRY_PORT}" if self.registry else ""
 
     @property
     def members(self) -> tuple[Node, ...]:

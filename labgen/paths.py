@@ -302,4 +302,5 @@ STATE = "lab.json"  # the journal of what exists
 PROFILE = "profile.yaml"  # the profile as resolved
 LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log, events.jsonl
 KEY = "id_ed25519"  # the lab's own private key
+REGISTRY_CA = "registry.crt"  # the certificate of the CA by which the lab's image registry is known
 KNOWN_HOSTS = "known_hosts"  # the machines' host keys, learned at the first contact

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 HOSTS = "hosts.sh"  # the guest script that tells the nodes each other's addresses
+# The guest scripts that start the lab's image registry, and let the other nodes trust it. Not among a node's steps:
+# what they leave in a machine belongs to one lab, and must not be in a template.
+REGISTRY, TRUST = "registry.sh", "trust.sh"
 # Shown to users while a guest script runs.
 DOING = {
     HOSTS: "adding the names of the other nodes",
+    REGISTRY: "starting the image registry",
+    TRUST: "trusting the image registry",
     **{script: words for kind in KINDS.values() for script, words in kind.doing.items()},
     **{script: words for driver in DRIVERS.values() for script, words in driver.doing.items()},
 }
@@ -62,7 +67,19 @@ def plan(profile: "Profile", name: str, *, subnet: str, box: Box, accelerator: A
         storage_driver=profile.storage.driver,
         orchestrator=profile.orchestrator,
         nodes=nodes,
+        registry=next((spec.name for spec in specs if KINDS[spec.kind].has_docker), "") if profile.registry else "",
     )
+
+
+def scripts(lab: Lab) -> list[str]:
+    """The file names of all guest scripts that a lab needs, sorted."""
+    steps = {step.script for node in lab.nodes for step in node.steps}
+    return sorted(steps | ({REGISTRY, TRUST} if lab.registry else set()))
+
+
+def trusting(lab: Lab) -> tuple[Node, ...]:
+    """The other nodes with Docker, which is to trust the lab's registry."""
+    return tuple(node for node in lab.nodes if KINDS[node.kind].has_docker and node.name != lab.registry)
 
 
 def identity_of(name: str, owner: str) -> str:
@@ -81,7 +98,7 @@ def doing(script: str) -> str:
 
 
 def _steps(profile: "Profile", spec: "NodeSpec", hosts: tuple[str, ...]) -> tuple[Step, ...]:
-    own = KINDS[spec.kind].steps(DRIVERS[profile.storage.driver])
+    own = KINDS[spec.kind].steps(DRIVERS[profile.storage.driver], profile.registry_mirror or "")
     extra = tuple(Step(guest_file(script)) for script in spec.provision)
     return (Step(HOSTS, hosts), *own, *extra)
 

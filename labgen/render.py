@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from labgen import clients, paths
 from labgen.files import write_atomically
 from labgen.model import EMULATED, Lab, Libvirt
+from labgen.plan import scripts
 
 XMLNS = "urn:labgen:lab:1"
 
@@ -28,7 +29,7 @@ def render(lab: Lab, libvirt: Libvirt, directory: Path, profile: str, provision:
         paths.SSH_CONFIG: clients.ssh_config(lab, directory),
         paths.PROFILE: profile,
     }
-    for script in sorted({step.script for node in lab.nodes for step in node.steps}):
+    for script in scripts(lab):
         text = provision.get(script)
         files[f"{paths.GUEST_DIR}/{script}"] = (
             text if text is not None else (paths.guest_scripts() / script).read_text()

@@ -55,7 +55,7 @@ class Recipe:
 
     @property
     def provides(self) -> frozenset[str]:
-        """The packages that a storage driver can rely on in the box: those listed by the recipe and its layers."""
+        """The packages that a profile can rely on in the box: those listed by the recipe and its layers."""
         return frozenset(self.packages)
 
     @property

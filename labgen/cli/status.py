@@ -78,7 +78,10 @@ def _print_status(found: "Status") -> None:
     content = found.to_json()
     box = content["box"]
     click.echo(f"{content['lab']}: {content['state']}, profile {content['profile']}, {content['orchestrator']}")
-    click.echo(f"box {box['name']} {box['version']}\n")
+    click.echo(f"box {box['name']} {box['version']}")
+    if registry := content["registry"]:
+        click.echo(f"registry {registry['name']}; from this host https://{registry['address']}")
+    click.echo()
     rows = [
         {
             **node,

@@ -176,6 +176,23 @@ class Engine:
         with self._explained(f"saving the image {name}"):
             yield from self._client.api.get_image(name)
 
+    def push_image(self, name: str) -> Iterator[tuple[int, int]]:
+        """Pushes an image to the registry in its name. :param name: with its tag.
+
+        :return: again and again how many bytes have been sent, of how many that are known to be missing there.
+        """
+        repository, _, tag = name.rpartition(":")
+        layers: dict[str, tuple[int, int]] = {}
+        with self._explained(f"pushing the image {name}"):
+            # Without this host's credentials, as in pull_complaint.
+            for said in self._client.api.push(repository, tag, stream=True, decode=True, auth_config={}):
+                if error := said.get("error"):
+                    raise ClusterError(f"{self.name}: pushing the image {name} failed", str(error))
+                detail = said.get("progressDetail") or {}
+                if said.get("status") == "Pushing" and detail.get("total"):
+                    layers[said["id"]] = (min(detail["current"], detail["total"]), detail["total"])
+                    yield sum(sent for sent, _ in layers.values()), sum(total for _, total in layers.values())
+
     def load_images(self, archive: Iterable[bytes]) -> None:
         """:param archive: a file as ``docker save`` writes it, piece by piece."""
         with self._explained("loading the image"):

@@ -9,6 +9,7 @@ from labgen.health.docker import Docker, Storage
 from labgen.health.examination import examine
 from labgen.health.memory import Memory
 from labgen.health.reachability import Reachability
+from labgen.health.registry import Registry
 from labgen.health.space import Space
 from labgen.health.units import Units
 
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     Cluster(),
     Addresses(),
     Reachability(),
+    Registry(),
 )
 
 __all__ = ["CHECKS", "CLOCK", "Check", "Finding", "examine"]

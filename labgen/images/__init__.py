@@ -2,7 +2,7 @@
 
 from labgen.images.archive import Image, read
 from labgen.images.builder import build, ensure
-from labgen.images.names import familiar, reference
+from labgen.images.names import familiar, in_registry, reference
 from labgen.images.recipe import known, load
 from labgen.images.store import BuiltImage, built, listing
 
@@ -13,6 +13,7 @@ __all__ = [
     "built",
     "ensure",
     "familiar",
+    "in_registry",
     "known",
     "listing",
     "load",

@@ -33,3 +33,13 @@ def reference(text: str) -> str:
 def familiar(name: str) -> str:
     """Without Docker Hub's host, which Docker leaves out and other programs write."""
     return next((name.removeprefix(prefix) for prefix in HUB if name.startswith(prefix)), name)
+
+
+def in_registry(name: str, registry: str) -> str:
+    """The name under which a registry has an image; a host that the name has is replaced.
+
+    :param registry: its host and port.
+    """
+    host, slash, rest = name.partition("/")
+    has_host = bool(slash) and (host == "localhost" or "." in host or ":" in host)
+    return f"{registry}/{rest if has_host else name}"

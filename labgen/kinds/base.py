@@ -33,8 +33,11 @@ class Kind(ABC):
         """
         return ()
 
-    def steps(self, driver: StorageDriver) -> tuple[Step, ...]:
-        """The guest scripts that prepare it, in order; by default none."""
+    def steps(self, driver: StorageDriver, mirror: str) -> tuple[Step, ...]:
+        """The guest scripts that prepare it, in order; by default none.
+
+        :param mirror: the URL from which its Docker pulls Docker Hub's images; empty: from Docker Hub.
+        """
         return ()
 
     def start(self, node: Node, connection: "Connection", progress: Progress) -> None:

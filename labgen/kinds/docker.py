@@ -26,9 +26,10 @@ class Docker(Kind):
     def disks(self, storage_gib: int) -> tuple[Disk, ...]:
         return (Disk("docker", SERIAL, storage_gib, holds="Docker's images and volumes"),)
 
-    def steps(self, driver: StorageDriver) -> tuple[Step, ...]:
-        config = json.dumps(driver.daemon_config(), sort_keys=True)
-        return (*driver.steps(SERIAL), Step(SCRIPT, (config,)))
+    def steps(self, driver: StorageDriver, mirror: str) -> tuple[Step, ...]:
+        # A mirror's scheme is part of its URL: with http, Docker needs no "insecure-registries".
+        config = {**driver.daemon_config(), **({"registry-mirrors": [mirror]} if mirror else {})}
+        return (*driver.steps(SERIAL), Step(SCRIPT, (json.dumps(config, sort_keys=True),)))
 
     def start(self, node: Node, connection: "Connection", progress: Progress) -> None:
         progress.step("starting Docker", node.name, stage="start-docker")

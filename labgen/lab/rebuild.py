@@ -66,7 +66,8 @@ def _losses(journal: Journal, node: Node, hypervisor: Hypervisor) -> list[str]:
     there = found_parts[node.name]
     if all(there.disks.values()) and not there.domain:
         return []
-    holds = {ROOT: "all files on it"} | {disk.name: disk.holds for disk in node.disks}
+    files = "all files on it, also the images in the lab's registry" if node.name == journal.lab.registry else ""
+    holds = {ROOT: files or "all files on it"} | {disk.name: disk.holds for disk in node.disks}
     lost = [f"its {disk} disk, with {holds[disk]}" for disk, is_there in there.disks.items() if is_there]
     if ORCHESTRATORS[journal.lab.orchestrator].holds:
         running = {name for name, each in found_parts.items() if each.running}

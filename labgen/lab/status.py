@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from labgen import paths
 from labgen.machines.membership import members
 from labgen.machines.networks import NodeNetwork, networks_now
 from labgen.machines.seen import host_of, seen
@@ -46,9 +47,17 @@ class Status:
             "state": self.state,
             "box": {"name": lab.box.name, "version": lab.box.version},
             "orchestrator": lab.orchestrator,
+            "registry": self._registry(),
             "interrupted": self.interrupted or None,
             "nodes": [self._node(node) for node in lab.nodes],
         }
+
+    def _registry(self) -> dict[str, str] | None:
+        lab = self.journal.lab
+        if not lab.registry:
+            return None
+        certificate = paths.lab(lab.name) / paths.REGISTRY_CA
+        return {"name": lab.registry_name, "address": lab.registry_address, "certificate": str(certificate)}
 
     def _node(self, node: Node) -> dict[str, Any]:
         facts = self.journal.facts.get(node.name)

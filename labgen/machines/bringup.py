@@ -53,6 +53,7 @@ STAGES = (
     Stage(stages.keep_template, needed=stages.is_worth_keeping),
     Stage(stages.correct_clocks, needed=Bringup.was_complete),
     Stage(stages.move_cluster, needed=stages.is_readdressed),
+    Stage(stages.set_up_registry, needed=stages.has_registry),
     Stage(stages.form_cluster, leaves="clustered"),
     Stage(stages.renew_secrets, needed=stages.has_the_senders_secrets),
     Stage(stages.arrive, needed=stages.has_just_arrived),

@@ -11,7 +11,7 @@ from labgen.files import read_text
 from labgen.hypervisor import Hypervisor
 from labgen.machines import savefile
 from labgen.model import Lab
-from labgen.plan import plan
+from labgen.plan import plan, scripts
 from labgen.profile import parse
 from labgen.progress import Amount, Progress
 from labgen.render import NodeBox
@@ -81,9 +81,7 @@ def text_parts(lab: Lab, machines: dict[str, NodeBox], with_secrets: bool) -> di
 
 def script_parts(lab: Lab) -> list[str]:
     """The names of the parts that are guest scripts."""
-    return [
-        f"{paths.GUEST_DIR}/{script}" for script in sorted({step.script for node in lab.nodes for step in node.steps})
-    ]
+    return [f"{paths.GUEST_DIR}/{script}" for script in scripts(lab)]
 
 
 def _neutral(lab: Lab, profile: str) -> Lab:

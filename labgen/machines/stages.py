@@ -7,7 +7,7 @@ from functools import partial
 
 from labgen import paths, ssh
 from labgen.errors import LabgenError
-from labgen.machines import boot, freeze, health, parts, putting_back, warm
+from labgen.machines import boot, freeze, health, image_registry, parts, putting_back, warm
 from labgen.machines.access import entered, link_down
 from labgen.machines.opened import Opened
 from labgen.machines.preparation import Preparation, tell_addresses
@@ -182,6 +182,17 @@ def is_readdressed(work: Bringup) -> bool:
 def move_cluster(work: Bringup) -> None:
     on_each(work.connections, partial(tell_addresses, work.lab, work.progress))
     work.orchestrator.move(work.lab, work.members, work.progress)
+
+
+def has_registry(work: Bringup) -> bool:
+    return bool(work.lab.registry)
+
+
+def set_up_registry(work: Bringup) -> None:
+    """After the template was made: labs that begin with it must not have the same CA."""
+    work.progress.step("checking the image registry" if work.was_complete() else "setting up the image registry")
+    renew = has_just_arrived(work)  # the sender has the key on the disks
+    work.changed |= image_registry.set_up(work.lab, work.connections, work.progress, renew=renew)
 
 
 def form_cluster(work: Bringup) -> None:

@@ -1,4 +1,4 @@
-"""The box that a profile names: whether it exists, and whether it has what the storage driver needs."""
+"""The box that a profile names: whether it exists, and whether it has what the profile needs of it."""
 
 from collections.abc import Container, Iterator
 
@@ -9,6 +9,8 @@ from labgen.storage import DRIVERS
 
 BOX: Location = ("box",)
 DRIVER: Location = ("storage", "driver")
+REGISTRY: Location = ("registry",)
+REGISTRY_NEEDS = frozenset({"docker-registry"})
 
 
 def unfit(profile: Profile, written: Container[Location]) -> Iterator[Finding]:
@@ -20,9 +22,14 @@ def unfit(profile: Profile, written: Container[Location]) -> Iterator[Finding]:
     if profile.box not in boxes:
         yield Finding(BOX, f"{profile.box!r} is not a box{suggestion(profile.box, boxes)}", (BOX,))
         return
-    needs = DRIVERS[profile.storage.driver].needs
-    if lacking := sorted(needs - recipe.load(profile.box).provides):
-        able = recipe.serving(needs)
-        way = f"boxes that have it: {', '.join(able)}" if able else "add it to the packages of the box's recipe"
-        message = f"{profile.storage.driver} needs {', '.join(lacking)}, which the box {profile.box!r} lacks; {way}"
-        yield Finding(DRIVER if DRIVER in written else BOX, message, (DRIVER, BOX))
+    driver = profile.storage.driver
+    wanted = [(driver, DRIVERS[driver].needs, DRIVER)]
+    if profile.registry:
+        wanted.append(("the registry", REGISTRY_NEEDS, REGISTRY))
+    provided = recipe.load(profile.box).provides
+    for who, needs, field in wanted:
+        if lacking := sorted(needs - provided):
+            able = recipe.serving(needs)
+            way = f"boxes that have it: {', '.join(able)}" if able else "add it to the packages of the box's recipe"
+            message = f"{who} needs {', '.join(lacking)}, which the box {profile.box!r} lacks; {way}"
+            yield Finding(field if field in written else BOX, message, (field, BOX))

@@ -106,6 +106,18 @@ class Whole(Constraint):
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
+class Switch(Constraint):
+    """``true`` or ``false``."""
+
+    def check(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise complaint(f"must be true or false, not {shown(value)}")
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
 @dataclass(frozen=True)
 class SizeBetween(Constraint):
     """An amount of memory or disk.
@@ -212,6 +224,28 @@ class Subnet(Constraint):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3}){2}\.0/24$", "examples": ["10.77.5.0/24"]}
+
+
+class Mirror(Constraint):
+    """The URL of a mirror, as Docker accepts it: without a user, a path or a query."""
+
+    pattern = r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::(?P<port>[0-9]{1,5}))?"
+    longest = 200
+
+    def check(self, value: object) -> str:
+        given = text(value)
+        found = re.fullmatch(self.pattern, given.removesuffix("/"), re.ASCII)
+        if found and len(given) <= self.longest and 0 < int(found["port"] or 1) < 2**16:
+            return given.removesuffix("/")
+        if "://" not in given and re.fullmatch(self.pattern, f"https://{given}", re.ASCII):
+            raise complaint(f"{shown(given)} has no scheme; did you mean 'https://{given}'?")
+        allowed = "http:// or https://, a name or IPv4 address, optionally a port, and nothing after it"
+        raise complaint(f"{shown(given)} is not a mirror's URL: {allowed}")
+
+    def json_schema(self) -> dict[str, Any]:
+        plain = re.sub(r"\?P<[a-z]+>", "", self.pattern)  # JSON Schema's expressions write names differently
+        examples = ["https://mirror.example.org"]
+        return {"type": "string", "pattern": f"^{plain}/?$", "maxLength": self.longest, "examples": examples}
 
 
 class ScriptPath(Constraint):

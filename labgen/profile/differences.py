@@ -32,4 +32,6 @@ def _leaves(data: dict[str, Any], location: Location) -> Iterator[tuple[Location
 def _said(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(value) or _UNSET
+    if isinstance(value, bool):
+        return str(value).lower()
     return _UNSET if value in (None, "") else str(value)

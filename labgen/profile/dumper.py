@@ -27,9 +27,9 @@ def dump(profile: Profile) -> str:
 
 
 def _pruned(data: dict[str, Any]) -> dict[str, Any]:
-    """Without empty sections and lists; but an empty group is still a group."""
+    """Without empty sections and lists, and without what is off; but an empty group is still a group."""
     pruned = {key: _pruned(value) if isinstance(value, dict) else value for key, value in data.items()}
-    return {key: value for key, value in pruned.items() if value or not isinstance(value, dict | list | str)}
+    return {key: value for key, value in pruned.items() if value or not isinstance(value, dict | list | str | bool)}
 
 
 def _styled(value: Any, depth: int) -> Any:

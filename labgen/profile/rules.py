@@ -22,6 +22,7 @@ def broken(profile: Profile) -> Iterator[Finding]:
         yield from _same_names(profile)
     yield from _small_storage(profile)
     yield from _same_scripts(profile)
+    yield from _no_docker(profile)
 
 
 def warnings(profile: Profile) -> Iterator[str]:
@@ -29,6 +30,8 @@ def warnings(profile: Profile) -> Iterator[str]:
     managers = sum(group.count for group in profile.nodes.values() if _manages(profile, group))
     labels = bool(profile.labels) or any(group.labels for group in profile.nodes.values())
     yield from ORCHESTRATORS[profile.orchestrator].advice(managers=managers, labels=labels)
+    if (profile.registry_mirror or "").startswith("http:"):
+        yield "registry_mirror: with http, anyone on the way can replace images that are pulled by a tag"
 
 
 def _strange_kinds(profile: Profile) -> Iterator[Finding]:
@@ -87,6 +90,16 @@ def _same_scripts(profile: Profile) -> Iterator[Finding]:
     yield from _repeated(profile.provision, ("provision",), set())
     for name, group in profile.nodes.items():
         yield from _repeated(group.provision, ("nodes", name, "provision"), set(profile.provision))
+
+
+def _no_docker(profile: Profile) -> Iterator[Finding]:
+    """Without a machine that has Docker, a registry has neither a place nor users."""
+    if any(KINDS[profile.kind_of(group)].has_docker for group in profile.nodes.values()):
+        return
+    for field in ("registry", "registry_mirror"):
+        if getattr(profile, field):
+            rests_on = ((field,), ("nodes", ANY, "kind"), ("orchestrator",))
+            yield Finding((field,), "is for Docker, and none of the nodes has it", rests_on)
 
 
 def _repeated(scripts: tuple[str, ...], location: Location, seen: set[str]) -> Iterator[Finding]:

@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from labgen.kinds import KINDS
 from labgen.model import Role
 from labgen.orchestrators import DEFAULT, ORCHESTRATORS
-from labgen.profile.constraints import Description, OneOf, Pattern, ScriptPath, SizeBetween, Subnet, Whole
+from labgen.profile.constraints import (
+    Description,
+    Mirror,
+    OneOf,
+    Pattern,
+    ScriptPath,
+    SizeBetween,
+    Subnet,
+    Switch,
+    Whole,
+)
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
 
@@ -185,6 +195,12 @@ class Profile(Section):
         default=DEFAULT, description="Forms a cluster of the nodes; none: no cluster."
     )
     network: Network = Field(default=Network(), description="The network of the lab's nodes.")
+    registry: Annotated[bool, Switch()] = Field(
+        default=False, description="Whether the first manager has an image registry, which all nodes trust."
+    )
+    registry_mirror: Annotated[str | None, Mirror()] = Field(
+        default=None, description="The URL from which all nodes pull Docker Hub's images (default: from Docker Hub)."
+    )
     labels: Labels = Field(default={}, description="Docker node labels of all nodes.", examples=[{"rack": "a"}])
     provision: Scripts = Field(
         default=(),

@@ -115,7 +115,7 @@ def _with_kinds(content: Content) -> Content:
     return content
 
 
-_KIND = Kind(Journal, (_without_pool, _with_kinds), later=("rebuilding", "request"))
+_KIND = Kind(Journal, (_without_pool, _with_kinds), later=("rebuilding", "request", "lab.registry"))
 
 
 def save(journal: Journal) -> None:

@@ -1,13 +1,19 @@
-"""Images that a compose file builds: once, by the manager's Docker, then brought to the nodes that may run them."""
+"""Images that a compose file builds: once, by the manager's Docker.
+
+Then they are pushed to the lab's registry, from which the nodes pull them; without one, they are brought to the nodes
+that may run them.
+"""
 
 import re
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from labgen import images
 from labgen.engine import SwarmNode
 from labgen.errors import ClusterError
-from labgen.progress import Progress
+from labgen.progress import Amount, Progress
 from labgen.services import bringing
 from labgen.services.cluster import Cluster
 from labgen.services.delivery import DOCKER, IN_MEMORY, fed
@@ -63,12 +69,18 @@ class Builder:
             for service in self.compose.services
         )
         built = replace(self.compose, services=tuple(services))
-        for version in versions.values():
-            self._bring(version, [service for service in built.services if service.image == version])
+        for name, version in versions.items():
+            if self.there.lab.registry:
+                self._push(name)
+                self._push(version)
+            else:
+                self._bring(version, [service for service in built.services if service.image == version])
         return built
 
     def _name(self, service: StackService) -> str:
-        return service.image or f"localhost/{self.stack}-{service.name.lower()}:latest"
+        name = service.image or f"localhost/{self.stack}-{service.name.lower()}:latest"
+        registry = self.there.lab.registry_name
+        return images.in_registry(name, registry) if registry else name
 
     def _version(self, name: str, build: Build) -> str:
         """Builds an image, and returns the name of what came out."""
@@ -77,6 +89,23 @@ class Builder:
         version = f"{name}-{identity.removeprefix('sha256:')[:12]}"
         self.there.engine.name_image(identity, version)
         return version
+
+    def _push(self, image: str) -> None:
+        """To the lab's registry."""
+        registry, name = self.there.lab.registry_name, self.there.lab.name
+        text, manager, told = f"pushing {image}", self.there.manager.target.name, 0.0
+        self._step(text, "push-image")
+        try:
+            for sent, total in self.there.engine.push_image(image):
+                if time.monotonic() - told >= Amount.INTERVAL:
+                    self.progress.moved(text, sent if told else 0, total, manager, stage="push-image")
+                    told = time.monotonic()
+        except ClusterError as error:
+            raise ClusterError(
+                f"the image {image} cannot be pushed to the lab's registry",
+                error.details,
+                f"Check whether {registry} answers: labgen status {name} --check",
+            ) from error
 
     def _bring(self, image: str, services: Sequence[StackService]) -> None:
         """To all running nodes that may run one of the services; the manager has it."""
@@ -105,5 +134,5 @@ class Builder:
                 f"If an image that it starts FROM is missing, bring it: labgen image load {lab} IMAGE|FILE",
             )
 
-    def _step(self, text: str) -> None:
-        self.progress.step(text, self.there.manager.target.name, stage="build-image")
+    def _step(self, text: str, stage: str = "build-image") -> None:
+        self.progress.step(text, self.there.manager.target.name, stage=stage)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from labgen.engine import EngineImage, SwarmNode
 from labgen.errors import ClusterError, LabgenError, StackError
+from labgen.model import REGISTRY_PORT
 from labgen.parallel import on_each
 from labgen.progress import Progress
 from labgen.services.cluster import Cluster
@@ -63,6 +64,12 @@ def require_free_ports(compose: ComposeFile, stack: str, cluster: Cluster) -> No
         for port in service.ports:
             if (other := wanted.setdefault(port, service.name)) != service.name:
                 raise StackError(f"{compose.path}: {other} and {service.name} both publish port {port[0]}/{port[1]}")
+    if cluster.lab.registry and (publisher := wanted.get((REGISTRY_PORT, "tcp"))):
+        raise ClusterError(
+            f"{publisher} of {stack} publishes port {REGISTRY_PORT}/tcp, which the lab's registry has",
+            f"A published port is taken on all nodes: {cluster.lab.registry_name} would no longer answer.",
+            "Publish another port.",
+        )
     own = {f"{stack}_{service.name}" for service in compose.services}
     taken = [
         f"{port.published}/{port.protocol} is published by {service.name}"
@@ -76,13 +83,18 @@ def require_free_ports(compose: ComposeFile, stack: str, cluster: Cluster) -> No
 
 
 def images(compose: ComposeFile, cluster: Cluster, progress: Progress) -> Images:
-    """Which images the nodes have, and which they can pull. Registries are only asked for what some node lacks."""
+    """Which images the nodes have, and which they can pull.
+
+    Registries are only asked for what some node lacks; the lab's own for all that it should have, so that services
+    are pinned to what it has now.
+    """
     progress.step("checking the images", stage="check-images")
     found = on_each({name: name for name in cluster.running}, lambda name: _images_of(name, cluster, progress))
     held = {node: _names(each) for node, each in found.items() if each is not None}
     wanted = {service.image for service in compose.services}
-    absent = sorted(image for image in wanted if not all(image in names for names in held.values()))
-    answers = {image: cluster.engine.pull_complaint(image) for image in absent}
+    absent = {image for image in wanted if not all(image in names for names in held.values())}
+    own = {image for image in wanted if cluster.lab.registry and image.startswith(f"{cluster.lab.registry_name}/")}
+    answers = {image: cluster.engine.pull_complaint(image) for image in sorted(absent | own)}
     complaints = {image: answer for image, answer in answers.items() if answer}
     return Images(held, complaints, frozenset(answers.keys() - complaints.keys()))
 
@@ -102,7 +114,8 @@ def require_images(compose: ComposeFile, found: Images, nodes: Sequence[SwarmNod
                 f"{image}: not on {', '.join(places)}\n  {found.complaints.get(image, '')}".rstrip()
                 for image, places in nowhere.items()
             ),
-            f"Bring them to the lab: docker save IMAGE -o FILE; labgen image load {cluster.lab.name} FILE",
+            f"Bring them to the lab: docker save IMAGE -o FILE; labgen image load {cluster.lab.name} FILE"
+            + (f"; or push them to {cluster.lab.registry_name}" if cluster.lab.registry else ""),
         )
 
 

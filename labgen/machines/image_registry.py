@@ -1,0 +1,52 @@
+"""A lab's own image registry: started on one node, trusted by all that have Docker.
+
+Its CA is made in that node by ``scripts/guest/registry.sh``, and belongs to this lab only.
+"""
+
+from collections.abc import Mapping
+
+from labgen import paths, ssh
+from labgen.errors import GuestError
+from labgen.files import write_atomically
+from labgen.machines.provision import provision
+from labgen.model import Lab, Step
+from labgen.parallel import on_each
+from labgen.plan import REGISTRY, TRUST, trusting
+from labgen.progress import Progress
+
+
+def set_up(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progress, *, renew: bool) -> bool:
+    """Starts the registry unless it runs, and lets each node trust it that does not yet.
+
+    :param connections: to all nodes, by name. :param renew: others may know the registry's key: make another CA.
+    :return: whether any node did not trust it. :raises GuestError: it does not start.
+    """
+    owner, place = lab.node(lab.registry), lab.registry_name
+    connection = connections[lab.registry]
+    before = _trusted(connection, place)
+    arguments = (place, owner.address, *(["new"] if renew else []))
+    provision(lab, owner, connection, progress, [Step(REGISTRY, arguments)])
+    authority = _trusted(connection, place)
+    if not authority:
+        raise GuestError(f"{lab.registry} has no certificate of its image registry", certificate_file(place))
+    write_atomically(paths.lab(lab.name) / paths.REGISTRY_CA, f"{authority}\n", 0o644)
+    others = {node.name: connections[node.name] for node in trusting(lab)}
+    known = on_each(others, lambda each: _trusted(each, place))
+    lacking = {name: others[name] for name, trusted in known.items() if trusted != authority}
+
+    def trust(other: ssh.Connection) -> None:
+        provision(lab, lab.node(other.target.name), other, progress, [Step(TRUST, (place, authority))])
+
+    on_each(lacking, trust)
+    return before != authority or bool(lacking)
+
+
+def certificate_file(place: str) -> str:
+    """The file in a machine by which its Docker knows the registry. :param place: the registry's name and port."""
+    return f"/etc/docker/certs.d/{place}/labgen.crt"
+
+
+def _trusted(connection: ssh.Connection, place: str) -> str:
+    """The certificate (PEM) of the CA that a machine trusts for the registry; empty: none."""
+    result = connection.run(["cat", certificate_file(place)])
+    return result.stdout.strip() if result.status == 0 else ""
