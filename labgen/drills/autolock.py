@@ -39,7 +39,7 @@ class Autolock(Drill):
         name = next(
             (each.hostname for each in managers if each.hostname in stage.there.running), managers[0].hostname
         )
-        stage.tasks("before")
+        stage.tasks_now("before")
         with stage.measured(without=[name]):
             moment = stage.now()
             key = self._lock(stage, name)
@@ -58,7 +58,7 @@ class Autolock(Drill):
             stage.check(f"{name} is ready again with the key", back is not None)
             stage.act("switching autolock off again", "docker swarm update --autolock=false", stage.put_back)
             stage.until("all tasks run", nodes.all_run(stage), nodes.RUN_LIMIT)
-            stage.tasks("after")
+            stage.tasks_now("after")
 
     def _lock(self, stage: Stage, name: str) -> str:
         """Switches autolock on. :return: the key, which is written down first: without it the Swarm would be lost."""

@@ -19,7 +19,7 @@ class Drain(Drill):
 
     def run(self, stage: Stage) -> None:
         victim = nodes.busiest(stage)
-        stage.tasks("before")
+        stage.tasks_now("before")
         with stage.measured():
             moment = stage.now()
             change = Change("availability", victim, "active")
@@ -31,12 +31,12 @@ class Drain(Drill):
             measured = stage.since(moment)
             stage.number("tasks run elsewhere after", None if elsewhere is None else elsewhere - moment)
             stage.number("requests lost meanwhile", len(measured.failures), unit="")
-            stage.tasks("during")
+            stage.tasks_now("during")
             stage.check("all tasks run on other nodes", elsewhere is not None)
             silent = measured.silent_seconds()
             stage.check("the service goes on answering", not silent, f"{len(silent)} seconds without an answer")
             stage.docker(f"making {victim} active again", "node", "update", "--availability", "active", victim)
             stage.put_back()
             stage.wait(WATCH, "watching whether tasks return")
-            after = stage.tasks("after")
+            after = stage.tasks_now("after")
             stage.check("nothing returns by itself", not after[victim], f"{victim} has {after[victim]} tasks")

@@ -27,7 +27,7 @@ class LeaderLoss(Drill):
 
     def run(self, stage: Stage) -> None:
         leader = next(node.hostname for node in stage.look().nodes if node.leader)
-        stage.tasks("before")
+        stage.tasks_now("before")
         with stage.seen_without([leader]), stage.measured(without=[leader]):
             moment = stage.now()
             nodes.cut_power(stage, leader)
@@ -42,7 +42,7 @@ class LeaderLoss(Drill):
             stage.number("tasks run elsewhere after", None if elsewhere is None else elsewhere - moment)
             stage.number("answering again after", answering)
             stage.number("requests lost meanwhile", len(stage.since(moment).failures), unit="")
-            stage.tasks("during")
+            stage.tasks_now("during")
             stage.check("another manager leads", other is not None, f"{leader} led, now {new}")
             stage.check("all tasks run on other nodes", elsewhere is not None)
             stage.check("every request is answered again while it is away", answering is not None)
@@ -53,7 +53,7 @@ class LeaderLoss(Drill):
             ready = stage.until(f"{leader} is ready", nodes.is_ready(stage, leader), nodes.BOOT_LIMIT)
             stage.number("ready again after", None if ready is None else ready - moment)
             stage.check(f"{leader} manages again", ready is not None)
-            stage.tasks("after")
+            stage.tasks_now("after")
 
     def _leads_without(self, former: str) -> nodes.Condition:
         def holds(view: View) -> bool:

@@ -22,7 +22,7 @@ def observe(stage: Stage, victim: str, moment: float, start: float) -> None:
     stage.number("tasks run elsewhere after", _after(elsewhere, moment), expected=expected)
     stage.number("answering again after", answering)
     stage.number("requests lost meanwhile", len(lost), unit="")
-    stage.tasks("during")
+    stage.tasks_now("during")
     stage.check(f"the managers notice that {victim} is away", down is not None)
     stage.check("all tasks run on other nodes", elsewhere is not None)
     stage.check("every request is answered again while it is away", answering is not None)
@@ -36,7 +36,7 @@ def observe_return(stage: Stage, victim: str, moment: float) -> None:
     lost = stage.since(moment).failures
     stage.number("ready again after", _after(ready, moment))
     stage.number("requests lost on its return", len(lost), unit="")
-    after = stage.tasks("after")
+    after = stage.tasks_now("after")
     stage.check(f"{victim} is ready again", ready is not None)
     stage.check(
         "no task returns by itself",

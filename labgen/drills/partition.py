@@ -27,7 +27,7 @@ class Partition(Drill):
 
     def run(self, stage: Stage) -> None:
         victim, start = nodes.busiest(stage), predictions.starting(stage)
-        before = stage.tasks("before")
+        before = stage.tasks_now("before")
         with stage.measured(without=[victim]):
             moment = stage.now()
             nodes.unplug(stage, victim)

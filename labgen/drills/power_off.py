@@ -15,7 +15,7 @@ class PowerOff(Drill):
 
     def run(self, stage: Stage) -> None:
         victim, start = nodes.busiest(stage), predictions.starting(stage)
-        stage.tasks("before")
+        stage.tasks_now("before")
         with stage.measured(without=[victim]):
             moment = stage.now()
             nodes.cut_power(stage, victim)

@@ -18,7 +18,7 @@ QUIET = 3.0  # seconds of load after the last move
 def rebalance(stage: Stage) -> None:
     """Called for a service that runs as it should. :raises ClusterError: a task cannot move; all is put back."""
     with stage.perhaps_measured():
-        before = stage.tasks("before")
+        before = stage.tasks_now("before")
         known = _running(stage)
         plan = balance(stage.service(), stage.look())
         _pause(stage, plan.overloaded)
@@ -33,7 +33,7 @@ def rebalance(stage: Stage) -> None:
 def force(stage: Stage) -> None:
     """The well-known way: replaces all tasks. Swarm places them anew."""
     with stage.perhaps_measured():
-        before = stage.tasks("before")
+        before = stage.tasks_now("before")
         known = _running(stage)
         plan = balance(stage.service(), stage.look())
         stage.docker("replacing all tasks", "service", "update", "--force", "--detach", stage.name)
@@ -67,7 +67,7 @@ def _move_one(stage: Stage, number: str) -> None:
 
 def _judge(stage: Stage, plan: Balance, known: set[str], before: dict[str, int]) -> None:
     view = stage.look()
-    stage.tasks("after")
+    stage.tasks_now("after")
     now = balance(stage.service(view), view)
     moved = len(_running(stage) - known)
     stage.number("tasks moved", moved, unit="", expected=f"{plan.moves} at least")

@@ -21,7 +21,7 @@ class Rollback(Drill):
 
     def run(self, stage: Stage) -> None:
         former, broken = variants.image(stage), variants.broken(stage)
-        stage.tasks("before")
+        stage.tasks_now("before")
         with stage.measured():
             moment = stage.now()
             options = ["--detach", "--no-resolve-image", "--image", broken, "--update-order", "start-first"]
@@ -39,7 +39,7 @@ class Rollback(Drill):
             stage.saw("what Swarm says", stage.service().update_message)
         stage.number("rolled back after", None if rolled_back is None else rolled_back - moment)
         stage.number("requests lost", len(lost), unit="")
-        stage.tasks("after")
+        stage.tasks_now("after")
         stage.check("the update is rolled back by itself", rolled_back is not None)
         stage.check(f"all tasks run {former}", good is not None)
         stage.check("no request is lost", not lost)

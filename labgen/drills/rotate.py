@@ -19,7 +19,7 @@ class Rotate(Drill):
     hypothesis = "The former tokens are worth nothing, every node gets a new certificate, and no request is lost."
 
     def run(self, stage: Stage) -> None:
-        stage.tasks("before")
+        stage.tasks_now("before")
         former = self._certificates(stage)
         with stage.measured():
             moment = stage.now()

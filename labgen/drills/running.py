@@ -6,9 +6,10 @@ from collections.abc import Callable
 from labgen.drills.base import Drill
 from labgen.drills.stage import Stage, published
 from labgen.engine import Service
-from labgen.errors import ClusterError, LabgenError, UsageError
+from labgen.errors import ClusterError, UsageError
 from labgen.machines.opened import Opened
 from labgen.records import results
+from labgen.records.notebook import in_words
 from labgen.records.results import Result
 from labgen.services import cluster
 from labgen.services.cluster import Cluster
@@ -53,9 +54,9 @@ def kept(stage: Stage, act: Callable[[Stage], None]) -> Result:
     if not failures:
         return stage.end("passed" if all(check.passed for check in stage.result.checks) else "failed")
     for failure in failures[1:]:
-        stage.progress.note(f"not put back; the next labgen command tries again: {_in_words(failure)}")
+        stage.progress.note(f"not put back; the next labgen command tries again: {in_words(failure)}")
     with contextlib.suppress(OSError):  # the first error is the one to report
-        stage.end("interrupted" if isinstance(failures[0], KeyboardInterrupt) else "failed", _in_words(failures[0]))
+        stage.fail(failures[0])
     raise failures[0]
 
 
@@ -103,9 +104,3 @@ def _is_published(service: Service) -> bool:
     with contextlib.suppress(UsageError):
         return bool(published(service))
     return False
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, LabgenError):
-        return f"{error.brief}\n{error.details}".strip()
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"

@@ -20,14 +20,14 @@ class Scale(Drill):
         more = service.desired + len(stage.there.running)
         if service.max_per_node and more > service.max_per_node * len(stage.there.running):
             raise UsageError(f"{stage.name} allows {service.max_per_node} tasks per node")
-        before = stage.tasks("before")
+        before = stage.tasks_now("before")
         with stage.measured():
             moment = stage.now()
             change = stage.settings_kept()
             stage.docker(f"scaling to {more}", "service", "scale", "--detach", f"{stage.name}={more}", change=change)
             up = stage.until(f"{more} tasks run", nodes.all_run(stage), nodes.RUN_LIMIT)
             stage.wait(QUIET, "watching the answers")
-            during = stage.tasks("during")
+            during = stage.tasks_now("during")
             stage.number("further tasks run after", None if up is None else up - moment)
             lost_up = stage.since(moment).failures
             moment = stage.now()
@@ -37,7 +37,7 @@ class Scale(Drill):
             stage.wait(QUIET, "watching the answers")
             stage.number("surplus tasks ended after", None if down is None else down - moment)
             lost_down = stage.since(moment).failures
-            stage.tasks("after")
+            stage.tasks_now("after")
         stage.check("all further tasks run", up is not None)
         least = min(during[name] - before[name] for name in before)
         stage.check("no node is left out", least >= 0, ", ".join(f"{name} {count}" for name, count in during.items()))

@@ -20,7 +20,7 @@ class Spread(Drill):
     def run(self, stage: Stage) -> None:
         view = stage.look()
         places = self._places(stage, view)
-        spread = stage.tasks("before")
+        spread = stage.tasks_now("before")
         names = {stage.task_name(task) for task in view.running(stage.service(view))}
         with stage.measured() as load:
             stage.progress.step("waiting until every task has answered", stage="watch")

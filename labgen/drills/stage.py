@@ -165,10 +165,10 @@ class Stage(Notebook):
             finally:
                 self.there = former
 
-    def tasks(self, moment: str, spread: Mapping[str, int] | None = None) -> dict[str, int]:
+    def tasks_now(self, moment: str) -> dict[str, int]:
         """Keeps, and returns, how many tasks run on each node. :param moment: before, during, after."""
-        found = dict(self.spread() if spread is None else spread)
-        self._keep(tasks={**self.result.tasks, moment: found})
+        found = self.spread()
+        self.tasks(moment, found)
         self.progress.done(f"tasks {moment}: {_in_words(found)}", stage="watch")
         return found
 

@@ -20,7 +20,7 @@ class Update(Drill):
 
     def run(self, stage: Stage) -> None:
         former, new = variants.image(stage), variants.next_version(stage)
-        stage.tasks("before")
+        stage.tasks_now("before")
         with stage.measured():
             for order, image in zip(ORDERS, (new, former), strict=True):
                 moment = stage.now()
@@ -36,4 +36,4 @@ class Update(Drill):
                 stage.check(f"all tasks run the other image, {order}", done is not None)
                 if order == ORDERS[0]:
                     stage.check(f"no request is lost, {order}", not lost, f"{len(lost)} were" if lost else "")
-        stage.tasks("after")
+        stage.tasks_now("after")

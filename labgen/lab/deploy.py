@@ -1,17 +1,21 @@
 """``deploy``: a compose file in a lab's cluster."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from labgen import stacks
 from labgen.errors import ClusterError, GuestError
 from labgen.machines.opened import opened
 from labgen.progress import Progress
+from labgen.records import results
+from labgen.records.notebook import Notebook
 from labgen.services import cluster, convergence, deployment
 from labgen.services.cluster import entered
 from labgen.services.convergence import Deployed, NotConverged
 from labgen.services.view import View, look
 
+HYPOTHESIS = "All services run as they should."
 RETRY = 3.0  # seconds between two attempts to find a manager
 
 
@@ -32,20 +36,39 @@ def deploy(
     if compose.unset:
         progress.note(f"variables that are not set are empty: {', '.join(compose.unset)}")
     with opened(name, progress, finished=True) as lab:
+        told, notes = lab.progress, Notebook(name, results.begun("deploy", stack, "", HYPOTHESIS), lab.progress)
         running = cluster.running_members(lab.plan, lab.hypervisor)
-        with cluster.managed(lab.plan, running) as there:
+        with notes.concluded(), cluster.managed(lab.plan, running) as there:
+            notes.did("deploying the compose file", f"docker stack deploy -c {compose.path.name} {stack}")
             before = frozenset(task.id for task in there.engine.services.tasks())
             deployment.create(compose, stack, there, lab.progress)
             view = look(there.engine, stack)
-        told = lab.progress
     if limit is None:
+        notes.end("detached")
         return view
     services = frozenset(f"{stack}_{service.name}" for service in compose.services)
-    try:
-        return _converged(name, Deployed(stack, services, before), told, limit)
-    except NotConverged as error:
-        error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
-        raise
+    with notes.concluded():
+        try:
+            view = _converged(name, Deployed(stack, services, before), told, limit)
+        except NotConverged as error:
+            notes.check(HYPOTHESIS, False, error.details)
+            error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
+            raise
+    _conclude(notes, view, stack)
+    return view
+
+
+def _conclude(notes: Notebook, view: View, stack: str) -> None:
+    """Keeps what runs."""
+    notes.number("deployed after", notes.now())
+    total = Counter[str]()
+    for service in view.services:
+        total.update(view.spread(service))
+        places = ", ".join(f"{node} {count}" for node, count in view.spread(service).items())
+        text = f"{cluster.short(service.name, stack)}: {view.done(service)} of {view.wanted(service)} tasks run"
+        notes.check(text, view.has_converged(service), places)
+    notes.tasks("after", total)
+    notes.end("passed")
 
 
 def _converged(name: str, deployed: Deployed, progress: Progress, limit: float) -> View:

@@ -1,9 +1,12 @@
 """What a command writes down while it works in a lab."""
 
+import contextlib
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from labgen.errors import LabgenError
 from labgen.progress import Progress
 from labgen.records import results
 from labgen.records.results import Check, Happening, Number, Requests, Result, Step
@@ -26,8 +29,16 @@ class Notebook:
         return time.monotonic() - self._began
 
     def saw(self, text: str, output: str = "", command: str = "") -> None:
-        """Keeps something that was looked at."""
+        """Keeps something that was looked at, and tells it."""
         self._end(self._begin(text, command), output)
+
+    def did(self, text: str, command: str) -> None:
+        """Keeps something that was done, and told by others. :param command: as a user would type it."""
+        self._end(Step(round(self.now(), 3), text, command), "")
+
+    def tasks(self, moment: str, spread: Mapping[str, int]) -> None:
+        """Keeps how many tasks run on each node. :param moment: before, during, after."""
+        self._keep(tasks={**self.result.tasks, moment: dict(spread)})
 
     def happened(self, text: str) -> None:
         """Keeps something that happened by itself, and was seen now."""
@@ -62,6 +73,20 @@ class Notebook:
         self._keep(verdict=verdict, ended=ended, failure=failure)
         return self.result
 
+    def fail(self, error: BaseException) -> None:
+        """The work ended with an error."""
+        self.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", in_words(error))
+
+    @contextlib.contextmanager
+    def concluded(self) -> Iterator[None]:
+        """Keeps the error that ends the work, if one does."""
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # the first error is the one to report
+                self.fail(error)
+            raise
+
     def _begin(self, text: str, command: str) -> Step:
         self.progress.note(f"{text}\n  {command}" if command else text)
         return Step(round(self.now(), 3), text, command)
@@ -72,3 +97,9 @@ class Notebook:
     def _keep(self, **fields: object) -> None:
         self.result = replace(self.result, **fields)  # type: ignore[arg-type]
         results.save(self._lab, self.result)
+
+
+def in_words(error: BaseException) -> str:
+    if isinstance(error, LabgenError):
+        return f"{error.brief}\n{error.details}".strip()
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"

@@ -15,8 +15,9 @@ from labgen import paths
 from labgen.records.record import Damaged, Kind
 from labgen.traffic import Second
 
-# "running": or its command was killed. "passed" and "failed": what was expected happened, or did not.
-Verdict = Literal["running", "passed", "failed", "interrupted"]
+# "running": or its command was killed. "passed" and "failed": what was expected happened, or did not. "detached":
+# nobody has waited for it.
+Verdict = Literal["running", "passed", "failed", "interrupted", "detached"]
 FILE_MODE = 0o600  # what commands print may contain what only its owner should know
 
 
