@@ -92,7 +92,7 @@ def rebalance(  # noqa: PLR0917 - click passes them by name
 ) -> None:
     """Move tasks to the nodes that have too few.
 
-    Moves as few as possible, one at a time; each ends only when its successor is healthy. Swarm itself never moves
+    Moves as few as possible, one at a time; each ends only when its successor is healthy. Docker itself never moves
     a task that runs, for example to a node that has come back. Exit code 1 if a request was lost meanwhile.
 
     \b

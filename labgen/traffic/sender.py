@@ -2,7 +2,7 @@
 
 Open loop: every request has its moment, and leaves then, whatever became of those before; its latency counts from
 that moment. A sender that waits for answers hides a stall, because it sends nothing meanwhile (Gil Tene's
-"coordinated omission"). Each request has its own connection, so that Swarm chooses a task for each.
+"coordinated omission"). Each request has its own connection, so that a task is chosen for each.
 
 Standard input: a line of JSON, see :class:`labgen.traffic.load.Load`; the schedule ends with the input. Standard
 output: a line of JSON with the moment of the schedule's begin, and one for each request.

@@ -31,7 +31,7 @@ ITS_OWN_PROCESS = {
     "ssh/forwarding.py": {"/proc/self/fd/"},  # a short name for a socket that this process has created
     "bundle/writer.py": {"/proc/self/fd/"},  # how to give a name to a file without one; see open(2)
 }
-IN_THE_MACHINES = {"health"}  # shell that runs in the guests
+IN_THE_MACHINES = {"drills", "health"}  # shell and Perl that run in the guests
 
 # Code that uses this machine without being told which host: a second host begins with these.
 TAKES_THE_LOCAL_HOST = {

@@ -31,7 +31,7 @@ SWARM = {
     "kinds/__init__.py": r'.*import SwarmNode|    "swarm": SwarmNode\(\),',  # the kind of its members
 }
 # What a lab with another orchestrator does not get to; see Orchestrator.runs_stacks.
-RUNS_STACKS = ("services/", "stacks/")
+RUNS_STACKS = ("drills/", "services/", "stacks/")
 CLUSTERS = [each for each in ORCHESTRATORS.values() if each.noun]
 # Docker in each machine, as far as forming a Swarm needs it; $1 to $3 are -F ssh_config NODE.
 MACHINE = """#!/bin/sh

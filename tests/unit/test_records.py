@@ -276,7 +276,7 @@ OTHER_WRITERS = {
     "machines/outgoing.memory_parts",
     "machines/provision.provision",  # a log
     "ssh/batch._archive",  # into memory
-    "services/building._saved",  # a temporary file
+    "services/bringing._saved",  # a temporary file
     "stacks/parcel._written",  # into memory, or a temporary file
     "vagrant._logged",
     "vagrant.up",  # a log

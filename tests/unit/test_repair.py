@@ -71,6 +71,9 @@ GIVE_UP = {
         "stages.go_on_with_received_memory",  # of an import that has not been started yet
         "power.shut_down.wait",  # of a machine that did not react to its power button
         "power.cut",  # kill
+        "nodes.cut_power",  # a drill, which switches it on again
+        "leader_loss.run",
+        "power_off.run",
         "warm.go_on",  # of machines that cannot resume from others' memory
     },
     "revert_disks": {"freeze.revert"},
@@ -110,7 +113,12 @@ GIVE_UP = {
         "prune.remove",
         "uninstall._dissolve_pool",  # doctor's probe
     },
-    "remove_network": {"connection.sweep", "uninstall._dissolve_pool"},
+    "remove_network": {
+        "connection.sweep",
+        "uninstall._dissolve_pool",
+        "services.remove_network",
+        "swarm_changes._put_back",  # which a drill has made
+    },
     "pool.dissolve": {"uninstall._dissolve_pool"},  # of a pool in which there is no volume
     "clear_half_made": {
         "bringup",  # the stage, of a lab that was never complete
