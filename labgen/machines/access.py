@@ -13,7 +13,7 @@ from labgen.records import journals
 from labgen.suggestions import near
 
 LOGIN_LIMIT = 30  # seconds for each stage of a login to a machine that is up
-LINK_DOWN = "its link is down, as after 'labgen net --down' or 'virsh domif-setlink'"
+AS_AFTER = "as after 'labgen net --down' or 'virsh domif-setlink'"
 
 
 def target(lab: Lab, node: Node) -> ssh.Target:
@@ -50,7 +50,7 @@ def link_down(lab: Lab, nodes: Collection[str]) -> GuestError:
     are, their = ("is", "its link is") if len(names) == 1 else ("are", "their links are")
     return GuestError(
         f"{', '.join(names)} of {lab.name!r} {are} cut off from the network: {their} down",
-        "as after 'labgen net --down' or 'virsh domif-setlink'",
+        AS_AFTER,
         "\n".join(up_again(lab, name) for name in names),
     )
 

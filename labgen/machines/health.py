@@ -6,7 +6,7 @@ from labgen import ssh
 from labgen.errors import LabgenError
 from labgen.health import CHECKS, CLOCK, Check, Finding, examine
 from labgen.machines import clocks
-from labgen.machines.access import LINK_DOWN, LOGIN_LIMIT, cut_off_evidence, target, up_again
+from labgen.machines.access import AS_AFTER, LOGIN_LIMIT, cut_off_evidence, target, up_again
 from labgen.model import Lab, Node
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -25,7 +25,7 @@ def check(lab: Lab, states: Mapping[str, str], cut_off: Collection[str], down: C
         if node.name in cut_off:
             return [_machine(lab, node, cut_off_evidence(lab))]
         if node.name in down:
-            return [_machine(lab, node, LINK_DOWN, up_again(lab, node.name))]
+            return [_machine(lab, node, f"its link is down, {AS_AFTER}", up_again(lab, node.name))]
         try:
             with ssh.Connection.open(target(lab, node), LOGIN_LIMIT) as connection:
                 return examine(lab, node, connection, CHECKS)

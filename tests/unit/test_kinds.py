@@ -84,7 +84,7 @@ def test_what_only_members_have_is_not_looked_for_in_a_client(host: Host) -> Non
     make(reference=PROFILE)
     host.machine("client1").ill = {"certificate": [], "disk space": ["Filesystem", "/dev/vda1 10 1 9 12% /"]}
     states = status.status("lab").states
-    found = health.check(journals.load("lab").lab, states, ())
+    found = health.check(journals.load("lab").lab, states, (), ())
     of_client = {finding.check: finding for finding in found if finding.node == "client1"}
     assert {"docker", "storage", "cluster"}.isdisjoint(of_client)
     assert {finding.status for finding in of_client.values()} == {"ok"}

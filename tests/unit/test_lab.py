@@ -368,6 +368,7 @@ def test_status_has_the_form_that_scripts_read(host: Host) -> None:
         "address": "10.77.0.11",
         "state": "running",
         "connected": True,
+        "network": {"up": True, "delay": None, "loss": None, "rate": None, "rate_direction": None},
         "storage_driver": "btrfs",
         "backing_filesystem": "btrfs",
         "engine_version": "26.1.5",

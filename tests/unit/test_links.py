@@ -112,6 +112,27 @@ def test_limits_are_in_bits_here_and_in_thousands_of_bytes_there() -> None:
     assert domain.limits[1:] == [("vnet0", {"inbound.average": 0, "outbound.average": 0}, LIVE)]
 
 
+def test_libvirt_itself_keeps_the_limits_and_shows_them() -> None:
+    connection = libvirt.open("test:///default")
+    domain = connection.defineXML(
+        "<domain type='test'><name>lab_x</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>"
+        f"<devices>{CARD.replace('vnet0', 'tap0')}</devices></domain>"  # the driver chooses its own vnet0
+    )
+    domain.create()
+    try:
+        taken = Links(connection)
+        taken.limit("lab_x", NETWORK, receives=1_000_000, sends=8_000)
+        assert taken.found("lab_", NETWORK) == {
+            "lab_x": Link(up=True, interface="tap0", receives=1_000_000, sends=8_000)
+        }
+        taken.limit("lab_x", NETWORK)
+        assert taken.found("lab_", NETWORK) == {"lab_x": Link(up=True, interface="tap0")}
+    finally:
+        domain.destroy()
+        domain.undefine()
+        connection.close()
+
+
 def test_what_libvirt_refuses_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise libvirt.libvirtError("Child process (tc qdisc add dev vnet0 ... sfq) unexpected exit status 2")
