@@ -65,7 +65,7 @@ def labelled(lab: str) -> list[str]:
 
 @pytest.fixture
 def lamp(lab: str) -> Iterator[str]:
-    deployed = labgen("deploy", lab, "lamp", "--timeout", "600", "--format", "json")
+    deployed = labgen("deploy", lab, "lamp", "--timeout", "900", "--format", "json")
     assert {name: row["tasks"] for name, row in rows(deployed.stdout).items()} == {
         "admin": "1/1", "db": "1/1", "php": "2/2", "web": "1/1",
     }  # fmt: skip
@@ -102,7 +102,7 @@ def test_lamp_counts_and_keeps_its_data(lab: str, lamp: str) -> None:
     assert password not in lamp
 
     labgen("stack", "remove", lab, "lamp")
-    again = labgen("deploy", lab, "lamp", "--timeout", "600")
+    again = labgen("deploy", lab, "lamp", "--timeout", "900")
     assert "is new" not in again.stderr
     assert int(facts(ask(lab, "manager1", 8081))["requests"]) == counts[-1] + 2
 
@@ -115,7 +115,7 @@ def test_lamp_counts_and_keeps_its_data(lab: str, lamp: str) -> None:
 
 @pytest.fixture
 def clinic(lab: str) -> Iterator[None]:
-    deployed = rows(labgen("deploy", lab, "clinic", "--timeout", "600", "--format", "json").stdout)
+    deployed = rows(labgen("deploy", lab, "clinic", "--timeout", "900", "--format", "json").stdout)
     assert {name: row["tasks"] for name, row in deployed.items()} == {
         "auth": "2/2", "gateway": "1/1", "patients": "2/2", "staff": "1/1", "visualizer": "1/1",
     }  # fmt: skip
