@@ -65,7 +65,7 @@ def labelled(lab: str) -> list[str]:
 
 @pytest.fixture
 def lamp(lab: str) -> Iterator[str]:
-    deployed = labgen("deploy", lab, "lamp", "--timeout", "600", "--format", "json")
+    deployed = labgen("deploy", lab, "lamp", "--timeout", "900", "--format", "json")
     assert {name: row["tasks"] for name, row in rows(deployed.stdout).items()} == {
         "admin": "1/1", "db": "1/1", "php": "2/2", "web": "1/1",
     }  # fmt: skip
@@ -102,7 +102,7 @@ def test_lamp_counts_and_keeps_its_data(lab: str, lamp: str) -> None:
     assert password not in lamp
 
     labgen("stack", "remove", lab, "lamp")
-    again = labgen("deploy", lab, "lamp", "--timeout", "600")
+    again = labgen("deploy", lab, "lamp", "--timeout", "900")
     assert "is new" not in again.stderr
     assert int(facts(ask(lab, "manager1", 8081))["requests"]) == counts[-1] + 2
 
@@ -111,3 +111,87 @@ def test_lamp_counts_and_keeps_its_data(lab: str, lamp: str) -> None:
     page = facts(eventually("the page after a restart of the database's node", answers, 600))
     assert int(page["requests"]) > counts[-1] + 2
     assert labelled(lab) == ["worker1"]
+
+
+@pytest.fixture
+def clinic(lab: str) -> Iterator[None]:
+    deployed = rows(labgen("deploy", lab, "clinic", "--timeout", "900", "--format", "json").stdout)
+    assert {name: row["tasks"] for name, row in deployed.items()} == {
+        "auth": "2/2", "gateway": "1/1", "patients": "2/2", "staff": "1/1", "visualizer": "1/1",
+    }  # fmt: skip
+    assert deployed["visualizer"]["nodes"] == {"manager1": 1}
+    yield
+    labgen("stack", "remove", lab, "clinic", check=False)
+
+
+def session(lab: str, user: str) -> str:
+    """A login's cookie."""
+    password = in_task(lab, "clinic_auth", f"cat /run/secrets/{user}_password")
+    answer = ask(lab, "worker1", 8083, "/login", data=f"user={user}&password={password}&to=/{user}/")
+    assert answer.status == 303
+    return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
+
+def on_node(lab: str, node: str) -> list[str]:
+    """The names of the tasks that the visualizer shows on a node."""
+    tasks: dict[str, list[str]] = {}
+    for line in ask(lab, "worker2", 8084).text.splitlines():
+        if line.startswith(" "):
+            next(reversed(tasks.values())).append(line.split()[0])
+        else:
+            tasks[line.split()[0]] = []
+    return tasks[node]
+
+
+@pytest.mark.slow
+def test_clinic_lets_in_who_has_logged_in(lab: str, clinic: None) -> None:
+    assert ask(lab, "worker2", 8083, "/staff?a=1").headers["Location"] == "/staff/?a=1"
+    assert ask(lab, "worker2", 8083, "/staff/").headers["Location"] == "/login?to=/staff/"
+    wrong = ask(lab, "worker2", 8083, "/login", data="user=staff&password=wrong")
+    assert (wrong.status, wrong.headers["Set-Cookie"]) == (403, None)
+    staff, patient = session(lab, "staff"), session(lab, "patient")
+    name, end, signature = staff.split(".")
+    assert ask(lab, "worker1", 8083, "/staff/", Cookie=f"{name}.{int(end) + 1}.{signature}").status == 302
+
+    checked_by: set[str] = set()
+    answered_by: set[str] = set()
+
+    def all_replicas_answered() -> bool:
+        for node in NODES:
+            answer = ask(lab, node, 8083, "/patients/", Cookie=patient)
+            assert "user patient\n" in answer.text
+            checked_by.add(answer.headers["X-Checked-By"])
+            answered_by.add(answer.headers["X-Task"])
+        return len(checked_by) == len(answered_by) == 2
+
+    eventually("both replicas of auth and patients answer", all_replicas_answered)
+    assert all(task.startswith("clinic_auth.") for task in checked_by)
+    assert all(task.startswith("clinic_patients.") for task in answered_by)
+    style = ask(lab, "manager1", 8083, "/staff/style.css", Cookie=staff)
+    assert style.headers["Content-Type"].startswith("text/css")
+    assert style.headers["X-Task"].startswith("clinic_staff.1.")
+    assert ask(lab, "manager1", 8083, "/patients/", Cookie=staff).status == 403
+    page = ask(lab, "manager1", 8083, "/staff/", Cookie=staff, User_Agent="Mozilla/5.0")
+    assert f"answered by {page.headers['X-Task']} on {page.headers['X-Node']}" in page.text
+    assert '<div class="nodes">' in ask(lab, "worker1", 8084, User_Agent="Mozilla/5.0").text
+
+
+@pytest.mark.slow
+def test_clinic_follows_its_tasks_and_shows_where_they_are(lab: str, clinic: None) -> None:
+    cookie = session(lab, "staff")
+    node = str(ask(lab, "worker1", 8083, "/staff/", Cookie=cookie).headers["X-Node"])
+    assert "clinic_staff.1" in on_node(lab, node)
+    assert "clinic_visualizer.1" in on_node(lab, "manager1")
+    away = node if node != "manager1" else "worker1"
+    node_output(lab, "manager1", "docker", "node", "update", "--availability", "drain", away)
+    try:
+        eventually("the visualizer shows no task on the drained node", lambda: on_node(lab, away) == [])
+        assert f"{away:<16} worker   ready    drain" in ask(lab, "manager1", 8084).text
+
+        def is_answered_elsewhere() -> bool:
+            answer = ask(lab, "worker1", 8083, "/staff/", Cookie=cookie)
+            return answer.status == 200 and answer.headers["X-Node"] != away
+
+        eventually("the gateway follows", is_answered_elsewhere)
+    finally:
+        node_output(lab, "manager1", "docker", "node", "update", "--availability", "active", away)
