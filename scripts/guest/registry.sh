@@ -113,7 +113,7 @@ if [ "$found" != "$place $address" ] || [ -n "$renew" ]; then
 fi
 case $(cat "$config" 2>/dev/null) in *"$directory/server.crt"*) ;; *) configure ;; esac
 # As "systemctl enable" does, which takes ten seconds under emulation.
-[ -e "$enabled" ] || ln -s /usr/lib/systemd/system/docker-registry.service "$enabled"
+[ -L "$enabled" ] || ln -s /usr/lib/systemd/system/docker-registry.service "$enabled"
 if [ -n "$made" ]; then
     systemctl restart docker-registry.service
     echo "$place $address" >"$directory/for" # last: without it, all is made again
