@@ -20,7 +20,7 @@ ends=20491231235959Z
 
 make_certificates() {
     umask 077
-    work=$(mktemp -d)
+    work=$(mktemp -d -p /run) # in memory: keys that were on a disk could be read from it later
     trap 'rm -rf "$work"' EXIT
     cd "$work"
     : >index

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from labgen.lab.start import start
 from labgen.machines.bringup import Outcome
 from labgen.model import Lab
 from labgen.plan import REGISTRY, TRUST, plan, trusting
-from labgen.profile import differences, dump, load, parse
+from labgen.profile import differences, dump, json_schema, load, parse
 from labgen.progress import Silent
 from labgen.records import journals, templates
 from tests.unit.commands import Run, run
@@ -255,6 +256,13 @@ def test_mirrors_that_docker_would_not_accept(mirror: str) -> None:
     assert "is not a mirror's URL" in caught.value.details
 
 
+def test_an_editor_accepts_the_same_mirrors() -> None:
+    pattern = json_schema()["properties"]["registry_mirror"]["pattern"]
+    assert re.search(pattern, "https://mirror.example.org:5000/")
+    assert not re.search(pattern, "https://mirror.example.org/path")
+    assert "P<" not in pattern
+
+
 def test_a_mirror_without_tls_is_allowed_with_a_warning() -> None:
     (warning,) = load(PROFILE, ["registry_mirror=http://mirror:5000"]).warnings
     assert warning.startswith("registry_mirror: with http, ")
@@ -289,7 +297,7 @@ def test_the_certificates_are_those_of_a_ca_that_can_sign_nothing_more(tmp_path:
         (tmp_path / "etc" / directory).mkdir(parents=True)
     text = (paths.guest_scripts() / REGISTRY).read_text()
     text = text.replace("/etc/", f"{tmp_path}/etc/").replace("-g docker-registry ", "")
-    text = text.replace("/usr/bin/docker-registry", "/bin/sh")
+    text = text.replace("/usr/bin/docker-registry", "/bin/sh").replace("-p /run ", "")
     (tmp_path / "script").write_text(text)
     for program in ("systemctl", "curl"):
         (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@" >>{tmp_path}/log\n')

@@ -1,4 +1,4 @@
-"""A lab's own image registry: what people do with one, what must not be shared, and what labgen deploys through it."""
+"""A lab's own image registry: what people do with one, what no two labs share, and what is deployed through it."""
 
 import json
 import os
