@@ -10,6 +10,7 @@ from labgen.drills.limits import Limits
 from labgen.drills.overlay import Overlay
 from labgen.drills.partition import Partition
 from labgen.drills.power_off import PowerOff
+from labgen.drills.quorum_loss import QuorumLoss
 from labgen.drills.rollback import Rollback
 from labgen.drills.rotate import Rotate
 from labgen.drills.scale import Scale
@@ -28,6 +29,7 @@ DRILLS: dict[str, Drill] = {
         PowerOff(),
         Partition(),
         LeaderLoss(),
+        QuorumLoss(),
         Update(),
         Rollback(),
         Limits(),

@@ -25,6 +25,8 @@ done
         name, fix = seen.lab.registry_name, f"labgen start {seen.lab.name}"
         if not said:
             return Verdict("fail", f"Docker does not trust {name}", fix)
-        if said[-1] != ANSWERS:
-            return Verdict("fail", f"{name} does not answer: {' '.join(said)}", fix)
+        *trouble, status = said
+        if status != ANSWERS:
+            why = " ".join(trouble) or f"HTTP status {status}"
+            return Verdict("fail", f"{name} does not answer: {why}", fix)
         return Verdict("ok", f"{name} answers")

@@ -14,21 +14,29 @@ from labgen.parallel import on_each
 from labgen.plan import REGISTRY, TRUST, trusting
 from labgen.progress import Progress
 
+CERTIFICATES = "/etc/labgen/registry"  # on the registry's node
+ANSWER_LIMIT = 20  # seconds
+
 
 def set_up(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progress, *, renew: bool) -> bool:
     """Starts the registry unless it runs, and lets each node trust it that does not yet.
 
     :param connections: to all nodes, by name. :param renew: others may know the registry's key: make another CA.
-    :return: whether any node did not trust it. :raises GuestError: it does not start.
+    :return: whether anything had to be done. :raises GuestError: it does not start.
     """
-    owner, place = lab.node(lab.registry), lab.registry_name
-    connection = connections[lab.registry]
-    before = _trusted(connection, place)
-    arguments = (place, owner.address, *(["new"] if renew else []))
-    provision(lab, owner, connection, progress, [Step(REGISTRY, arguments)])
-    authority = _trusted(connection, place)
+    owner, place = connections[lab.registry], lab.registry_name
+    runs = not renew and _answers(owner, place)
+    if not runs:
+        arguments = (place, lab.node(lab.registry).address, *(["new"] if renew else []))
+        provision(lab, lab.node(lab.registry), owner, progress, [Step(REGISTRY, arguments)])
+    authority = _trusted(owner, place)
     if not authority:
-        raise GuestError(f"{lab.registry} has no certificate of its image registry", certificate_file(place))
+        raise GuestError(
+            f"{lab.registry} has no certificate of its image registry",
+            certificate_file(place),
+            f"To make another: labgen exec {lab.name} --node {lab.registry} -- sudo rm -r {CERTIFICATES}; "
+            f"labgen start {lab.name}",
+        )
     write_atomically(paths.lab(lab.name) / paths.REGISTRY_CA, f"{authority}\n", 0o644)
     others = {node.name: connections[node.name] for node in trusting(lab)}
     known = on_each(others, lambda each: _trusted(each, place))
@@ -38,12 +46,19 @@ def set_up(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progre
         provision(lab, lab.node(other.target.name), other, progress, [Step(TRUST, (place, authority))])
 
     on_each(lacking, trust)
-    return before != authority or bool(lacking)
+    return not runs or bool(lacking)
 
 
 def certificate_file(place: str) -> str:
     """The file in a machine by which its Docker knows the registry. :param place: the registry's name and port."""
     return f"/etc/docker/certs.d/{place}/labgen.crt"
+
+
+def _answers(connection: ssh.Connection, place: str) -> bool:
+    """Whether the registry answers on its own machine, with a certificate that Docker there trusts."""
+    options = ["--silent", "--fail", "--output", "/dev/null", "--max-time", str(ANSWER_LIMIT)]
+    command = ["curl", *options, "--cacert", certificate_file(place), f"https://{place}/v2/"]
+    return connection.run(command).status == 0
 
 
 def _trusted(connection: ssh.Connection, place: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError
-from labgen.machines import power
+from labgen.machines import power, rejoining
 from labgen.machines.opened import Opened
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.records import changes
@@ -39,6 +39,7 @@ def put_back(lab: Opened) -> None:
     if not (left := changes.load(lab.plan.name)):
         return
     names = {what: [each.name for each in left.made if each.what == what] for what in ("link", "power")}
+    survivors = {each.name: each.former for each in left.made if each.what == "rejoin"}
     for name in names["link"]:
         lab.progress.step("plugging the network in again", name, stage="put-back")
         lab.hypervisor.links.set(lab.plan.node(name).domain, lab.plan.network, up=True)
@@ -46,7 +47,9 @@ def put_back(lab: Opened) -> None:
         if change.what == "autolock" and change.former:
             with lab.connect(lab.plan.node(change.name)) as connection:
                 ORCHESTRATORS[lab.plan.orchestrator].unlock(connection, change.former)
-    power.switch_on(lab, [lab.plan.node(name) for name in dict.fromkeys(names["power"])])
+    power.switch_on(lab, [lab.plan.node(name) for name in dict.fromkeys(names["power"]) if name not in survivors])
+    if survivors:
+        rejoining.rejoin(lab, survivors.keys(), next(iter(survivors.values())))
     if in_cluster := [each for each in reversed(left.made) if each.what in IN_CLUSTER]:
         _put_back_in_cluster(lab, in_cluster)
     changes.drop(lab.plan.name)

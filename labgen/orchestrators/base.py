@@ -49,6 +49,7 @@ class Orchestrator(ABC):
     them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
     command that shows the cluster, on a manager. ``holds`` is what only its managers have; empty: they have nothing
     that the other nodes lack. ``when_moved`` tells users what :meth:`move` does to the cluster.
+    ``leave`` is shell by which a machine leaves its cluster, as root; it fails until it can.
     ``runs_stacks``: whether Docker's ``docker stack`` deploys compose files there.
     """
 
@@ -61,6 +62,7 @@ class Orchestrator(ABC):
     show: str = ""
     holds: str = ""
     when_moved: str = ""
+    leave: str = ""
     runs_stacks: bool = False
 
     @abstractmethod
@@ -104,6 +106,13 @@ class Orchestrator(ABC):
 
         :raises ClusterError: the manager does not answer.
         """
+
+    def regain(self, lab: Lab, manager: "Connection", progress: Progress) -> None:
+        """Called when the other managers are lost: makes this one the only one, unless the cluster has a leader.
+
+        :raises ClusterError: the data on its disk cannot be used.
+        """
+        return
 
     def put_back(self, manager: "Connection", changes: Sequence[Change]) -> None:
         """Called to take back what was changed in the cluster for a while, see :mod:`labgen.records.changes`.

@@ -36,6 +36,7 @@ class Swarm(Orchestrator):
     certificate = swarm_words.CERTIFICATE
     show = "docker node ls"
     runs_stacks = True
+    leave = swarm_words.LEAVE
     holds = "services, configs, secrets"
     when_moved = "its Swarm is formed again around the first manager, with the services it has"
 
@@ -92,6 +93,9 @@ class Swarm(Orchestrator):
         with engine.connect(manager) as each:
             if each.info().swarm_state == "locked":
                 each.swarm_unlock(key)
+
+    def regain(self, lab: Lab, manager: "Connection", progress: Progress) -> None:
+        swarm_changes.regain(lab, manager, progress)
 
     def put_back(self, manager: "Connection", changes: Sequence[Change]) -> None:
         swarm_changes.put_back(manager, changes)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from labgen.errors import ClusterError
+from labgen.model import Lab
+from labgen.orchestrators import swarm_moved
+from labgen.progress import Progress
 from labgen.records.changes import Change
 
 if TYPE_CHECKING:
@@ -24,6 +27,17 @@ def put_back(manager: "Connection", changes: Sequence[Change]) -> None:
     with engine.connect(manager) as docker:
         for change in changes:
             _put_back(change, docker)
+
+
+def regain(lab: Lab, manager: "Connection", progress: Progress) -> None:
+    """Makes a manager the only one, unless its Swarm has a leader. :raises ClusterError: Docker refuses."""
+    from labgen import engine  # noqa: PLC0415
+
+    with engine.connect(manager) as docker:
+        try:
+            docker.swarm_nodes()
+        except ClusterError:
+            swarm_moved.take_over(lab, lab.node(manager.target.name), manager, progress)
 
 
 def _put_back(change: Change, docker: "Engine") -> None:

@@ -7,6 +7,10 @@ from labgen import paths
 # Its overlay networks are cut from here, not from Docker's default 10.0.0.0/8, which contains labgen's own pool.
 OVERLAY_POOL = "10.201.0.0/16"
 CERTIFICATE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
+LEAVE = """
+state=$(docker info --format '{{.Swarm.LocalNodeState}}') || exit
+[ "$state" = inactive ] || docker swarm leave --force
+"""
 MOST_MANAGERS = 7  # Docker's own advice: every further manager slows each decision down
 
 

@@ -14,14 +14,17 @@ from labgen.records.record import Damaged, Kind
 
 # "power": a machine is off. "link": its network is unplugged. "availability": of a node in the cluster.
 # "service": its settings. "extra": a service that is there only for a while. "network": likewise. "autolock": whether
-# the managers need a key.
-What = Literal["power", "link", "availability", "service", "extra", "network", "autolock"]
+# the managers need a key. "rejoin": a manager is off that must not come back to its former cluster.
+What = Literal["power", "link", "availability", "service", "extra", "network", "autolock", "rejoin"]
 FILE_MODE = 0o600  # a service's settings may contain what only its owner should know
 
 
 @dataclass(frozen=True)
 class Change:
-    """:param name: the node's or service's. :param former: what has to be there again; settings as JSON."""
+    """:param name: the node's or service's. :param former: what has to be there again; settings as JSON.
+
+    ``former`` is the manager that has the cluster if the node has to join it again.
+    """
 
     what: What
     name: str

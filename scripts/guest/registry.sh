@@ -20,7 +20,7 @@ ends=20491231235959Z
 
 make_certificates() {
     umask 077
-    work=$(mktemp -d)
+    work=$(mktemp -d -p /run) # in memory: keys that were on a disk could be read from it later
     trap 'rm -rf "$work"' EXIT
     cd "$work"
     : >index
@@ -113,7 +113,7 @@ if [ "$found" != "$place $address" ] || [ -n "$renew" ]; then
 fi
 case $(cat "$config" 2>/dev/null) in *"$directory/server.crt"*) ;; *) configure ;; esac
 # As "systemctl enable" does, which takes ten seconds under emulation.
-[ -e "$enabled" ] || ln -s /usr/lib/systemd/system/docker-registry.service "$enabled"
+[ -L "$enabled" ] || ln -s /usr/lib/systemd/system/docker-registry.service "$enabled"
 if [ -n "$made" ]; then
     systemctl restart docker-registry.service
     echo "$place $address" >"$directory/for" # last: without it, all is made again

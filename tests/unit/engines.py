@@ -60,6 +60,8 @@ class Cloud:
         self.leaderless_calls = 0
         self.is_off: Callable[[str], bool] = lambda _hostname: False
         self.services = FakeServices()
+        self.pushed: set[str] = set()  # what the lab's registry has
+        self.refuses_pushes = ""  # its reason
 
     def admit(self, hostname: str, role: str) -> str:
         self.born += 1
@@ -163,7 +165,14 @@ class FakeEngine:
         return list(self.kept.values())
 
     def pull_complaint(self, name: str) -> str:
-        return "no route to the registry"
+        return "" if name in self.cloud.pushed else "no route to the registry"
+
+    def push_image(self, name: str) -> Iterable[tuple[int, int]]:
+        if self.cloud.refuses_pushes:
+            raise ClusterError(f"{self.name}: pushing the image {name} failed", self.cloud.refuses_pushes)
+        assert any(name in each.names for each in self.kept.values())
+        yield 2**20, 2**21
+        self.cloud.pushed.add(name)
 
     def volumes(self) -> dict[str, str]:
         return dict(self.all_volumes)

@@ -26,6 +26,7 @@ from labgen.lab import doctor
 from labgen.machines import agent, clocks, savefile
 from labgen.model import Libvirt, Network, Step
 from labgen.orchestrators import swarm
+from labgen.plan import REGISTRY, TRUST
 from labgen.records import journals
 from labgen.ssh import Result, Target
 from tests.unit.engines import Cloud, FakeEngine
@@ -54,6 +55,8 @@ class Machine:
     scripts: list[str] = field(default_factory=list)
     identities: list[dict[str, str]] = field(default_factory=list)
     engine: FakeEngine | None = None
+    trusts: str = ""  # the certificate by which its Docker knows the lab's registry
+    serves: bool = False  # the registry
 
 
 class FakeConnection:
@@ -76,6 +79,11 @@ class FakeConnection:
             return Result(0, "", "")
         if list(command)[-1] == "docker.service":
             return Result(0, "", "")
+        if command[-1].startswith("/etc/docker/certs.d/"):
+            trusts = self.host.machine(self.target.name).trusts
+            return Result(0 if trusts else 1, trusts, "")
+        if command[0] == "curl":
+            return Result(0 if self.host.machine(self.target.name).serves else 7, "", "")
         if list(command) == ["uname", "-r"]:
             return Result(0, "6.12\n", "")
         if list(command)[:3] == ["sudo", "-n", "docker"] and self.host.docker:
@@ -159,6 +167,7 @@ class Host:
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # libvirt's, received and sent, by domain
     can_limit: bool = True  # whether libvirt can
     impaired: dict[str, Impairment] = field(default_factory=dict)  # by tc, by interface
+    authorities: int = 0  # how many registries' CAs were made
     # A script run as root: the node, the script with its arguments, its input, its outputs; returns its status.
     root_shell: Callable[[str, list[str], bytes, ssh.Sink, ssh.Sink], int] = lambda *_: 0
 
@@ -251,7 +260,18 @@ class Host:
             if self.failing_script == step.script:
                 on_line("what went wrong")
                 return Result(7, "what went wrong", "")
+            self._act(step, self.machine(connection.target.name))
         return Result(0, "", "")
+
+    def _act(self, step: Step, machine: Machine) -> None:
+        """What the scripts for the lab's registry leave in a machine."""
+        if step.script == REGISTRY:
+            if not machine.trusts or "new" in step.arguments:
+                self.authorities += 1
+                machine.trusts = f"certificate {self.authorities} of {step.arguments[0]} at {step.arguments[1]}"
+            machine.serves = True
+        elif step.script == TRUST:
+            machine.trusts = step.arguments[1]
 
     def wait_for(self, target: Target, limit: float, give_up: Any) -> FakeConnection:
         domain = journals.load(target.key.parent.name).lab.node(target.name).domain

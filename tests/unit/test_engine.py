@@ -36,6 +36,12 @@ INFO = {
 }
 
 
+class Stream(tuple[dict[str, Any], ...]):
+    """An answer that comes piece by piece."""
+
+    __slots__ = ()
+
+
 class Docker:
     """The requests that were received, and the answers to them."""
 
@@ -64,8 +70,16 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
             path = "/" + self.path.partition("?")[0].lstrip("/").removeprefix(f"v{API_VERSION}/")
             fake.requests.append((self.command, path, json.loads(body) if body else None))
             refused = fake.refuse == path
-            content = json.dumps({"message": "no luck"} if refused else fake.answers.get(path, {})).encode()
+            answer = {"message": "no luck"} if refused else fake.answers.get(path, {})
             self.send_response(503 if refused else 200)
+            if isinstance(answer, Stream):
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for each in (*answer, None):
+                    line = json.dumps(each).encode() + b"\r\n" if each else b""
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                return
+            content = json.dumps(answer).encode()
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -181,6 +195,31 @@ def test_each_driver_accepts_itself_and_nothing_else(name: str) -> None:
     assert driver.complaint(right) == ""
     assert "vfs" in driver.complaint(EngineStorage("vfs", "extfs"))
     assert "'xfs'" in driver.complaint(EngineStorage(name, "xfs"))
+
+
+PUSH = (
+    {"status": "The push refers to repository [manager1:5000/app]"},
+    {"status": "Preparing", "progressDetail": {}, "id": "a"},
+    {"status": "Layer already exists", "progressDetail": {}, "id": "b"},
+    {"status": "Pushing", "progressDetail": {"current": 512, "total": 1000}, "id": "a"},
+    {"status": "Pushing", "progressDetail": {"current": 10, "total": 20}, "id": "c"},
+    {"status": "Pushing", "progressDetail": {"current": 1536, "total": 1000}, "id": "a"},  # with tar's headers
+    {"status": "Pushed", "progressDetail": {}, "id": "a"},
+)
+WHERE = "/images/manager1:5000/app/push"
+
+
+def test_a_push_tells_how_much_has_been_sent(docker: Docker, connection: Connection) -> None:
+    docker.answers[WHERE] = Stream((*PUSH, {"progressDetail": {}, "aux": {"Tag": "1"}}))
+    with engine.connect(connection) as each:
+        assert list(each.push_image("manager1:5000/app:1")) == [(512, 1000), (522, 1020), (1010, 1020)]
+
+
+def test_a_push_that_fails_is_explained(docker: Docker, connection: Connection) -> None:
+    docker.answers[WHERE] = Stream((*PUSH, {"errorDetail": {}, "error": "x509: unknown authority"}))
+    with engine.connect(connection) as each, pytest.raises(ClusterError, match="pushing the image") as caught:
+        list(each.push_image("manager1:5000/app:1"))
+    assert caught.value.details == "x509: unknown authority"
 
 
 SERVICE = {

@@ -38,6 +38,7 @@ class Manager:
         self.host = host
         self.creates: list[tuple[Service, list[Task]]] = []
         self.says, self.status = "", 0
+        self.resolves = ""  # what the last "docker stack deploy" had as --resolve-image
         self.builds = ""  # the id of the image that the next build makes; empty: it fails
         self.files: dict[str, list[str]] = {}  # the files sent, by node
         host.root_shell = self.run
@@ -49,6 +50,7 @@ class Manager:
             return self.build(words[2], output)
         if words[0] != delivery.DEPLOY:
             return 0
+        self.resolves = words[4]
         for service, tasks in self.creates:
             self.host.cloud.services.running.append(service)
             self.host.cloud.services.all_tasks += tasks
