@@ -9,6 +9,7 @@ from labgen.drills.leader_loss import LeaderLoss
 from labgen.drills.limits import Limits
 from labgen.drills.overlay import Overlay
 from labgen.drills.partition import Partition
+from labgen.drills.persist import Persist
 from labgen.drills.power_off import PowerOff
 from labgen.drills.quorum_loss import QuorumLoss
 from labgen.drills.rollback import Rollback
@@ -32,6 +33,7 @@ DRILLS: dict[str, Drill] = {
         QuorumLoss(),
         Update(),
         Rollback(),
+        Persist(),
         Limits(),
         Overlay(),
         ClientAddress(),

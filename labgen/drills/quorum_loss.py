@@ -14,7 +14,7 @@ LEADER_LIMIT = 180  # seconds
 
 class QuorumLoss(Drill):
     name = "quorum-loss"
-    about = "The majority of the managers is lost for good; the rest begins anew"
+    about = "The majority of the managers is lost; the rest begins anew"
     hypothesis = (
         "The managers that are left decide nothing any more, while the service goes on answering; with "
         "--force-new-cluster one of them decides again, and the others join it."

@@ -15,7 +15,7 @@ ROLES = ("manager", "worker")
 
 class Rotate(Drill):
     name = "rotate"
-    about = "New join tokens, a new certificate authority, new certificates"
+    about = "New join tokens, and new certificates for all nodes"
     hypothesis = "The former tokens are worth nothing, every node gets a new certificate, and no request is lost."
 
     def run(self, stage: Stage) -> None:

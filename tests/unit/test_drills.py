@@ -215,7 +215,7 @@ def test_a_lab_that_is_not_steady(lab: str, host: Host, run: Run, swarm: SmallSw
     run("stop", lab)
     stopped = run("drill", lab, "drain")
     assert stopped.status == 50
-    assert "is not running" in stopped.stderr
+    assert "its machines are off" in stopped.stderr
 
 
 def test_a_service_that_does_not_run(lab: str, run: Run, swarm: SmallSwarm) -> None:
