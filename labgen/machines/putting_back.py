@@ -38,16 +38,18 @@ def put_back(lab: Opened) -> None:
     """
     if not (left := changes.load(lab.plan.name)):
         return
-    names = {what: [each.name for each in left.made if each.what == what] for what in ("link", "power")}
-    survivors = {each.name: each.former for each in left.made if each.what == "rejoin"}
-    for name in names["link"]:
-        lab.progress.step("plugging the network in again", name, stage="put-back")
-        lab.hypervisor.links.set(lab.plan.node(name).domain, lab.plan.network, up=True)
-    for change in left.made:
-        if change.what == "autolock" and change.former:
-            with lab.connect(lab.plan.node(change.name)) as connection:
+    nodes = {node.name: node for node in lab.nodes}
+    of_nodes = [each for each in left.made if each.name in nodes]
+    survivors = {each.name: each.former for each in of_nodes if each.what == "rejoin" and each.former in nodes}
+    for change in of_nodes:
+        if change.what == "link":
+            lab.progress.step("plugging the network in again", change.name, stage="put-back")
+            lab.hypervisor.links.set(nodes[change.name].domain, lab.plan.network, up=True)
+        elif change.what == "autolock" and change.former:
+            with lab.connect(nodes[change.name]) as connection:
                 ORCHESTRATORS[lab.plan.orchestrator].unlock(connection, change.former)
-    power.switch_on(lab, [lab.plan.node(name) for name in dict.fromkeys(names["power"]) if name not in survivors])
+    off = dict.fromkeys(each.name for each in of_nodes if each.what == "power" and each.name not in survivors)
+    power.switch_on(lab, [nodes[name] for name in off])
     if survivors:
         rejoining.rejoin(lab, survivors.keys(), next(iter(survivors.values())))
     if in_cluster := [each for each in reversed(left.made) if each.what in IN_CLUSTER]:

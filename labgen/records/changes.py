@@ -5,12 +5,13 @@ what to put back.
 """
 
 import contextlib
+import json
 from dataclasses import dataclass
 from typing import Literal
 
 from labgen import paths
 from labgen.errors import LabgenError
-from labgen.records.record import Damaged, Kind
+from labgen.records.record import Kind
 
 # "power": a machine is off. "link": its network is unplugged. "availability": of a node in the cluster.
 # "service": its settings. "extra": a service that is there only for a while. "network": likewise. "autolock": whether
@@ -50,10 +51,14 @@ def load(lab: str) -> Changes | None:
     """None: there are none. :raises LabgenError: what is recorded cannot be read."""
     path = paths.changes(lab)
     try:
-        return _KIND.load(path)
+        found = _KIND.load(path)
+        for change in found.made:
+            if change.what == "service":
+                json.loads(change.former)
+        return found
     except FileNotFoundError:
         return None
-    except Damaged as error:
+    except ValueError as error:
         raise LabgenError(
             f"the record of what has to be put back in {lab!r} is damaged",
             f"{path}: {error}",

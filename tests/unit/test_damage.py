@@ -19,7 +19,8 @@ from labgen.hypervisor import Hypervisor
 from labgen.lab.create import create
 from labgen.profile import load
 from labgen.progress import Silent
-from labgen.records import checkpoints, data_home, journals, registry, templates
+from labgen.records import changes, checkpoints, data_home, journals, registry, results, templates
+from labgen.records.changes import Change, Changes
 from labgen.records.checkpoints import Checkpoint
 from labgen.records.record import Damaged, Kind
 from labgen.records.templates import Template
@@ -43,6 +44,7 @@ COMMANDS = [
     ["ssh-config", "lab"],
     ["inventory", "lab"],
     ["checkpoint", "list", "lab"],
+    ["drill", "lab", "--history"],
     ["box", "list"],
     ["prune", "--dry-run"],
     ["prune", "--everything", "--dry-run"],
@@ -76,6 +78,9 @@ def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setattr(Hypervisor, "capabilities", lambda _self: "")  # the test driver has none
     create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent(), cold=True)
     checkpoints.save("lab", Checkpoint("one", "2026-11-25T12:00:00.000+00:00", ("manager1",), "complete"))
+    changes.save("lab", Changes("labgen drill lab drain", (Change("availability", "manager1", "active"),)))
+    paths.results("lab").mkdir()
+    results._KIND.save(paths.results("lab") / "one.json", results.begun("drill", "drain", "web", "All is well."))
     templates.save(Template("key", data_home.owner(), "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
     box = paths.boxes() / "debian13" / "13.1"
     box.mkdir(parents=True)
@@ -102,6 +107,8 @@ RECORDS: dict[str, Callable[[], Path]] = {
     "registry": paths.registry,
     "id": paths.identity,
     "checkpoint": lambda: paths.checkpoint("lab", "one"),
+    "changes": lambda: paths.changes("lab"),
+    "result": lambda: paths.results("lab") / "one.json",
     "template": lambda: paths.template_record("key"),
     "box": lambda: paths.boxes() / "debian13" / "13.1" / LOCK,
     "accelerator": lambda: paths.cache_home() / "accelerator.json",
@@ -158,6 +165,8 @@ KINDS: dict[str, Kind[Any]] = {
     "registry": registry._KIND,
     "id": data_home._KIND,
     "checkpoint": checkpoints._KIND,
+    "changes": changes._KIND,
+    "result": results._KIND,
     "template": templates._KIND,
 }
 LOADERS: dict[str, Callable[[], object]] = {
@@ -165,6 +174,8 @@ LOADERS: dict[str, Callable[[], object]] = {
     "registry": registry.load,
     "id": data_home.known_owner,
     "checkpoint": lambda: checkpoints.every("lab"),
+    "changes": lambda: changes.load("lab"),
+    "result": lambda: results.every("lab"),
     "template": templates.every,
     "box": boxes.listing,
     "accelerator": accelerator._recall,

@@ -13,6 +13,7 @@ from labgen import images, ssh
 from labgen.engine import EngineImage, Port, Service, Stored, Task
 from labgen.errors import ClusterError
 from labgen.lab import deploy
+from labgen.records import results
 from labgen.services import building, convergence, delivery, removal
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
@@ -138,6 +139,21 @@ def test_a_stack_is_deployed_listed_and_removed(lab: str, file: str, host: Host,
     assert removed.stdout == "shop is removed from lab\n"
     assert "kept on worker1: shop_data" in removed.stderr
     assert run("stack", "list", lab).stdout.splitlines()[1:] == []
+
+
+def test_deploys_are_kept_with_the_lab(lab: str, file: str, host: Host, manager: Manager, run: Run) -> None:
+    run("deploy", lab, file, "--detach")
+    manager.creates = [(web(), manager.two())]
+    run("deploy", lab, file)
+    manager.creates = [(web(), [task(1, host, "worker2", "failed", "task: non-zero exit (3)")])]
+    host.cloud.services.all_tasks.clear()
+    run("deploy", lab, file)
+    detached, passed, failed = results.every(lab)
+    assert [each.verdict for each in (detached, passed, failed)] == ["detached", "passed", "failed"]
+    assert (passed.kind, passed.name, passed.tasks) == ("deploy", "shop", {"after": {"worker1": 1, "worker2": 1}})
+    assert passed.steps[0].command == f"docker stack deploy -c {Path(file).name} shop"
+    assert [(check.text, check.passed) for check in passed.checks] == [("web: 2 of 2 tasks run", True)]
+    assert "exit code 3" in failed.checks[0].evidence
 
 
 def test_who_does_not_wait_gets_what_is_there(lab: str, file: str, manager: Manager, run: Run) -> None:
