@@ -81,6 +81,7 @@ class FakeEngine:
         self.broken = ""  # why its machine does not do what it is told
         self.stuck = False  # it cannot stop its own node in time, until it is started again
         self.gossips = True
+        self.takes_over = False  # the other managers are workers then, for the Swarm that it has
         self.kept: dict[str, EngineImage] = {}
         self.services = cloud.services
         self.all_volumes: dict[str, str] = {}
@@ -149,6 +150,9 @@ class FakeEngine:
         if self.stuck:
             raise ClusterError(f"{self.name}: taking the Swarm over failed", "context deadline exceeded")
         self.address = address
+        if self.takes_over:
+            for key, entry in self.cloud.entries.items():
+                self.cloud.entries[key] = replace(entry, role="manager" if entry.hostname == self.name else "worker")
 
     def swarm_unlock(self, key: str) -> None:
         self.calls.append("unlock")
@@ -220,6 +224,9 @@ class FakeEngine:
             raise ClusterError("the swarm does not have a leader")
         if not self.info().is_manager:
             raise ClusterError("this node is not a swarm manager")
+        managers = [each for each in self.cloud.entries.values() if each.role == "manager"]
+        if 2 * len([each for each in managers if not self.cloud.is_off(each.hostname)]) <= len(managers):
+            raise ClusterError("listing the nodes failed", "The swarm does not have a leader.")
         entries = self.cloud.entries.values()
         return [replace(each, state="down") if self.cloud.is_off(each.hostname) else each for each in entries]
 

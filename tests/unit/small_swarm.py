@@ -33,6 +33,7 @@ class SmallSwarm(FakeServices):
         super().__init__()
         self.cloud, self.born, self.said = cloud, 0, list[str]()
         self.stuck = False  # further tasks do not start
+        self.copies: dict[str, int] = {}  # the containers on each node, as it sees it itself
 
     def serve(self, name: str, replicas: int, **fields: Any) -> None:
         ports = (Port(8080, 80),)
@@ -69,12 +70,29 @@ class SmallSwarm(FakeServices):
                 self._change(name, desired=int(number))
             case ["node", "update", "--availability", availability, hostname]:
                 self._set_availability(hostname, availability)
+            case ["swarm", "init", "--force-new-cluster", *_]:
+                for key, entry in self.cloud.entries.items():
+                    if entry.hostname != node and entry.role == "manager":
+                        self.cloud.entries[key] = replace(entry, role="worker", leader=False)
+                    elif entry.hostname == node:
+                        self.cloud.entries[key] = replace(entry, leader=True)
             case ["service", "update", "--force", "--detach", name]:
                 for task in self._current(f"id-{name}"):
                     self._end(task)
         return Result(0, "", "")
 
+    def agent(self, host: Host, node: str, script: str) -> Result:
+        """What a machine answers that has no network."""
+        if "swarm leave" in script:
+            host.engine(node).swarm_leave()
+            return Result(0, "", "")
+        return Result(0, f"{self.copies.get(node, 0)}\nstate in the Swarm: active\n", "")
+
     def settle(self) -> None:
+        for entry in self.cloud.entries.values():
+            if not self.cloud.is_off(entry.hostname):
+                here = [task for task in self.all_tasks if (task.node_id, task.state) == (entry.id, "running")]
+                self.copies[entry.hostname] = len(here)
         for service in self.running:
             for task in self._current(service.id):
                 node = self.cloud.entries[task.node_id]
@@ -148,6 +166,7 @@ def swarm(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallSwarm]:
     found = SmallSwarm(host.cloud)
     host.cloud.services = found
     host.docker = found.docker
+    host.agent = lambda node, script: found.agent(host, node, script)
 
     def is_off(hostname: str) -> bool:
         domains = [each for each in host.libvirt.listAllDomains() if each.name().endswith(f"_{hostname}")]

@@ -79,6 +79,64 @@ def test_scale(lab: str, swarm: SmallSwarm, run: Run) -> None:
     assert swarm.settings("web") == {"replicas": 6}
 
 
+def test_partition(lab: str, host: Host, run: Run) -> None:
+    (record,) = records(run("drill", lab, "partition", "--format", "json").stdout)
+    assert record["verdict"] == "passed", record["checks"]
+    assert numbers(record)["copies that run on the lost node"] == 2
+    assert host.unplugged == set()
+    assert [step["command"].split()[-1] for step in record["steps"] if "domif-setlink" in step["command"]] == [
+        "down",
+        "up",
+    ]
+
+
+@pytest.fixture
+def farm(host: Host, swarm: SmallSwarm, run: Run, monkeypatch: pytest.MonkeyPatch) -> str:
+    host.driver = "overlay2"
+    assert run("create", "five-node-ha", "--name", "farm").status == 0
+    swarm.serve("web", 5)
+    monkeypatch.setattr("labgen.drills.quorum_loss.WATCH", 0.1)
+    return "farm"
+
+
+def test_quorum_loss(farm: str, host: Host, swarm: SmallSwarm, run: Run) -> None:
+    refused = run("drill", farm, "quorum-loss")
+    assert refused.status == 2
+    assert "add --force" in refused.stderr
+    done = run("drill", farm, "quorum-loss", "--force", "--format", "json")
+    assert done.status == 0, done.stderr
+    (record,) = records(done.stdout)
+    assert "The swarm does not have a leader." in [step["output"] for step in record["steps"]]
+    assert "swarm init --force-new-cluster --advertise-addr 10.77.0.11" in swarm.said
+    assert [host.engine(name).calls[-2:] for name in ("manager2", "manager3")] == [
+        ["leave", "join 10.77.0.11 manager"],
+        ["leave", "join 10.77.0.11 manager"],
+    ]
+    assert sorted(each.hostname for each in host.cloud.entries.values()) == [
+        "manager1", "manager2", "manager3", "worker1", "worker2",
+    ]  # fmt: skip
+    assert host.unplugged == set()
+    assert changes.load(farm) is None
+
+
+def test_managers_that_were_lost_for_good_join_again_after_a_kill(
+    farm: str, host: Host, swarm: SmallSwarm, run: Run
+) -> None:
+    """It was killed before the new cluster began: the next command begins it."""
+    made = [Change("power", name) for name in ("manager2", "manager3")]
+    made += [Change("rejoin", name, "manager1") for name in ("manager2", "manager3")]
+    changes.save(farm, Changes("labgen drill farm quorum-loss", tuple(made)))
+    for each in host.libvirt.listAllDomains():
+        if each.name().endswith(("_manager2", "_manager3")):
+            each.destroy()
+    host.engine("manager1").takes_over = True
+    done = run("start", farm)
+    assert done.status == 0, done.stderr
+    assert "take over 10.77.0.11" in host.engine("manager1").calls
+    assert {each.role for each in host.cloud.entries.values() if each.hostname.startswith("manager")} == {"manager"}
+    assert changes.load(farm) is None
+
+
 def test_a_hypothesis_that_does_not_come_true(
     lab: str, swarm: SmallSwarm, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
