@@ -237,6 +237,7 @@ def test_what_has_to_reach_the_node_is_refused_before_anything_changes(lab: str,
     before = host.volumes()
     for words in (
         ["export", "lab", "--depth", "running", "-o", "lab.labgen"],
+        ["export", "lab", "--depth", "disks", "-o", "lab.labgen"],
         ["rebuild", "lab", "worker2", "--yes"],
     ):
         refused = run(*words)
