@@ -145,16 +145,20 @@ def _print(result: "Result", form: str) -> None:
         evidence = f" ({check.evidence})" if check.evidence else ""
         console.say(f"  {'yes' if check.passed else 'NO '}  {console.printable(check.text + evidence)}")
     click.echo()
-    if result.tasks:
-        names = list(dict.fromkeys(name for moment in result.tasks.values() for name in moment))
-        rows = [{"tasks on": name, **{each: at.get(name, 0) for each, at in result.tasks.items()}} for name in names]
-        console.emit(rows, form, ["tasks on", *result.tasks])
-        click.echo()
-    numbers = [{"number": name, "value": value, "expected": expected} for name, value, expected in _numbers(result)]
-    console.emit(numbers, form, ["number", "value", "expected"])
+    _print_tables(result)
     if result.requests and not result.requests.kept_up:
         console.note("the requests were not sent on time: this host is too busy for that rate")
-    click.echo(f"\n{result.kind} {result.name}: {result.verdict}".replace("  ", " "))
+    click.echo(f"{result.kind} {result.name}: {result.verdict}".replace(" :", ":"))
+
+
+def _print_tables(result: "Result") -> None:
+    names = list(dict.fromkeys(name for moment in result.tasks.values() for name in moment))
+    tasks = [{"tasks on": name, **{each: at.get(name, 0) for each, at in result.tasks.items()}} for name in names]
+    numbers = [{"number": name, "value": value, "expected": expected} for name, value, expected in _numbers(result)]
+    for rows, columns in ((tasks, ["tasks on", *result.tasks]), (numbers, ["number", "value", "expected"])):
+        if rows:
+            console.emit(rows, "table", columns)
+            click.echo()
 
 
 def _numbers(result: "Result") -> "Iterator[tuple[str, str, str | None]]":

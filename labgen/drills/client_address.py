@@ -1,6 +1,7 @@
 """What a service sees as its client's address."""
 
 import http.client
+import time
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -14,6 +15,8 @@ from labgen.orchestrators.swarm_words import OVERLAY_POOL
 MESH, HOST = "labgen-drill-mesh", "labgen-drill-host"
 PORTS = {MESH: 18080, HOST: 18081}
 LIMIT = 20  # seconds for an answer
+MESH_LIMIT = 60  # seconds until a node forwards a port that is new
+POLL = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,23 @@ class ClientAddress(Drill):
         )
 
     def _ask(self, node: Node, port: int) -> Seen:
-        """:raises ClusterError: the service does not answer, or does not say which address it sees."""
+        """As soon as the node answers. :raises ClusterError: it does not, or does not say which address it sees."""
+        deadline = time.monotonic() + MESH_LIMIT
+        while True:
+            try:
+                return self._answer(node, port)
+            except ClusterError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL)
+
+    def _answer(self, node: Node, port: int) -> Seen:
         connection = http.client.HTTPConnection(node.address, port, timeout=LIMIT)
         try:
             connection.request("GET", "/")
             own = connection.sock.getsockname()[0]
             lines = connection.getresponse().read().decode(errors="replace").splitlines()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise ClusterError(f"{node.name} does not answer at port {port}", str(error)) from error
         finally:
             connection.close()

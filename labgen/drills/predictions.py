@@ -34,7 +34,7 @@ def starting(stage: Stage) -> float:
 def rescheduled_in_words(stage: Stage, delay: float, start: float) -> str:
     least, most = detection(stage)
     total = f"{least + delay + start:.0f}-{most + delay + start:.0f} s"
-    return f"{total}: detection, {delay:g} s restart delay, {start:.0f} s start"
+    return f"{total}: detection, {delay:g} s delay, {start:.0f} s start"
 
 
 def _seconds(begin: str, end: str) -> float:
