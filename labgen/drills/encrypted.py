@@ -12,7 +12,7 @@ from labgen.parallel import on_each
 
 NAMES = {"plain": "labgen-drill-plain", "encrypted": "labgen-drill-encrypted"}
 OPTIONS: dict[str, tuple[str, ...]] = {"plain": (), "encrypted": ("--opt", "encrypted")}
-SECONDS = 20  # of capturing
+SECONDS = 30  # of capturing
 BEFORE = 4.0  # seconds until the capture has begun
 REQUESTS = 5
 # Perl is in every Debian machine. It reads what arrives at the network card that has the address: packets of VXLAN

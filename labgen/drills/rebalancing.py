@@ -75,7 +75,7 @@ def _judge(stage: Stage, plan: Balance, known: set[str], before: dict[str, int])
     if stage.load:
         lost = stage.load.measured().failures
         stage.number("requests lost", len(lost), unit="")
-        stage.check("no request is lost", not lost)
+        stage.check_none_lost(lost)
 
 
 def _running(stage: Stage) -> set[str]:

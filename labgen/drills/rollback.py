@@ -42,4 +42,4 @@ class Rollback(Drill):
         stage.tasks_now("after")
         stage.check("the update is rolled back by itself", rolled_back is not None)
         stage.check(f"all tasks run {former}", good is not None)
-        stage.check("no request is lost", not lost)
+        stage.check_none_lost(lost)

@@ -38,7 +38,7 @@ class Rotate(Drill):
         renewed = [name for name, digest in self._certificates(stage).items() if former[name] != digest]
         stage.check("every node has a new certificate", len(renewed) == len(former), ", ".join(renewed))
         stage.check("all nodes are ready", ready is not None)
-        stage.check("no request is lost", not lost, f"{len(lost)} were" if lost else "")
+        stage.check_none_lost(lost)
 
     def _certificates(self, stage: Stage) -> dict[str, str]:
         """A digest of each node's certificate, by the node's name."""

@@ -41,5 +41,5 @@ class Scale(Drill):
         stage.check("all further tasks run", up is not None)
         least = min(during[name] - before[name] for name in before)
         stage.check("no node is left out", least >= 0, ", ".join(f"{name} {count}" for name, count in during.items()))
-        stage.check("no request is lost while it grows", not lost_up, f"{len(lost_up)} were")
-        stage.check("no request is lost while it shrinks", not lost_down, f"{len(lost_down)} were")
+        stage.check_none_lost(lost_up, "while it grows")
+        stage.check_none_lost(lost_down, "while it shrinks")

@@ -41,7 +41,7 @@ class Spread(Drill):
             stage.number(f"answered by {share.name or 'nodes that do not say so'}", share.part * 100, "%")
         silent = sorted(names - {share.name for share in measured.tasks()})
         stage.check("every task answers", not silent, f"no answer from {', '.join(silent)}" if silent else "")
-        stage.check("no request is lost", not measured.failures, f"{len(measured.failures)} were")
+        stage.check_none_lost(measured.failures)
 
     def _places(self, stage: Stage, view: View) -> list[str]:
         fitting = eligible(view.nodes, constraints(stage.service(view)))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labgen.drills.happenings import happenings
@@ -18,7 +19,7 @@ from labgen.records.results import Result
 from labgen.services import cluster
 from labgen.services.cluster import Cluster
 from labgen.services.view import View, look
-from labgen.traffic import ANSWER_LIMIT, Load, Measurement, Target
+from labgen.traffic import ANSWER_LIMIT, Answer, Load, Measurement, Target
 
 POLL = 0.5  # seconds
 STEADY = 5.0  # seconds in which no request fails, before anything is done
@@ -222,6 +223,12 @@ class Stage(Notebook):
         begin = moment - self.result.load_began
         since = self.load.measured().answering_since(begin)
         return None if since is None else since - begin
+
+    def check_none_lost(self, lost: Sequence[Answer], when: str = "") -> None:
+        """That no request was lost. :param lost: those that were."""
+        causes = Counter(answer.failure for answer in lost)
+        evidence = ", ".join(f"{count} {cause}" for cause, count in causes.items())
+        self.check(f"no request is lost{', ' if when else ''}{when}", not lost, evidence)
 
     def _require_answers(self, load: Load) -> None:
         """Waits for some seconds in which no request fails. :raises ClusterError: there are none."""

@@ -35,5 +35,5 @@ class Update(Drill):
                 stage.number(f"requests lost, {order}", len(lost), unit="")
                 stage.check(f"all tasks run the other image, {order}", done is not None)
                 if order == ORDERS[0]:
-                    stage.check(f"no request is lost, {order}", not lost, f"{len(lost)} were" if lost else "")
+                    stage.check_none_lost(lost, order)
         stage.tasks_now("after")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from labgen import drills, paths
+from labgen.cli.drill import _ranges
 from labgen.drills import nodes, predictions, stage
 from labgen.drills.happenings import happenings
 from labgen.drills.overlay import _finding, _lost
@@ -347,6 +348,10 @@ def test_sizes_that_are_lost_between_two_nodes() -> None:
 
 def test_times_of_docker() -> None:
     assert predictions._seconds("2026-01-01T00:00:59.5Z", "2026-01-01T00:01:02.123456789Z") == pytest.approx(2.623456)
+
+
+def test_seconds_as_ranges() -> None:
+    assert _ranges([3, 8, 9, 10, 12]) == "3, 8-10, 12"
 
 
 def test_changes_in_words() -> None:
