@@ -7,7 +7,7 @@ Source: https://github.com/moby/swarmkit/blob/master/manager/orchestrator/replic
 """
 
 from labgen.drills import nodes
-from labgen.drills.stage import Stage
+from labgen.drills.stage import Stage, in_words
 from labgen.errors import ClusterError
 from labgen.records.changes import Change
 from labgen.services.balance import Balance, balance
@@ -71,7 +71,7 @@ def _judge(stage: Stage, plan: Balance, known: set[str], before: dict[str, int])
     now = balance(stage.service(view), view)
     moved = len(_running(stage) - known)
     stage.number("tasks moved", moved, unit="", expected=f"{plan.moves} at least")
-    stage.check("the tasks are spread evenly", not now.moves, f"before: {before}")
+    stage.check("the tasks are spread evenly", not now.moves, f"before: {in_words(before)}")
     if stage.load:
         lost = stage.load.measured().failures
         stage.number("requests lost", len(lost), unit="")

@@ -170,7 +170,7 @@ class Stage(Notebook):
         """Keeps, and returns, how many tasks run on each node. :param moment: before, during, after."""
         found = self.spread()
         self.tasks(moment, found)
-        self.progress.done(f"tasks {moment}: {_in_words(found)}", stage="watch")
+        self.progress.done(f"tasks {moment}: {in_words(found)}", stage="watch")
         return found
 
     # the load
@@ -262,5 +262,6 @@ def published(service: Service) -> int:
     )
 
 
-def _in_words(spread: Mapping[str, int]) -> str:
+def in_words(spread: Mapping[str, int]) -> str:
+    """Tasks per node."""
     return ", ".join(f"{node} {count}" for node, count in spread.items())

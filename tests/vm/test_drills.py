@@ -32,7 +32,7 @@ NUMBERS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hello(lab: str) -> Iterator[str]:
     """The lab, with the stack hello."""
     labgen("deploy", lab, "hello")
