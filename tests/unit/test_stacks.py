@@ -15,7 +15,7 @@ from labgen.errors import ClusterError
 from labgen.lab import deploy
 from labgen.services import building, convergence, delivery, removal
 from tests.unit.commands import Run, run
-from tests.unit.host import Host, host
+from tests.unit.host import FakeConnection, Host, host
 
 __all__ = ["host", "run"]  # fixtures
 COMPOSE = 'version: "3.8"\nservices:\n  web: {image: "app:1", ports: ["8080:80"], volumes: ["./pages:/pages"]}\n'
@@ -138,6 +138,23 @@ def test_a_stack_is_deployed_listed_and_removed(lab: str, file: str, host: Host,
     assert removed.stdout == "shop is removed from lab\n"
     assert "kept on worker1: shop_data" in removed.stderr
     assert run("stack", "list", lab).stdout.splitlines()[1:] == []
+
+
+@pytest.mark.parametrize(("words", "status"), [("network x is in use", 0), ("network x not found", 0), ("no", 60)])
+def test_only_what_does_not_pass_ends_a_removal(
+    lab: str, host: Host, run: Run, monkeypatch: pytest.MonkeyPatch, words: str, status: int
+) -> None:
+    host.cloud.services.running = [web()]
+    refusals, answer = [ssh.Result(1, "", words)], FakeConnection.run
+
+    def refuse_once(self: FakeConnection, command: list[str], **options: Any) -> ssh.Result:
+        if command[2:5] == ["docker", "stack", "rm"] and refusals:
+            return refusals.pop()
+        return answer(self, command, **options)
+
+    monkeypatch.setattr(FakeConnection, "run", refuse_once)
+    assert run("stack", "remove", lab, "shop").status == status
+    assert bool(host.cloud.services.running) == bool(status)
 
 
 def test_who_does_not_wait_gets_what_is_there(lab: str, file: str, manager: Manager, run: Run) -> None:
