@@ -61,7 +61,7 @@ class Builder:
         """
         names = {service.name: self._name(service) for service in self.compose.services}
         builds = {names[service.name]: service.build for service in self.compose.services if service.build}
-        versions = {name: self._version(name, build) for name, build in builds.items()}
+        versions = {name: self._version(self._place(name), build) for name, build in builds.items()}
         services = (
             replace(service, image=versions[names[service.name]], is_built=True)
             if names[service.name] in versions
@@ -71,14 +71,17 @@ class Builder:
         built = replace(self.compose, services=tuple(services))
         for name, version in versions.items():
             if self.there.lab.registry:
-                self._push(name)
+                self._push(self._place(name))
                 self._push(version)
             else:
                 self._bring(version, [service for service in built.services if service.image == version])
         return built
 
     def _name(self, service: StackService) -> str:
-        name = service.image or f"localhost/{self.stack}-{service.name.lower()}:latest"
+        return service.image or f"localhost/{self.stack}-{service.name.lower()}:latest"
+
+    def _place(self, name: str) -> str:
+        """An image's name where the nodes get it."""
         registry = self.there.lab.registry_name
         return images.in_registry(name, registry) if registry else name
 

@@ -13,6 +13,8 @@ from labgen.services.delivery import STACKS
 
 LIMIT = 180  # seconds for its containers to stop; Docker kills each after 10 s, unless a service says otherwise
 POLL = 1.0  # seconds
+# Docker's words about networks that containers have not left yet, and about what is gone since it listed it.
+PASSING = ("in use", "not found")
 
 
 def known(engine: Engine) -> list[str]:
@@ -56,7 +58,7 @@ def remove(stack: str, there: Cluster, progress: Progress) -> dict[str, list[str
 def _docker_stack_rm(stack: str, there: Cluster) -> str:
     """:return: Docker's last words. :raises ClusterError: it refuses, or does not answer."""
     result = there.manager.run(["sudo", "-n", "docker", "stack", "rm", stack], limit=LIMIT)
-    if result.status and "in use" not in result.stderr:  # networks are, until the containers have left them
+    if result.status and not any(words in result.stderr for words in PASSING):
         raise ClusterError(f"Docker does not remove {stack}", result.tail)
     return result.tail
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labgen import paths
+from labgen import paths, plan
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError, UsageError
 from labgen.host import LOCAL, addresses
 from labgen.host.local import LocalHost
@@ -91,7 +91,7 @@ def test_what_is_done_is_said_in_words_and_not_in_names_of_scripts(host: Host, r
     start("lab", watched)
     scripts = {step.script for node in lab.nodes for step in node.steps}
     run = {script for node in lab.nodes for script in host.machine(node.name).scripts}
-    assert {f"{name}.sh" for name in run if not name.startswith("agent")} == scripts
+    assert {f"{name}.sh" for name in run if not name.startswith("agent")} == set(plan.scripts(lab))
     assert {"adding the names of the other nodes", "starting Docker"} <= set(watched.steps)
     for said in watched.steps:
         assert not re.search(r"\.sh\b|/|_", said), said
@@ -358,8 +358,9 @@ def test_start_of_a_lab_without_files_points_to_create(host: Host) -> None:
 def test_status_has_the_form_that_scripts_read(host: Host) -> None:
     make()
     found = status.status("lab").to_json()
-    assert set(found) == {"lab", "profile", "state", "box", "orchestrator", "nodes"}
+    assert set(found) == {"lab", "profile", "state", "box", "orchestrator", "registry", "nodes"}
     assert found["state"] == "running"
+    assert found["registry"] is None
     cluster = {"state": "ready", "availability": "active", "leader": True}
     assert found["nodes"][0] == {
         "name": "manager1",

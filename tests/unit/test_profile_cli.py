@@ -105,6 +105,7 @@ def test_completion() -> None:
         ("three-node-btrfs", "plain"),
         ("three-node-btrfs-client", "plain"),
         ("three-node-overlay2", "plain"),
+        ("three-node-registry", "plain"),
     ]
     assert completed("./la") == [("./la", "file")]
     assert {value for value, _ in completed("")} == set(shipped())

@@ -49,6 +49,16 @@ def test_an_image_that_names_the_registry_is_built_and_pushed_as_it_is(
     assert host.cloud.pushed == {"manager1:5000/app:3", "manager1:5000/app:3-abababababab"}
 
 
+def test_an_image_of_the_same_name_from_elsewhere_is_not_mistaken_for_the_built_one(
+    lab: str, tmp_path: Path, source: str, manager: Manager, run: Run
+) -> None:
+    manager.builds = BUILT
+    services = '{build: ./app, image: "me/app:1"}\n  other: {image: "ghcr.io/me/app:1"}'
+    failed = run("deploy", lab, file(tmp_path, services))
+    assert failed.status == 60
+    assert "ghcr.io/me/app:1: not on manager1, worker1, worker2" in failed.stderr
+
+
 def test_a_registry_that_does_not_take_it_is_named(
     lab: str, source: str, host: Host, manager: Manager, run: Run
 ) -> None:

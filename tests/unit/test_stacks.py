@@ -16,7 +16,7 @@ from labgen.lab import deploy
 from labgen.records import results
 from labgen.services import building, convergence, delivery, removal
 from tests.unit.commands import Run, run
-from tests.unit.host import Host, host
+from tests.unit.host import FakeConnection, Host, host
 
 __all__ = ["host", "run"]  # fixtures
 COMPOSE = 'version: "3.8"\nservices:\n  web: {image: "app:1", ports: ["8080:80"], volumes: ["./pages:/pages"]}\n'
@@ -154,6 +154,23 @@ def test_deploys_are_kept_with_the_lab(lab: str, file: str, host: Host, manager:
     assert passed.steps[0].command == f"docker stack deploy -c {Path(file).name} shop"
     assert [(check.text, check.passed) for check in passed.checks] == [("web: 2 of 2 tasks run", True)]
     assert "exit code 3" in failed.checks[0].evidence
+
+
+@pytest.mark.parametrize(("words", "status"), [("network x is in use", 0), ("network x not found", 0), ("no", 60)])
+def test_only_what_does_not_pass_ends_a_removal(
+    lab: str, host: Host, run: Run, monkeypatch: pytest.MonkeyPatch, words: str, status: int
+) -> None:
+    host.cloud.services.running = [web()]
+    refusals, answer = [ssh.Result(1, "", words)], FakeConnection.run
+
+    def refuse_once(self: FakeConnection, command: list[str], **options: Any) -> ssh.Result:
+        if command[2:5] == ["docker", "stack", "rm"] and refusals:
+            return refusals.pop()
+        return answer(self, command, **options)
+
+    monkeypatch.setattr(FakeConnection, "run", refuse_once)
+    assert run("stack", "remove", lab, "shop").status == status
+    assert bool(host.cloud.services.running) == bool(status)
 
 
 def test_who_does_not_wait_gets_what_is_there(lab: str, file: str, manager: Manager, run: Run) -> None:
