@@ -11,6 +11,7 @@ Condition = Callable[[View], bool]
 
 NOTICE_LIMIT = 120  # seconds for the managers to notice; the third missed heartbeat is due after 15 s
 RUN_LIMIT = 240  # seconds for tasks to run elsewhere; emulated machines start several containers slowly
+UPDATE_LIMIT = 900  # seconds for all tasks to be replaced, one after the other
 BOOT_LIMIT = 300  # seconds until a node that was switched on is ready
 
 

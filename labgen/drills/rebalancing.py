@@ -37,7 +37,7 @@ def force(stage: Stage) -> None:
         known = _running(stage)
         plan = balance(stage.service(), stage.look())
         stage.docker("replacing all tasks", "service", "update", "--force", "--detach", stage.name)
-        stage.until("all tasks are replaced", nodes.all_replaced(stage, known), nodes.RUN_LIMIT)
+        stage.until("all tasks are replaced", nodes.all_replaced(stage, known), nodes.UPDATE_LIMIT)
         stage.wait(QUIET, "watching the answers")
         _judge(stage, plan, known, before)
 

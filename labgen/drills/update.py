@@ -6,7 +6,6 @@ from labgen.drills.outage import QUIET
 from labgen.drills.stage import Stage
 
 ORDERS = ("start-first", "stop-first")
-UPDATE_LIMIT = 900  # seconds; one task after the other
 DELAY = 2  # seconds between two tasks
 
 
@@ -28,7 +27,7 @@ class Update(Drill):
                 options += ["--update-parallelism", "1", "--update-delay", f"{DELAY}s"]
                 words = ["service", "update", *options, stage.name]
                 stage.docker(f"updating, {order}", *words, change=stage.settings_kept())
-                done = stage.until(f"all tasks run {image}", nodes.all_run_image(stage, image), UPDATE_LIMIT)
+                done = stage.until(f"all tasks run {image}", nodes.all_run_image(stage, image), nodes.UPDATE_LIMIT)
                 stage.wait(QUIET, "watching the answers")
                 lost = stage.since(moment).failures
                 stage.number(f"updated after, {order}", None if done is None else done - moment)
