@@ -46,8 +46,9 @@ def before(lab: str) -> Iterator[dict[str, set[str]]]:
 def shop(before: dict[str, set[str]]) -> Iterator[str]:
     labgen("create", *ASKED, "--name", "shop")
     labgen("image", "load", "shop", "hello", "--node", "manager1")
-    docker("manager1", "tag", "localhost/hello:1", f"{PLACE}/hello:1")
-    docker("manager1", "push", f"{PLACE}/hello:1")
+    for name in (f"{PLACE}/hello:1", f"{PLACE}/library/hello:1"):
+        docker("manager1", "tag", "localhost/hello:1", name)
+        docker("manager1", "push", name)
     yield "shop"
     labgen("destroy", "shop", "--yes", "--if-exists")
 
@@ -106,8 +107,6 @@ def test_who_does_not_trust_the_ca_is_refused(shop: str) -> None:
 
 
 def test_the_mirror_serves_docker_hubs_images(shop: str) -> None:
-    docker("manager1", "tag", "localhost/hello:1", f"{PLACE}/library/hello:1")
-    docker("manager1", "push", f"{PLACE}/library/hello:1")
     docker("worker1", "pull", "hello:1")
 
 
