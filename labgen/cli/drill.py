@@ -30,7 +30,13 @@ rate_option = click.option(
 @click.argument("name", metavar="[DRILL]", required=False, shell_complete=complete.drills)
 @click.option("--list", "listed", is_flag=True, help="List all drills.")
 @click.option("--history", "past", is_flag=True, help="List what was done in the lab: drills, deploys, rebalances.")
-@click.option("--service", metavar="S", default="", help="The service; default: the one that publishes a port.")
+@click.option(
+    "--service",
+    metavar="S",
+    default="",
+    shell_complete=complete.services,
+    help="The service; default: the one that publishes a port.",
+)
 @rate_option
 @click.option("--force", is_flag=True, help="Even if the cluster loses its majority of managers.")
 @console.format_option
@@ -81,7 +87,7 @@ def drill(  # noqa: PLR0917 - click passes them by name
 
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
-@click.argument("services", metavar="[SERVICE]...", nargs=-1)
+@click.argument("services", metavar="[SERVICE]...", nargs=-1, shell_complete=complete.services)
 @click.option("--dry-run", is_flag=True, help="Only show what would be moved.")
 @click.option("--force", is_flag=True, help="Replace all tasks instead, as 'docker service update --force' does.")
 @rate_option

@@ -48,10 +48,9 @@ class QuorumLoss(Drill):
             self._judge_without_majority(stage, moment)
             self._begin_anew(stage, survivor, lost)
             moment = stage.now()
-            command = (
-                f"virsh start ...; docker swarm leave --force (on each of {', '.join(lost)}); docker swarm join ..."
-            )
-            stage.act("the lost managers leave the former cluster and join again", command, stage.put_back)
+            names = ", ".join(lost)
+            text = f"{names}: started without a network, made to leave the former cluster, joined again"
+            stage.act(text, "virsh start DOMAIN; labgen net LAB NODE --up; docker swarm join ...", stage.put_back)
             stage.number("all managers are back after", stage.now() - moment)
             ready = stage.until("all nodes are ready", nodes.all_ready, nodes.BOOT_LIMIT)
             stage.wait(QUIET, "watching the answers")

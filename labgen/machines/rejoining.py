@@ -35,7 +35,7 @@ def rejoin(lab: Opened, lost: Collection[str], survivor: str) -> None:
 
 def _leave(lab: Opened, name: str) -> None:
     """Starts a machine without its network, if it is off, and lets it leave its cluster. Then it gets its network."""
-    domain, script = lab.plan.node(name).domain, ORCHESTRATORS[lab.plan.orchestrator].leave
+    domain, script = lab.plan.node(name).domain, ORCHESTRATORS[lab.plan.orchestrator].departure
     if lab.states().get(name) == "stopped":
         lab.hypervisor.links.set(domain, lab.plan.network, up=False)
         lab.progress.step("starting without its network", name, stage="rejoin")

@@ -49,7 +49,7 @@ class Orchestrator(ABC):
     them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
     command that shows the cluster, on a manager. ``holds`` is what only its managers have; empty: they have nothing
     that the other nodes lack. ``when_moved`` tells users what :meth:`move` does to the cluster.
-    ``leave`` is shell by which a machine leaves its cluster, as root; it fails until it can.
+    ``departure`` is shell by which a machine leaves its cluster, as root; it fails until it can.
     ``runs_stacks``: whether Docker's ``docker stack`` deploys compose files there.
     """
 
@@ -62,7 +62,7 @@ class Orchestrator(ABC):
     show: str = ""
     holds: str = ""
     when_moved: str = ""
-    leave: str = ""
+    departure: str = ""
     runs_stacks: bool = False
 
     @abstractmethod

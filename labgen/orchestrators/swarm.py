@@ -36,7 +36,7 @@ class Swarm(Orchestrator):
     certificate = swarm_words.CERTIFICATE
     show = "docker node ls"
     runs_stacks = True
-    leave = swarm_words.LEAVE
+    departure = swarm_words.DEPARTURE
     holds = "services, configs, secrets"
     when_moved = "its Swarm is formed again around the first manager, with the services it has"
 

@@ -7,7 +7,8 @@ from labgen import paths
 # Its overlay networks are cut from here, not from Docker's default 10.0.0.0/8, which contains labgen's own pool.
 OVERLAY_POOL = "10.201.0.0/16"
 CERTIFICATE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
-LEAVE = """
+# A manager that was lost when the others began a new Swarm without it has nothing that the new one lacks.
+DEPARTURE = """
 state=$(docker info --format '{{.Swarm.LocalNodeState}}') || exit
 [ "$state" = inactive ] || docker swarm leave --force
 """

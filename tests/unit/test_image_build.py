@@ -30,7 +30,7 @@ with tarfile.open(sys.argv[-1], "w", format=tarfile.PAX_FORMAT) as tar:
         "./usr/share/doc/a/copyright": "MIT",
         "./usr/share/man/man1/a.1.gz": "long",
         "./usr/bin/busybox": "{content}",
-        "./srv/index.cgi": "of the package",
+        "./srv/index.html": "of the package",
     }}.items():
         member = tarfile.TarInfo(path)
         member.size, member.mode = len(text), 0o755
@@ -91,7 +91,7 @@ def test_an_image_has_what_is_needed_and_nothing_of_this_host(programs: Programs
     for parent in list(PurePosixPath("usr/local/bin/serve").parents)[:-1]:  # Docker 20.10 creates them for root only
         assert (found[str(parent)].isdir(), found[str(parent)].mode) == (True, 0o755)
     assert found["srv/index.html"].mode == 0o644
-    assert found["srv/index.cgi"].size > 100  # the recipe's, not the package's
+    assert found["srv/index.html"].size > 100  # the recipe's, not the package's
     assert {member.mtime for member in found.values()} == {0}
     described = config(image)
     assert described["created"] == "1970-01-01T00:00:00Z"

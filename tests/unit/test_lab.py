@@ -358,7 +358,7 @@ def test_start_of_a_lab_without_files_points_to_create(host: Host) -> None:
 def test_status_has_the_form_that_scripts_read(host: Host) -> None:
     make()
     found = status.status("lab").to_json()
-    assert set(found) == {"lab", "profile", "state", "box", "orchestrator", "registry", "nodes"}
+    assert set(found) == {"lab", "profile", "state", "box", "orchestrator", "registry", "interrupted", "nodes"}
     assert found["state"] == "running"
     assert found["registry"] is None
     cluster = {"state": "ready", "availability": "active", "leader": True}

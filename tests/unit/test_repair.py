@@ -58,8 +58,16 @@ GIVE_UP = {
     },
     "swarm.leave": {"engine.swarm_leave"},
     "force_new_cluster=": {"engine.swarm_take_over"},
-    "swarm leave": {"swarm_states.refuse_strangers", "swarm_states._way_with_errors"},  # which only mention it
-    "--force-new-cluster": {"swarm_states.leaderless"},  # which only mentions it
+    "swarm leave": {
+        "swarm_states.refuse_strangers",  # which only mentions it
+        "swarm_states._way_with_errors",  # likewise
+        "swarm_words",  # a manager that was lost when the others began anew, in a drill
+    },
+    "--force-new-cluster": {
+        "swarm_states.leaderless",  # which only mentions it
+        "quorum_loss",  # likewise
+        "quorum_loss._begin_anew",  # a drill that needs --force
+    },
     # and the functions built on them
     "remove_domain": {
         "connection.sweep",  # its callers are below
@@ -73,7 +81,9 @@ GIVE_UP = {
         "power.cut",  # kill
         "nodes.cut_power",  # a drill, which switches it on again
         "leader_loss.run",
+        "persist.run",
         "power_off.run",
+        "quorum_loss.run",
         "warm.go_on",  # of machines that cannot resume from others' memory
     },
     "revert_disks": {"freeze.revert"},
@@ -133,7 +143,7 @@ GIVE_UP = {
     "swarm._leave": {"swarm.move"},
     "swarm_take_over": {"swarm_moved._take_over"},
     "swarm_moved._take_over": {"swarm_moved.take_over"},
-    "swarm_moved.take_over": {"swarm.move"},
+    "swarm_moved.take_over": {"swarm.move", "swarm_changes.regain"},
     "orchestrator.move": {"stages.move_cluster"},  # of an import that has other addresses here
     "swarm_init": {"swarm.form"},
     "sweep": {
