@@ -20,9 +20,14 @@ class Temporary:
         self._lab, self._changes = lab, Changes(command)
 
     def about_to(self, change: Change) -> None:
-        """Writes down what will have to be put back; called before the change is made."""
-        if change not in self._changes.made:
-            self._changes = replace(self._changes, made=(*self._changes.made, change))
+        """Writes down what will have to be put back; called before the change is made.
+
+        Of several changes of the same thing the first one counts: it knows how it was before all of them.
+        """
+        known = {(each.what, each.name): each for each in self._changes.made}
+        if (former := known.get((change.what, change.name))) is None or not former.former:
+            made = {**known, (change.what, change.name): change}
+            self._changes = replace(self._changes, made=tuple(made.values()))
             changes.save(self._lab.plan.name, self._changes)
 
     def put_back(self) -> None:

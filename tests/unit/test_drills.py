@@ -1,6 +1,7 @@
 """Drills in a lab without machines: what is refused, what is measured, and that everything is put back."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,6 +193,21 @@ def test_what_a_killed_drill_left_is_put_back(
     assert {each.availability for each in host.cloud.entries.values()} == {"active"}
     assert changes.load(lab) is None
     assert json.loads(run("status", lab, "--format", "json").stdout)["interrupted"] is None
+
+
+def test_the_first_of_several_changes_counts(lab: str) -> None:
+    opened = SimpleNamespace(plan=SimpleNamespace(name=lab))
+    temporary = putting_back.Temporary(opened, "labgen drill lab update")  # type: ignore[arg-type]
+    for former in ("first", "second"):
+        temporary.about_to(Change("service", "web", json.dumps(former)))
+    for key in ("", "SWMKEY"):
+        temporary.about_to(Change("autolock", "manager1", key))
+    temporary.about_to(Change("power", "worker1"))
+    found = changes.load(lab)
+    assert found
+    assert [(each.name, each.former) for each in found.made] == [
+        ("web", '"first"'), ("manager1", "SWMKEY"), ("worker1", ""),
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_put_back_yet_is_kept(lab: str, host: Host, run: Run) -> None:
