@@ -226,8 +226,13 @@ def test_control_c_puts_back(hello: str) -> None:
     assert json.loads(labgen("drill", hello, "--history", "--format", "json").stdout)[-1]["verdict"] == "interrupted"
 
 
+def _managers(lab: str) -> list[str]:
+    words = ["docker", "node", "ls", "--filter", "role=manager", "--format", "{{.ManagerStatus}}"]
+    return node_output(lab, "manager1", *words).split()
+
+
 @pytest.mark.slow
-def test_five_nodes_lose_their_leader() -> None:
+def test_five_nodes_lose_their_leader_and_then_their_majority() -> None:
     labgen("create", "five-node-ha", "--name", "farm")
     try:
         labgen("deploy", "farm", "hello")
@@ -235,5 +240,8 @@ def test_five_nodes_lose_their_leader() -> None:
         assert numbers(record)["another manager leads after"] > 0
         listed = node_output("farm", "manager2", "docker", "node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
         assert Counter(listed.split()) == {"Ready": 5, "Leader": 1, "Reachable": 2}
+        record = drilled("farm", "quorum-loss", "--force")
+        assert "does not have a leader" in json.dumps(record["steps"])
+        eventually("three managers", lambda: Counter(_managers("farm")) == {"Leader": 1, "Reachable": 2})
     finally:
         labgen("destroy", "farm", "--yes")

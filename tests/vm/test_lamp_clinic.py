@@ -106,9 +106,10 @@ def test_lamp_counts_and_keeps_its_data(lab: str, lamp: str) -> None:
     assert "is new" not in again.stderr
     assert int(facts(ask(lab, "manager1", 8081))["requests"]) == counts[-1] + 2
 
-    labgen("restart", lab, "worker1")
+    drilled = labgen("drill", lab, "persist")
+    assert "yes  all rows are there" in drilled.stdout
     answers = lambda: (answer := ask(lab, "manager1", 8081)).status == 200 and answer  # noqa: E731
-    page = facts(eventually("the page after a restart of the database's node", answers, 600))
+    page = facts(eventually("the page after a power failure of the database's node", answers, 600))
     assert int(page["requests"]) > counts[-1] + 2
     assert labelled(lab) == ["worker1"]
 
