@@ -35,9 +35,11 @@ NUMBERS = {
 @pytest.fixture(scope="module")
 def hello(lab: str) -> Iterator[str]:
     """The lab, with the stack hello."""
-    labgen("deploy", lab, "hello")
-    yield lab
-    labgen("stack", "remove", lab, "hello", check=False)
+    try:
+        labgen("deploy", lab, "hello", "--timeout", "900")
+        yield lab
+    finally:
+        labgen("stack", "remove", lab, "hello", check=False)
 
 
 def tasks(lab: str) -> dict[str, int]:
@@ -235,7 +237,7 @@ def _managers(lab: str) -> list[str]:
 def test_five_nodes_lose_their_leader_and_then_their_majority() -> None:
     labgen("create", "five-node-ha", "--name", "farm")
     try:
-        labgen("deploy", "farm", "hello")
+        labgen("deploy", "farm", "hello", "--timeout", "900")
         record = drilled("farm", "leader-loss")
         assert numbers(record)["another manager leads after"] > 0
         listed = node_output("farm", "manager2", "docker", "node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
