@@ -58,7 +58,7 @@ def test_one_network_card_a_node_and_names_that_resolve(lab: str) -> None:
 def test_status_says_what_docker_and_libvirt_say(lab: str) -> None:
     status = json.loads(labgen("status", lab, "--format", "json").stdout)
     assert (status["lab"], status["profile"], status["state"]) == (lab, "three-node-btrfs", "running")
-    assert set(status) == {"lab", "profile", "state", "box", "orchestrator", "nodes"}
+    assert set(status) == {"lab", "profile", "state", "box", "orchestrator", "registry", "interrupted", "nodes"}
     format_ = "{{.Driver}}|{{.ServerVersion}}|{{.KernelVersion}}"
     truth = lines_by_node(labgen("exec", lab, "--", "docker", "info", "-f", format_).stdout)
     for node in status["nodes"]:
