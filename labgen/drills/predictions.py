@@ -14,14 +14,17 @@ JITTER = 0.5  # seconds
 
 
 def detection(stage: Stage) -> tuple[float, float]:
-    """After how many seconds a node counts as down: at least, at most."""
+    """After how many seconds a node counts as down: at least, at most.
+
+    Its managers count from its last heartbeat, which may have come just before it was lost, or a whole period earlier.
+    """
     heartbeat = stage.there.engine.heartbeat()
-    return (MISSED * (heartbeat - JITTER), MISSED * (heartbeat + JITTER))
+    return (MISSED * (heartbeat - JITTER) - (heartbeat + JITTER), MISSED * (heartbeat + JITTER))
 
 
 def detection_in_words(stage: Stage) -> str:
     least, most = detection(stage)
-    return f"{least:g}-{most:g} s: {MISSED} heartbeats of {stage.there.engine.heartbeat():g} s"
+    return f"{least:g}-{most:g} s: {MISSED} heartbeats of {stage.there.engine.heartbeat():g} s since the last"
 
 
 def starting(stage: Stage) -> float:
