@@ -16,7 +16,7 @@ JITTER = 0.5  # seconds
 def detection(stage: Stage) -> tuple[float, float]:
     """After how many seconds a node counts as down: at least, at most.
 
-    Its managers count from its last heartbeat, which may have come just before it was lost, or a whole period earlier.
+    Its managers count from its last heartbeat, which came just before it was lost, or up to a whole period earlier.
     """
     heartbeat = stage.there.engine.heartbeat()
     return (MISSED * (heartbeat - JITTER) - (heartbeat + JITTER), MISSED * (heartbeat + JITTER))
