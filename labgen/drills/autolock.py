@@ -25,6 +25,8 @@ class Autolock(Drill):
 
     def refuse(self, stage: Stage) -> None:
         nodes.require_another_node(stage)
+        if stage.there.engine.unlock_key():
+            raise UsageError(f"the managers of {stage.lab.plan.name!r} are locked already when they restart")
         managers = [node.hostname for node in stage.look().nodes if node.role == "manager"]
         if len(managers) < 3 and not stage.force:
             raise UsageError(

@@ -1,10 +1,8 @@
 """Reserved memory."""
 
-from labgen.drills import nodes
+from labgen.drills import extras, nodes
 from labgen.drills.base import Drill
-from labgen.drills.extras import found
 from labgen.drills.stage import Stage
-from labgen.records.changes import Change
 from labgen.services.view import WAITING, View
 
 NAME = "labgen-drill-limits"
@@ -18,33 +16,29 @@ class Limits(Drill):
     name = "limits"
     about = "A task that reserves more memory than is free has to wait"
     hypothesis = "A second task that reserves more than a node has free waits, and starts when it reserves less."
-
     measures = False
 
     def run(self, stage: Stage) -> None:
         spread = stage.spread()
         place = max(spread, key=lambda name: spread[name])
         reserved = int(PART * self._free(stage, place))
-        options = ["--detach", "--no-resolve-image", "--name", NAME, "--replicas", "2"]
-        options += ["--constraint", f"node.hostname=={place}", "--reserve-memory", str(reserved)]
-        words = ["service", "create", *options, stage.service().image]
-        stage.docker(
-            f"two tasks for {place}, each with {PART:.0%} of its free memory", *words, change=Change("extra", NAME)
-        )
+        options = ["--replicas", "2", "--constraint", f"node.hostname=={place}", "--reserve-memory", str(reserved)]
+        stage.saw(f"two tasks for {place}, each with {PART:.0%} of its free memory")
+        extras.create_service(stage, NAME, options, stage.service().image)
         full = stage.until("one runs and one waits", self._is_full, WAIT_LIMIT)
         view = stage.look()
-        waiting = [task.error for task in view.current(found(view, NAME)) if task.state in WAITING]
+        waiting = [task.error for task in view.current(view.service(NAME)) if task.state in WAITING]
         stage.saw("what Swarm says", "\n".join(waiting), f"docker service ps {NAME}")
         stage.check("the second task waits", full is not None, "; ".join(waiting))
         moment = stage.now()
         words = ["service", "update", "--detach", "--no-resolve-image", "--reserve-memory", str(LITTLE), NAME]
         stage.docker("reserving less", *words)
-        both = stage.until("both run", lambda view: not view.lacks_tasks(found(view, NAME)), nodes.RUN_LIMIT)
+        both = stage.until("both run", lambda view: not view.lacks_tasks(view.service(NAME)), nodes.RUN_LIMIT)
         stage.number("the second one ran after", None if both is None else both - moment)
         stage.check("it starts when it reserves less", both is not None)
 
     def _is_full(self, view: View) -> bool:
-        service = found(view, NAME)
+        service = view.service(NAME)
         refused = [task for task in view.current(service) if task.state in WAITING and REASON in task.error]
         return len(view.running(service)) == 1 and len(refused) == 1
 

@@ -1,20 +1,15 @@
 """A database whose node is lost and comes back."""
 
-import http.client
-import time
-
 from labgen.drills import nodes
 from labgen.drills.base import Drill
-from labgen.drills.extras import found
+from labgen.drills.page import fact
 from labgen.drills.stage import Stage, published
 from labgen.errors import ClusterError, UsageError
 from labgen.services.view import View
 
 DATABASE, PAGE = "lamp_db", "lamp_web"
 COUNTER = "requests"  # the line of the page with the number of requests, which is in the database
-ANSWER_LIMIT = 20  # seconds for the page
 BACK_LIMIT = 600  # seconds until the database answers again; emulated machines boot and recover slowly
-POLL = 2.0  # seconds
 
 
 class Persist(Drill):
@@ -31,18 +26,18 @@ class Persist(Drill):
             lab = stage.lab.plan.name
             raise UsageError(f"the stack lamp is not in {lab!r}", resolution=f"First: labgen deploy {lab} lamp")
         nodes.require_another_node(stage)
+        if (place := self._place(stage)) == stage.there.manager.target.name:
+            raise UsageError(f"the database is on {place}, through which the drill looks", "", "Pin it to a worker.")
 
     def run(self, stage: Stage) -> None:
         place = self._place(stage)
-        if place == stage.there.manager.target.name:
-            raise UsageError(f"the database is on {place}, through which the drill looks", "", "Pin it to a worker.")
         before = self._counted(stage, place)
         stage.saw(f"the counter in the database is {before}", command="host$ curl http://NODE:8081/")
         moment = stage.now()
         nodes.cut_power(stage, place)
         down = stage.until(f"the managers see {place} as down", nodes.is_down(stage, place), nodes.NOTICE_LIMIT)
         view = stage.look()
-        elsewhere = view.running(found(view, DATABASE))
+        elsewhere = view.running(view.service(DATABASE))
         stage.check("the database starts on no other node", down is not None and not elsewhere)
         back = stage.now()
         stage.act(f"switching {place} on again", f"virsh start {stage.lab.plan.node(place).domain}", stage.put_back)
@@ -56,7 +51,7 @@ class Persist(Drill):
     def _place(self, stage: Stage) -> str:
         """The node that the database runs on. :raises ClusterError: it does not run."""
         view = stage.look()
-        running = view.running(found(view, DATABASE))
+        running = view.running(view.service(DATABASE))
         if not running:
             lab = stage.lab.plan.name
             raise ClusterError(f"{DATABASE} does not run", resolution=f"labgen why {lab} {DATABASE}")
@@ -64,7 +59,7 @@ class Persist(Drill):
 
     def _runs_on(self, place: str) -> nodes.Condition:
         def holds(view: View) -> bool:
-            return [view.hostnames[task.node_id] for task in view.running(found(view, DATABASE))] == [place]
+            return [view.hostnames[task.node_id] for task in view.running(view.service(DATABASE))] == [place]
 
         return holds
 
@@ -72,22 +67,5 @@ class Persist(Drill):
         """The counter on the page, as soon as there is one. :raises ClusterError: there is none within the limit."""
         view = stage.look()
         node = next(each for each in stage.members() if each.name != place)
-        port, deadline, answer = published(found(view, PAGE)), time.monotonic() + BACK_LIMIT, ""
         stage.progress.step("waiting until the page shows the counter", stage="watch")
-        while time.monotonic() < deadline:
-            connection = http.client.HTTPConnection(node.address, port, timeout=ANSWER_LIMIT)
-            try:
-                connection.request("GET", "/")
-                answer = connection.getresponse().read().decode(errors="replace")
-            except (OSError, http.client.HTTPException) as error:
-                answer = str(error)
-            finally:
-                connection.close()
-            for line in answer.splitlines():
-                word, _, value = line.partition(" ")
-                if word == COUNTER and value.isdigit():
-                    return int(value)
-            time.sleep(POLL)
-        raise ClusterError(
-            "lamp's page does not show its counter", answer[:500], f"labgen stack list {stage.lab.plan.name}"
-        )
+        return int(fact(node, published(view.service(PAGE)), COUNTER, BACK_LIMIT).value)

@@ -1,4 +1,4 @@
-"""The majority of the managers is lost."""
+"""All managers but one are lost."""
 
 from labgen.drills import nodes
 from labgen.drills.base import Drill
@@ -38,7 +38,6 @@ class QuorumLoss(Drill):
     def run(self, stage: Stage) -> None:
         survivor = stage.there.manager.target.name
         lost = [name for name in self._managers(stage) if name != survivor]
-        lost = lost[: len(lost) // 2 + 1]
         stage.tasks_now("before")
         with stage.measured(without=lost):
             moment = stage.now()

@@ -78,7 +78,7 @@ def require_steady_nodes(lab: Opened, there: Cluster) -> None:
 def require_steady_service(name: str, there: Cluster, lab: str) -> None:
     """:raises ClusterError: the service does not run as it should."""
     view = look(there.engine)
-    service = next(each for each in view.services if each.name == name)
+    service = view.service(name)
     if not view.has_converged(service):
         raise ClusterError(
             f"{name} does not run as it should, so that a drill could begin",

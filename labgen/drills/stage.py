@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from labgen.drills.happenings import happenings
 from labgen.engine import Service, Task
 from labgen.errors import ClusterError, UsageError
+from labgen.machines import putting_back
 from labgen.machines.opened import Opened
 from labgen.machines.putting_back import Temporary
 from labgen.model import Node
@@ -82,7 +83,7 @@ class Stage(Notebook):
 
     def put_back(self) -> None:
         """Puts back all that was changed. :raises LabgenError: something cannot be put back."""
-        self._changes.put_back()
+        putting_back.put_back(self.lab)
 
     # what it sees
 
@@ -97,10 +98,7 @@ class Stage(Notebook):
 
     def service(self, view: View | None = None) -> Service:
         """:raises ClusterError: it is gone."""
-        for each in (view or self.look()).services:
-            if each.name == self.name:
-                return each
-        raise ClusterError(f"the service {self.name} is gone")
+        return (view or self.look()).service(self.name)
 
     def surplus(self, view: View) -> int:
         """How many of its tasks run that should not, or are about to end."""
@@ -176,13 +174,13 @@ class Stage(Notebook):
     # the load
 
     @contextlib.contextmanager
-    def measured(self, *, without: Sequence[str] = (), path: str = "/") -> Iterator[Load]:
+    def measured(self, *, without: Sequence[str] = ()) -> Iterator[Load]:
         """Sends requests meanwhile; they have to be answered before anything is done.
 
         :param without: the nodes that get no requests, because they will be off.
         :raises UsageError: the service publishes no port. :raises ClusterError: it does not answer.
         """
-        with Load(self.targets(without), self.rate, path) as self.load:
+        with Load(self.targets(without), self.rate) as self.load:
             began = self.load.began - self._began
             self._keep(load_began=round(began, 3))
             try:

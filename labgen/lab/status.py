@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labgen import paths
+from labgen.errors import LabgenError
 from labgen.machines.membership import members
 from labgen.machines.networks import NodeNetwork, networks_now
 from labgen.machines.seen import host_of, seen
@@ -102,5 +103,8 @@ def status(name: str) -> Status:
 
 def _interrupted(name: str) -> str:
     """The command that was killed and has left changes; one that works on the lab now has not."""
-    left = changes.load(name)
+    try:
+        left = changes.load(name)
+    except LabgenError:  # the next command that works on the lab explains it
+        return "command"
     return left.command if left and not journals.is_locked(name) else ""

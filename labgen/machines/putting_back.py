@@ -17,23 +17,19 @@ class Temporary:
     """:param command: that makes the changes, for users."""
 
     def __init__(self, lab: Opened, command: str) -> None:
-        self._lab, self._changes = lab, Changes(command)
+        self._lab, self._command = lab, command
 
     def about_to(self, change: Change) -> None:
-        """Writes down what will have to be put back; called before the change is made.
+        """Writes down what will have to be put back, besides what is written down already; called before the change.
 
         Of several changes of the same thing the first one counts: it knows how it was before all of them.
         """
-        known = {(each.what, each.name): each for each in self._changes.made}
+        name = self._lab.plan.name
+        left = changes.load(name) or Changes(self._command)
+        known = {(each.what, each.name): each for each in left.made}
         if (former := known.get((change.what, change.name))) is None or not former.former:
             made = {**known, (change.what, change.name): change}
-            self._changes = replace(self._changes, made=tuple(made.values()))
-            changes.save(self._lab.plan.name, self._changes)
-
-    def put_back(self) -> None:
-        """Puts back all that was changed. :raises LabgenError: something cannot be; it stays written down."""
-        put_back(self._lab)
-        self._changes = replace(self._changes, made=())
+            changes.save(name, replace(left, made=tuple(made.values())))
 
 
 def put_back(lab: Opened) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from labgen.engine import Engine, Service, SwarmNode, Task
+from labgen.errors import ClusterError
 from labgen.services.placement import can_run, eligible
 from labgen.stacks import Constraint, constraint
 
@@ -31,6 +32,13 @@ class View:
     def hostnames(self) -> Mapping[str, str]:
         """By the nodes' ids."""
         return {node.id: node.hostname for node in self.nodes}
+
+    def service(self, name: str) -> Service:
+        """:raises ClusterError: it is gone."""
+        for each in self.services:
+            if each.name == name:
+                return each
+        raise ClusterError(f"the service {name} is gone")
 
     def of(self, service: Service) -> list[Task]:
         """A service's tasks, the newest first."""

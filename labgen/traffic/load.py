@@ -1,5 +1,6 @@
 """A continuous load, sent by a process of its own: see :mod:`labgen.traffic.sender`."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -37,9 +38,9 @@ class Load:
     Times are seconds since :attr:`began`, which is a time of :func:`time.monotonic`.
     """
 
-    def __init__(self, targets: Sequence[Target], rate: float, path: str = "/") -> None:
+    def __init__(self, targets: Sequence[Target], rate: float) -> None:
         """:param targets: get a request each, in turn. :param rate: requests per second, to all together."""
-        self.targets, self.rate, self.path = tuple(targets), rate, path
+        self.targets, self.rate = tuple(targets), rate
         self.began = 0.0
         self._answers: list[Answer] = []
         self._errors: list[str] = []
@@ -62,8 +63,6 @@ class Load:
         wanted = {
             "targets": [(target.address, target.port) for target in self.targets],
             "rate": self.rate,
-            "path": self.path,
-            "host": "",
             "limit": ANSWER_LIMIT,
             "headers": HEADERS,
         }
@@ -78,8 +77,9 @@ class Load:
 
     def end(self) -> None:
         """Sends no more requests, and waits for the last answers. Calling it again does nothing."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin:
+                self._process.stdin.close()
         try:
             self._process.wait(END_LIMIT)
         except subprocess.TimeoutExpired:
@@ -110,6 +110,7 @@ class Load:
             self._process.stdin.write(line)
             self._process.stdin.flush()
         except BrokenPipeError as error:
+            self.end()
             raise self._failure("does not start") from error
 
     def _read(self) -> None:

@@ -36,7 +36,6 @@ class Sender:
     def __init__(self, wanted: Mapping[str, Any]) -> None:
         self._targets = [(address, port) for address, port in wanted["targets"]]
         self._interval = 1 / wanted["rate"]  # seconds
-        self._path, self._host = wanted["path"], wanted["host"]
         self._limit = wanted["limit"]  # seconds for an answer
         self._headers = {name.lower().encode(): field for field, name in wanted["headers"].items()}
         self._loop = asyncio.get_running_loop()
@@ -88,8 +87,8 @@ class Sender:
         reader, writer = await asyncio.open_connection(address, port)
         try:
             exchange = h11.Connection(h11.CLIENT)
-            headers = [("Host", self._host or f"{address}:{port}"), ("User-Agent", "labgen"), ("Connection", "close")]
-            request = h11.Request(method="GET", target=self._path, headers=headers)
+            headers = [("Host", f"{address}:{port}"), ("User-Agent", "labgen"), ("Connection", "close")]
+            request = h11.Request(method="GET", target="/", headers=headers)
             writer.write((exchange.send(request) or b"") + (exchange.send(h11.EndOfMessage()) or b""))
             while True:
                 event = exchange.next_event()

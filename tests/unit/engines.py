@@ -60,6 +60,7 @@ class Cloud:
         self.leaderless_calls = 0
         self.is_off: Callable[[str], bool] = lambda _hostname: False
         self.services = FakeServices()
+        self.unlock_key = ""  # that managers need when they restart
         self.pushed: set[str] = set()  # what the lab's registry has
         self.refuses_pushes = ""  # its reason
 
@@ -236,6 +237,9 @@ class FakeEngine:
 
     def set_availability(self, node_id: str, availability: str) -> None:
         self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], availability=availability)
+
+    def unlock_key(self) -> str:
+        return self.cloud.unlock_key
 
     def heartbeat(self) -> float:
         return 5.0

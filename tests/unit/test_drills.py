@@ -210,6 +210,43 @@ def test_the_first_of_several_changes_counts(lab: str) -> None:
     ]  # fmt: skip
 
 
+def test_what_an_earlier_drill_left_is_not_forgotten(lab: str) -> None:
+    changes.save(lab, Changes("labgen drill lab drain", (Change("network", "labgen-drill-plain"),)))
+    opened = SimpleNamespace(plan=SimpleNamespace(name=lab))
+    putting_back.Temporary(opened, "labgen drill lab power-off").about_to(Change("power", "worker1"))  # type: ignore[arg-type]
+    found = changes.load(lab)
+    assert found
+    assert [each.name for each in found.made] == ["labgen-drill-plain", "worker1"]
+
+
+def test_a_service_of_the_users_is_not_taken_for_the_drills(lab: str, swarm: SmallSwarm, run: Run) -> None:
+    swarm.serve("labgen-drill-limits", 1, ports=())
+    refused = run("drill", lab, "limits")
+    assert refused.status == 2
+    assert "there is a service named labgen-drill-limits already" in refused.stderr
+    assert swarm.settings("labgen-drill-limits") == {"replicas": 1}
+
+
+def test_a_lab_that_is_locked_by_its_user_stays_so(lab: str, host: Host, run: Run) -> None:
+    host.cloud.unlock_key = "SWMKEY"
+    refused = run("drill", lab, "autolock", "--force")
+    assert refused.status == 2
+    assert "locked already" in refused.stderr
+
+
+def test_answers_that_do_not_say_who_gave_them(lab: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labgen.traffic.load.HEADERS", {})
+    monkeypatch.setattr("labgen.drills.spread.LEAST", 0.3)
+    done = run("drill", lab, "spread")
+    assert done.status == 0, done.stdout
+    assert "the answers do not say which task gave them" in done.stderr
+
+
+def test_status_works_beside_a_damaged_record_of_changes(lab: str, run: Run) -> None:
+    paths.changes(lab).write_text("{}")
+    assert json.loads(run("status", lab, "--format", "json").stdout)["interrupted"] == "command"
+
+
 def test_what_cannot_be_put_back_yet_is_kept(lab: str, host: Host, run: Run) -> None:
     changes.save(lab, Changes("labgen drill lab drain", (Change("availability", "worker2", "active"),)))
     host.cloud.leaderless_calls = 100
