@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labgen.cli import complete, console
+from labgen.cli import complete, console, power
 
 if TYPE_CHECKING:
     from labgen.machines.networks import NodeNetwork
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--loss", metavar="PERCENT", help="Lose packets that the node receives, at random: 5%, 0.1%.")
 @click.option("--rate", metavar="RATE", help="Limit the node's traffic: 1mbit, 500kbit.")
 @click.option("--reset", is_flag=True, help="Put everything back; without NODE, on all nodes.")
+@power.force_option
 @console.format_option
 def net(  # noqa: PLR0917 - the command's options
     lab: str,
@@ -31,6 +32,7 @@ def net(  # noqa: PLR0917 - the command's options
     loss: str | None,
     rate: str | None,
     reset: bool,
+    force: bool,
     form: str,
 ) -> None:
     """Show or change the network of one node, from the host.
@@ -52,6 +54,8 @@ def net(  # noqa: PLR0917 - the command's options
     change = _change(delay, loss, rate)
     if sum((down, up, reset, bool(change))) > 1:
         raise click.UsageError("--down, --up, --reset and the group of --delay, --loss and --rate cannot be combined")
+    if force and not down:
+        raise click.UsageError("--force needs --down")
     if not node and (down or up or change):
         raise click.UsageError("specify the node to change")
     if not (down or up or reset or change):
@@ -63,7 +67,7 @@ def net(  # noqa: PLR0917 - the command's options
         elif change:
             found = recipe.impair(lab, node or "", change, shown)
         else:
-            found = recipe.set_link(lab, node or "", shown, up=up)
+            found = recipe.set_link(lab, node or "", shown, up=up, force=force)
     _show(found, form)
 
 

@@ -24,14 +24,18 @@ def look(name: str, node: str | None = None) -> Networks:
     return {each.name: found[each.name] for each in chosen if each.name in found}
 
 
-def set_link(name: str, node: str, progress: Progress, *, up: bool) -> Networks:
+def set_link(name: str, node: str, progress: Progress, *, up: bool, force: bool = False) -> Networks:
     """Sets a node's link up or down; it stays so until it is set again. A node that is off can only be set up.
 
-    :raises UsageError: there is no such lab or node, or it is suspended. :raises GuestError: the node is off.
+    :param force: set it down even if the cluster loses its majority of managers.
+    :raises UsageError: there is no such lab or node, it is suspended, or the majority would be lost.
+    :raises GuestError: the node is off.
     :raises LabgenError: another process works on the lab, or libvirt refuses.
     """
     with opened(name, progress, finished=True) as lab:
         chosen = _chosen(lab, node, may_be_off=up)
+        if not up:
+            power.chosen_to_go_off(lab, [node], force=force)
         net.set_link(lab, chosen, up=up)
         return _now(lab, chosen)
 

@@ -247,7 +247,7 @@ def test_what_has_to_reach_the_node_is_refused_before_anything_changes(lab: str,
 
 
 def test_the_cluster_is_asked_through_others(lab: str, host: Host, run: Run) -> None:
-    run("net", lab, "manager1", "--down")
+    run("net", lab, "manager1", "--down", "--force")
     host.unreachable = "manager1"
     answered = run("stack", "list", lab)
     assert answered.status == 60
@@ -260,6 +260,17 @@ def test_the_cluster_is_asked_through_others(lab: str, host: Host, run: Run) -> 
     assert run("stack", "list", lab).status == 0
 
 
+def test_the_only_manager_keeps_its_link_unless_forced(lab: str, host: Host, run: Run) -> None:
+    refused = run("net", lab, "manager1", "--down")
+    assert refused.status == 2
+    assert "without manager1 the cluster of 'lab' has no majority of managers" in refused.stderr
+    assert "0 of 1 managers would be left" in refused.stderr
+    assert not host.unplugged
+    assert run("net", lab, "manager1", "--down", "--force").status == 0
+    assert host.unplugged == {domain("manager1")}
+    assert run("net", lab, "manager1", "--up").status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -268,6 +279,7 @@ def test_the_cluster_is_asked_through_others(lab: str, host: Host, run: Run) -> 
         (["lab", "worker1", "--up", "--down"], "cannot be combined"),
         (["lab", "worker1", "--up", "--reset"], "cannot be combined"),
         (["lab", "worker1", "--down", "--delay", "1ms"], "cannot be combined"),
+        (["lab", "worker1", "--up", "--force"], "--force needs --down"),
         (["lab", "worker1", "--delay", "100"], "is not a valid delay"),
         (["lab", "worker1", "--loss", "5"], "is not a valid loss"),
         (["lab", "worker1", "--rate", "10mbps"], "megabytes per second"),
