@@ -64,8 +64,14 @@ class Persist(Drill):
         return holds
 
     def _counted(self, stage: Stage, place: str) -> int:
-        """The counter on the page, as soon as there is one. :raises ClusterError: there is none within the limit."""
+        """The counter on the page, as soon as there is one.
+
+        :raises ClusterError: there is none within the limit, or it is not a number.
+        """
         view = stage.look()
         node = next(each for each in stage.members() if each.name != place)
         stage.progress.step("waiting until the page shows the counter", stage="watch")
-        return int(fact(node, published(view.service(PAGE)), COUNTER, BACK_LIMIT).value)
+        shown = fact(node, published(view.service(PAGE)), COUNTER, BACK_LIMIT).value
+        if not shown.isdecimal():
+            raise ClusterError(f"the counter on the page of {node.name} is not a number", f"{COUNTER}: {shown}")
+        return int(shown)

@@ -65,14 +65,16 @@ def labelled(lab: str) -> list[str]:
 
 @pytest.fixture
 def lamp(lab: str) -> Iterator[str]:
-    deployed = labgen("deploy", lab, "lamp", "--timeout", "900", "--format", "json")
-    assert {name: row["tasks"] for name, row in rows(deployed.stdout).items()} == {
-        "admin": "1/1", "db": "1/1", "php": "2/2", "web": "1/1",
-    }  # fmt: skip
-    assert set(rows(deployed.stdout)["php"]["nodes"]) <= WORKERS
-    yield deployed.stderr
-    labgen("stack", "remove", lab, "lamp", check=False)
-    labgen("exec", lab, "--", "sh", "-c", "docker volume rm -f lamp_data")
+    try:
+        deployed = labgen("deploy", lab, "lamp", "--timeout", "900", "--format", "json")
+        assert {name: row["tasks"] for name, row in rows(deployed.stdout).items()} == {
+            "admin": "1/1", "db": "1/1", "php": "2/2", "web": "1/1",
+        }  # fmt: skip
+        assert set(rows(deployed.stdout)["php"]["nodes"]) <= WORKERS
+        yield deployed.stderr
+    finally:
+        labgen("stack", "remove", lab, "lamp", check=False)
+        labgen("exec", lab, "--", "sh", "-c", "docker volume rm -f lamp_data")
 
 
 @pytest.mark.slow
@@ -116,13 +118,15 @@ def test_lamp_counts_and_keeps_its_data(lab: str, lamp: str) -> None:
 
 @pytest.fixture
 def clinic(lab: str) -> Iterator[None]:
-    deployed = rows(labgen("deploy", lab, "clinic", "--timeout", "900", "--format", "json").stdout)
-    assert {name: row["tasks"] for name, row in deployed.items()} == {
-        "auth": "2/2", "gateway": "1/1", "patients": "2/2", "staff": "1/1", "visualizer": "1/1",
-    }  # fmt: skip
-    assert deployed["visualizer"]["nodes"] == {"manager1": 1}
-    yield
-    labgen("stack", "remove", lab, "clinic", check=False)
+    try:
+        deployed = rows(labgen("deploy", lab, "clinic", "--timeout", "900", "--format", "json").stdout)
+        assert {name: row["tasks"] for name, row in deployed.items()} == {
+            "auth": "2/2", "gateway": "1/1", "patients": "2/2", "staff": "1/1", "visualizer": "1/1",
+        }  # fmt: skip
+        assert deployed["visualizer"]["nodes"] == {"manager1": 1}
+        yield
+    finally:
+        labgen("stack", "remove", lab, "clinic", check=False)
 
 
 def session(lab: str, user: str) -> str:

@@ -87,7 +87,16 @@ def services(lab: str) -> list[str]:
     return node_output(lab, "manager1", "docker", "service", "ls", "--format", "{{.Name}}").split()
 
 
-def test_hello_spreads_and_every_node_answers(lab: str) -> None:
+@pytest.fixture
+def none_left(lab: str) -> Iterator[str]:
+    """The lab; stacks that a failed test leaves would disturb the next one."""
+    yield lab
+    for name in {service.split("_")[0] for service in services(lab)}:
+        labgen("stack", "remove", lab, name, check=False)
+
+
+def test_hello_spreads_and_every_node_answers(none_left: str) -> None:
+    lab = none_left
     deployed = rows(labgen("deploy", lab, "hello", "--format", "json").stdout)
     assert deployed["web"]["tasks"] == "6/6"
     listed = node_output(lab, "manager1", "docker", "service", "ps", "hello_web", "--format", "{{.Node}}").split()
@@ -179,14 +188,14 @@ def test_a_compose_file_as_people_write_them(lab: str, shop: Path) -> None:
 def test_compose_files_with_all_that_stacks_can_do(
     lab: str, name: str, tasks: dict[str, str], port: int | None
 ) -> None:
-    deployed = labgen("deploy", lab, str(COMPOSE_FILES / f"{name}.yaml"), "--format", "json")
     try:
+        deployed = labgen("deploy", lab, str(COMPOSE_FILES / f"{name}.yaml"), "--format", "json")
         assert {service: row["tasks"] for service, row in rows(deployed.stdout).items()} == tasks
         if port:
             with urllib.request.urlopen(f"http://{address(lab, 'worker1')}:{port}/health", timeout=20) as answer:
                 assert answer.status == 200
     finally:
-        labgen("stack", "remove", lab, name)
+        labgen("stack", "remove", lab, name, check=False)
         volumes = "docker volume ls -q --filter label=com.docker.stack.namespace | xargs -r docker volume rm"
         labgen("exec", lab, "--", "sh", "-c", volumes)
 
@@ -195,8 +204,8 @@ def test_compose_files_with_all_that_stacks_can_do(
 def test_what_does_not_run_is_explained(lab: str, tmp_path: Path) -> None:
     file = tmp_path / "nowhere.yaml"
     file.write_text(NOWHERE)
-    failed = labgen("deploy", lab, str(file), check=False)
     try:
+        failed = labgen("deploy", lab, str(file), check=False)
         assert failed.status == 60
         assert "node.labels.disk==ssd: no node (manager1: -, worker1: -, worker2: -)" in failed.stderr
         assert "the task ended with exit code 3 on" in failed.stderr
@@ -204,7 +213,7 @@ def test_what_does_not_run_is_explained(lab: str, tmp_path: Path) -> None:
         assert "labgen stack remove" in failed.stderr
         assert "node.labels.disk==ssd: no node" in labgen("why", lab, "nowhere_web").stdout
     finally:
-        labgen("stack", "remove", lab, "nowhere")
+        labgen("stack", "remove", lab, "nowhere", check=False)
 
     file.write_text(NOWHERE.replace("localhost/hello:1", "nginx:1.27"))
     failed = labgen("deploy", lab, str(file), check=False)
