@@ -55,10 +55,10 @@ class Autolock(Drill):
             stage.check("the service goes on answering", not silent, f"{len(silent)} seconds without an answer")
             connection = stage.there.connection(name)
             unlock = ORCHESTRATORS[stage.lab.plan.orchestrator].unlock
-            stage.act(f"unlocking {name}", "docker swarm unlock", lambda: unlock(connection, key))
+            stage.act(f"unlocking {name}", "docker swarm unlock", lambda: unlock(connection, key), on=name)
             back = stage.until(f"{name} takes part again", nodes.is_ready(stage, name), UNLOCK_LIMIT)
             stage.check(f"{name} is ready again with the key", back is not None)
-            stage.act("switching autolock off again", "docker swarm update --autolock=false", stage.put_back)
+            stage.act("switching autolock off again", "docker swarm update --autolock=false", stage.put_back, on=name)
             stage.until("all tasks run", nodes.all_run(stage), nodes.RUN_LIMIT)
             stage.tasks_now("after")
 
@@ -67,7 +67,7 @@ class Autolock(Drill):
         docker = stage.there.engine
         command = "docker swarm update --autolock=true"
         change = Change("autolock", name)
-        stage.act("switching autolock on", command, lambda: docker.set_autolock(locked=True), change)
+        stage.act("switching autolock on", command, lambda: docker.set_autolock(locked=True), change, on=name)
         key = docker.unlock_key()
         stage.keep(replace(change, former=key))
         return key
@@ -79,7 +79,7 @@ class Autolock(Drill):
             if result.status:
                 raise ClusterError(f"Docker does not restart on {name}", result.tail)
 
-        stage.act(f"restarting Docker on {name}", f"{name}$ sudo systemctl restart docker", restart)
+        stage.act(f"restarting Docker on {name}", "sudo systemctl restart docker", restart, on=name)
 
     def _info(self, stage: Stage, name: str) -> EngineInfo:
         """What its engine says. Over a new connection: the restart has ended the others."""

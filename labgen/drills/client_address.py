@@ -2,7 +2,7 @@
 
 from labgen.drills import extras
 from labgen.drills.base import Drill
-from labgen.drills.page import fact
+from labgen.drills.page import Fact, fact
 from labgen.drills.stage import Stage
 
 MESH, HOST = "labgen-drill-mesh", "labgen-drill-host"
@@ -25,20 +25,21 @@ class ClientAddress(Drill):
             MESH: ["--publish", f"published={PORTS[MESH]},target=80"],
             HOST: ["--mode", "global", "--publish", f"published={PORTS[HOST]},target=80,mode=host"],
         }
-        seen = {}
+        seen: dict[str, list[Fact]] = {MESH: [], HOST: []}
         for name, options in published.items():
             extras.make_service(stage, name, options, image)
-            seen[name] = {node: fact(node, PORTS[name], "client", MESH_LIMIT) for node in stage.members()}
-            for node, found in seen[name].items():
+            for node in stage.members():
+                found = fact(node, PORTS[name], "client", MESH_LIMIT)
+                seen[name].append(found)
                 command = f"host$ curl http://{node.address}:{PORTS[name]}/"
                 stage.saw(f"{name} on {node.name} sees {found.value}; the client has {found.sender}", command=command)
         stage.check(
             "through the mesh the client's address is lost",
-            all(found.value != found.sender for found in seen[MESH].values()),
-            f"seen: {', '.join(found.value for found in seen[MESH].values())}",
+            all(found.value != found.sender for found in seen[MESH]),
+            f"seen: {', '.join(found.value for found in seen[MESH])}",
         )
         stage.check(
             "at a port of the node itself it is seen",
-            all(found.value == found.sender for found in seen[HOST].values()),
-            f"seen: {', '.join(found.value for found in seen[HOST].values())}",
+            all(found.value == found.sender for found in seen[HOST]),
+            f"seen: {', '.join(found.value for found in seen[HOST])}",
         )

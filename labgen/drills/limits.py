@@ -7,7 +7,7 @@ from labgen.services.view import WAITING, View
 
 NAME = "labgen-drill-limits"
 PART = 0.6  # of a node's free memory: two do not fit
-LITTLE = 2**20  # bytes: two fit
+LITTLE = 4 * 2**20  # bytes, the least that Docker takes: two fit
 WAIT_LIMIT = 180  # seconds
 REASON = "insufficient resources"
 
@@ -28,7 +28,7 @@ class Limits(Drill):
         full = stage.until("one runs and one waits", self._is_full, WAIT_LIMIT)
         view = stage.look()
         waiting = [task.error for task in view.current(view.service(NAME)) if task.state in WAITING]
-        stage.saw("what Swarm says", "\n".join(waiting), f"docker service ps {NAME}")
+        stage.saw("what Swarm says", "\n".join(waiting), f"{stage.manager}$ docker service ps {NAME}")
         stage.check("the second task waits", full is not None, "; ".join(waiting))
         moment = stage.now()
         words = ["service", "update", "--detach", "--no-resolve-image", "--reserve-memory", str(LITTLE), NAME]

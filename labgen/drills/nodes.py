@@ -21,7 +21,7 @@ def busiest(stage: Stage) -> str:
     :raises UsageError: there is no other node with tasks.
     """
     spread = stage.spread()
-    away = stage.there.manager.target.name
+    away = stage.manager
     running = {name: spread.get(name, 0) for name in stage.there.running if name != away and spread.get(name, 0)}
     if not running:
         raise UsageError(

@@ -26,7 +26,7 @@ class Persist(Drill):
             lab = stage.lab.plan.name
             raise UsageError(f"the stack lamp is not in {lab!r}", resolution=f"First: labgen deploy {lab} lamp")
         nodes.require_another_node(stage)
-        if (place := self._place(stage)) == stage.there.manager.target.name:
+        if (place := self._place(stage)) == stage.manager:
             raise UsageError(f"the database is on {place}, through which the drill looks", "", "Pin it to a worker.")
 
     def run(self, stage: Stage) -> None:

@@ -36,7 +36,7 @@ class QuorumLoss(Drill):
             )
 
     def run(self, stage: Stage) -> None:
-        survivor = stage.there.manager.target.name
+        survivor = stage.manager
         lost = [name for name in self._managers(stage) if name != survivor]
         stage.tasks_now("before")
         with stage.measured(without=lost):
@@ -59,7 +59,7 @@ class QuorumLoss(Drill):
 
     def _judge_without_majority(self, stage: Stage, moment: float) -> None:
         answer = self._answer(stage)
-        stage.saw("what the manager that is left says", answer, f"{stage.there.manager.target.name}$ docker node ls")
+        stage.saw("what the manager that is left says", answer, f"{stage.manager}$ docker node ls")
         answering, lost = stage.answering_after(moment), stage.since(moment).failures
         stage.number("answering again after", answering)
         stage.number("requests lost meanwhile", len(lost), unit="")

@@ -44,6 +44,11 @@ class Stage(Notebook):
         self._seen: View | None = None
         self._changes = Temporary(lab, f"labgen {result.kind} {lab.plan.name} {result.name}".strip())
 
+    @property
+    def manager(self) -> str:
+        """The node through which it looks and acts."""
+        return self.there.manager.target.name
+
     # what it does
 
     def docker(
@@ -55,7 +60,7 @@ class Stage(Notebook):
         """
         if change:
             self._changes.about_to(change)
-        step = self._begin(text, f"{self.there.manager.target.name}$ docker {shlex.join(words)}")
+        step = self._begin(text, f"{self.manager}$ docker {shlex.join(words)}")
         result = self.there.manager.run(["sudo", "-n", "docker", *words], limit=COMMAND_LIMIT, stdin=stdin)
         self._end(step, "" if secret else result.stdout + result.stderr)
         if result.status:
@@ -69,11 +74,16 @@ class Stage(Notebook):
             raise ClusterError(f"docker {words[0]} failed on {node}", result.tail)
         return result.stdout
 
-    def act(self, text: str, command: str, do: Callable[[], object], change: Change | None = None) -> None:
-        """Does something from outside the machines. :param command: that does the same, as a user would type it."""
+    def act(
+        self, text: str, command: str, do: Callable[[], object], change: Change | None = None, *, on: str = "host"
+    ) -> None:
+        """Does something by other means than a docker command.
+
+        :param command: that does the same, as a user would type it. :param on: where: a node's name, or "host".
+        """
         if change:
             self._changes.about_to(change)
-        step = self._begin(text, f"host$ {command}" if command else "")
+        step = self._begin(text, f"{on}$ {command}")
         do()
         self._end(step, "")
 
@@ -152,7 +162,7 @@ class Stage(Notebook):
 
         :raises ClusterError: no other manager answers.
         """
-        if self.there.manager.target.name not in nodes:
+        if self.manager not in nodes:
             yield
             return
         others = {name: node for name, node in self.there.running.items() if name not in nodes}

@@ -60,6 +60,7 @@ class Cloud:
         self.leaderless_calls = 0
         self.is_off: Callable[[str], bool] = lambda _hostname: False
         self.services = FakeServices()
+        self.memory = 0  # of each node, in bytes
         self.unlock_key = ""  # that managers need when they restart
         self.pushed: set[str] = set()  # what the lab's registry has
         self.refuses_pushes = ""  # its reason
@@ -67,7 +68,9 @@ class Cloud:
     def admit(self, hostname: str, role: str) -> str:
         self.born += 1
         node_id = f"id{self.born}"
-        self.entries[node_id] = SwarmNode(node_id, hostname, role, "active", "ready", self.born == 1, {})
+        self.entries[node_id] = SwarmNode(
+            node_id, hostname, role, "active", "ready", self.born == 1, {}, memory=self.memory
+        )
         return node_id
 
 

@@ -1,7 +1,8 @@
 """A Swarm in memory that places tasks by the rules of Docker's, at once; its services are a web server of this host.
 
-The rules: a further task goes to the active node that has fewest of the service; a surplus one is taken from the node
-that has most; what ran on a node that is down or drained runs elsewhere, and never returns by itself.
+The rules: a further task goes to the active node that has fewest of the service, satisfies its constraint, and has
+the memory that it reserves; a surplus one is taken from the node that has most; what ran on a node that is down or
+drained runs elsewhere, and never returns by itself.
 """
 
 import json
@@ -17,12 +18,14 @@ import pytest
 
 from labgen.drills import outage, rebalancing, stage
 from labgen.drills.stage import Stage
-from labgen.engine import Port, Service, Task
+from labgen.engine import Port, Resources, Service, Task
 from labgen.ssh import Result
 from labgen.traffic import Target
 from tests.unit.engines import Cloud, FakeServices
 from tests.unit.host import Host
 
+MEMORY = 2**30  # bytes, of each node
+LEAST_MEMORY = 4 * 2**20  # bytes that a task can reserve
 MOMENT = "2026-01-01T00:00:00.000000001Z"
 
 
@@ -56,6 +59,12 @@ class SmallSwarm(FakeServices):
     def set(self, name: str, settings: Mapping[str, Any]) -> None:
         self._change(name, desired=settings["replicas"])
 
+    def remove(self, name: str) -> None:
+        """A service, as :meth:`labgen.engine.Services.remove`."""
+        gone = {each.id for each in self.running if each.name == name}
+        self.running = [each for each in self.running if each.id not in gone]
+        self.all_tasks = [each for each in self.all_tasks if each.service_id not in gone]
+
     def on(self, name: str) -> dict[str, int]:
         """How many tasks of a service run on each node."""
         self.settle()
@@ -76,9 +85,29 @@ class SmallSwarm(FakeServices):
                         self.cloud.entries[key] = replace(entry, role="worker", leader=False)
                     elif entry.hostname == node:
                         self.cloud.entries[key] = replace(entry, leader=True)
+            case ["service", "create", *options, image]:
+                return self._create(_options(options), image)
+            case ["service", "update", *_, "--reserve-memory", memory, name]:
+                return self._reserve(name, int(memory))
             case ["service", "update", "--force", "--detach", name]:
                 for task in self._current(f"id-{name}"):
                     self._end(task)
+        return Result(0, "", "")
+
+    def _create(self, options: Mapping[str, str], image: str) -> Result:
+        replicas = len(self.cloud.entries) if options.get("--mode") == "global" else int(options.get("--replicas", 1))
+        reserved = int(options.get("--reserve-memory", 0))
+        constraints = (options["--constraint"],) if "--constraint" in options else ()
+        self.serve(options["--name"], replicas, image=image, constraints=constraints, ports=())
+        return self._reserve(options["--name"], reserved) if reserved else Result(0, "", "")
+
+    def _reserve(self, name: str, memory: int) -> Result:
+        if memory < LEAST_MEMORY:
+            return Result(1, "", f"invalid memory value {memory}: Must be at least 4MiB")
+        self._change(name, reserved=Resources(memory=memory))
+        for task in self._current(f"id-{name}"):
+            self._end(task)
+        self.settle()
         return Result(0, "", "")
 
     def agent(self, host: Host, node: str, script: str) -> Result:
@@ -100,6 +129,7 @@ class SmallSwarm(FakeServices):
                     self._end(task)
             while len(self._current(service.id)) < service.desired and self._place(service):
                 pass
+            self._note_waiting(service)
             while len(current := self._current(service.id)) > service.desired:
                 counts = Counter(task.node_id for task in current)
                 self._end(max(current, key=lambda task: counts[task.node_id]))
@@ -109,16 +139,31 @@ class SmallSwarm(FakeServices):
         free = [
             node
             for node in self.cloud.entries.values()
-            if node.availability == "active" and not self.cloud.is_off(node.hostname)
+            if node.availability == "active"
+            and not self.cloud.is_off(node.hostname)
+            and service.constraints in {(), (f"node.hostname=={node.hostname}",)}
+            and self._reserved(node.id) + service.reserved.memory <= MEMORY
         ]
         if self.stuck or not free:
             return False
         self.born += 1
         place = min(free, key=lambda node: counts[node.id]).id
-        fields = {"created": MOMENT, "image": service.image}
+        fields = {"created": MOMENT, "image": service.image, "reserved": service.reserved}
         task = Task(f"t{self.born}", service.id, self.born, place, "running", "running", "", "c", MOMENT)
         self.all_tasks.append(replace(task, **fields))  # type: ignore[arg-type]
         return True
+
+    def _note_waiting(self, service: Service) -> None:
+        """Tasks without a node."""
+        self.all_tasks = [task for task in self.all_tasks if task.node_id or task.service_id != service.id]
+        error = "no suitable node (insufficient resources on 1 node)"
+        for number in range(service.desired - len(self._current(service.id))):
+            waiting = Task(f"w{number}", service.id, 0, "", "pending", "running", error, "", MOMENT)
+            self.all_tasks.append(waiting)
+
+    def _reserved(self, node_id: str) -> int:
+        here = [each for each in self.all_tasks if (each.node_id, each.state) == (node_id, "running")]
+        return sum(each.reserved.memory for each in here)
 
     def _current(self, service_id: str) -> list[Task]:
         return [task for task in self.all_tasks if task.service_id == service_id and task.state == "running"]
@@ -134,6 +179,11 @@ class SmallSwarm(FakeServices):
             if node.hostname == hostname:
                 self.cloud.entries[key] = replace(node, availability=availability)
         self.settle()
+
+
+def _options(words: Sequence[str]) -> dict[str, str]:
+    """Their values, by name; the value of one that is a flag is the next word."""
+    return {word: words[index + 1] for index, word in enumerate(words[:-1]) if word.startswith("--")}
 
 
 @contextmanager
@@ -164,6 +214,7 @@ def web_server(status: int = 200) -> Iterator[int]:
 def swarm(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallSwarm]:
     """In place of the one without rules; before any lab is made. Waits are short."""
     found = SmallSwarm(host.cloud)
+    host.cloud.memory = MEMORY
     host.cloud.services = found
     host.docker = found.docker
     host.agent = lambda node, script: found.agent(host, node, script)

@@ -7,11 +7,13 @@ import pytest
 
 from labgen import drills, paths
 from labgen.cli.drill import _ranges
-from labgen.drills import nodes, predictions, stage
+from labgen.drills import client_address, nodes, predictions, stage
 from labgen.drills.happenings import happenings
 from labgen.drills.overlay import _finding, _lost
+from labgen.drills.page import Fact
 from labgen.drills.stage import Stage
 from labgen.machines import putting_back
+from labgen.model import Node
 from labgen.records import changes, results
 from labgen.records.changes import Change, Changes
 from labgen.records.results import Step
@@ -89,6 +91,33 @@ def test_partition(lab: str, host: Host, run: Run) -> None:
     assert [step["command"].split()[-1] for step in record["steps"] if "domif-setlink" in step["command"]] == [
         "down",
         "up",
+    ]
+
+
+def test_limits(lab: str, swarm: SmallSwarm, run: Run) -> None:
+    done = run("drill", lab, "limits", "--format", "json")
+    assert done.status == 0, done.stderr
+    (record,) = records(done.stdout)
+    assert record["verdict"] == "passed", record["checks"]
+    assert [check["passed"] for check in record["checks"]] == [True, True]
+    assert "insufficient resources" in record["checks"][0]["evidence"]
+    assert f"--reserve-memory {int(0.6 * 2**30)} app:1" in record["steps"][1]["command"]
+    assert [each.name for each in swarm.running] == ["web"]
+
+
+@pytest.mark.parametrize(("in_mesh", "verdict"), [("10.0.0.3", "passed"), ("10.77.0.1", "failed")])
+def test_client_address(lab: str, run: Run, monkeypatch: pytest.MonkeyPatch, in_mesh: str, verdict: str) -> None:
+    def answer(_node: Node, port: int, word: str, _limit: float) -> Fact:
+        assert word == "client"
+        return Fact(in_mesh if port == client_address.PORTS[client_address.MESH] else "10.77.0.1", "10.77.0.1")
+
+    monkeypatch.setattr(client_address, "fact", answer)
+    monkeypatch.setattr("labgen.drills.extras.bring_image", lambda _stage: "localhost/hello:1")
+    (record,) = records(run("drill", lab, "client-address", "--format", "json").stdout)
+    assert record["verdict"] == verdict
+    assert [check["passed"] for check in record["checks"]] == [verdict == "passed", True]
+    assert "labgen-drill-host on worker2 sees 10.77.0.1; the client has 10.77.0.1" in [
+        step["text"] for step in record["steps"]
     ]
 
 
