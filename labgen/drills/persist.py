@@ -32,7 +32,6 @@ class Persist(Drill):
     def run(self, stage: Stage) -> None:
         place = self._place(stage)
         before = self._counted(stage, place)
-        stage.saw(f"the counter in the database is {before}", command="host$ curl http://NODE:8081/")
         moment = stage.now()
         nodes.cut_power(stage, place)
         down = stage.until(f"the managers see {place} as down", nodes.is_down(stage, place), nodes.NOTICE_LIMIT)
@@ -70,8 +69,10 @@ class Persist(Drill):
         """
         view = stage.look()
         node = next(each for each in stage.members() if each.name != place)
+        port = published(view.service(PAGE))
         stage.progress.step("waiting until the page shows the counter", stage="watch")
-        shown = fact(node, published(view.service(PAGE)), COUNTER, BACK_LIMIT).value
+        shown = fact(node, port, COUNTER, BACK_LIMIT).value
         if not shown.isdecimal():
             raise ClusterError(f"the counter on the page of {node.name} is not a number", f"{COUNTER}: {shown}")
+        stage.saw(f"the counter in the database is {shown}", command=f"host$ curl http://{node.address}:{port}/")
         return int(shown)

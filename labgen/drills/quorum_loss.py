@@ -49,13 +49,25 @@ class QuorumLoss(Drill):
             moment = stage.now()
             names = ", ".join(lost)
             text = f"{names}: started without a network, made to leave the former cluster, joined again"
-            stage.act(text, "virsh start DOMAIN; labgen net LAB NODE --up; docker swarm join ...", stage.put_back)
+            stage.act(text, self._return_by_hand(stage, survivor, lost), stage.put_back)
             stage.number("all managers are back after", stage.now() - moment)
             ready = stage.until("all nodes are ready", nodes.all_ready, nodes.BOOT_LIMIT)
             stage.wait(QUIET, "watching the answers")
         stage.tasks_now("after")
         again = self._managers(stage)
         stage.check("all managers are back", ready is not None and len(again) > len(lost), ", ".join(again))
+
+    def _return_by_hand(self, stage: Stage, survivor: str, lost: list[str]) -> str:
+        """The same as commands, a line each; the first is for the host."""
+        lines = []
+        for node in map(stage.lab.plan.node, lost):
+            lines += [
+                f"host$ virsh domif-setlink {node.domain} {node.mac} down --config; virsh start {node.domain}",
+                f"{node.name}$ docker swarm leave --force",
+                f"host$ virsh domif-setlink {node.domain} {node.mac} up",
+                f"{node.name}$ docker swarm join --token TOKEN {stage.lab.plan.node(survivor).address}:2377",
+            ]
+        return "\n  ".join(lines).removeprefix("host$ ")
 
     def _judge_without_majority(self, stage: Stage, moment: float) -> None:
         answer = self._answer(stage)
