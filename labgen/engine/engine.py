@@ -12,6 +12,8 @@ from labgen.engine.services import STACK, Services
 from labgen.errors import ClusterError
 from labgen.storage import EngineStorage
 
+DEFAULT_HEARTBEAT = 5_000_000_000  # nanoseconds; https://docs.docker.com/reference/cli/docker/swarm/update/
+
 
 class Engine:
     """Calls to one engine. Every call raises ClusterError when the engine refuses or does not answer.
@@ -67,8 +69,7 @@ class Engine:
     def rotate_join_tokens(self) -> None:
         """Invalidates the current tokens."""
         with self._explained("renewing the join tokens"):
-            self._client.swarm.reload()
-            self._client.swarm.update(rotate_worker_token=True, rotate_manager_token=True)
+            self._update_swarm({}, rotate_worker_token=True, rotate_manager_token=True)
 
     def swarm_join(self, address: str, manager: str, token: str) -> None:
         """Joins a manager's Swarm.
@@ -114,8 +115,7 @@ class Engine:
     def set_autolock(self, *, locked: bool) -> None:
         """Whether managers that restart need a key."""
         with self._explained("setting whether managers are locked when they restart"):
-            self._client.swarm.reload()
-            self._client.swarm.update(autolock_managers=locked)
+            self._update_swarm({"EncryptionConfig": {"AutoLockManagers": locked}})
 
     def unlock_key(self) -> str:
         """The key that managers need when they restart; empty: none."""
@@ -126,7 +126,18 @@ class Engine:
         """Seconds between two signs of life that a node gives its managers."""
         with self._explained("reading the Swarm's settings"):
             self._client.swarm.reload()
-            return float(self._client.swarm.attrs["Spec"]["Dispatcher"]["HeartbeatPeriod"]) / 1e9
+            period = self._client.swarm.attrs["Spec"]["Dispatcher"].get("HeartbeatPeriod", DEFAULT_HEARTBEAT)
+            return float(period) / 1e9
+
+    def _update_swarm(self, changed: Mapping[str, object], **rotations: bool) -> None:
+        """Changes some of the Swarm's settings. The SDK's own method sets all others to zero.
+
+        :param rotations: of ``docker.APIClient.update_swarm``.
+        """
+        self._client.swarm.reload()
+        attrs = self._client.swarm.attrs
+        spec = {**attrs["Spec"], **changed}
+        self._client.api.update_swarm(attrs["Version"]["Index"], spec, **rotations)
 
     def remove_node(self, node_id: str) -> None:
         with self._explained("removing the entry of a former node"):

@@ -16,7 +16,7 @@ from labgen.surroundings import environment
 from labgen.traffic.measurement import Answer, Measurement
 
 SENDER = Path(__file__).with_name("sender.py")
-ANSWER_LIMIT = 3.0  # seconds; a browser's user has given up
+ANSWER_LIMIT = 5.0  # seconds; a connection whose first packet is lost twice is there after three
 START_LIMIT = 20  # seconds for Python to start on a busy host
 END_LIMIT = 30  # seconds for the last answers
 # The headers of an answer that tell where it comes from. The stacks that come with labgen send them.

@@ -149,6 +149,28 @@ def test_init_and_join_name_addresses_and_pool(docker: Docker, connection: Conne
     assert "SECRET" not in repr(tokens)
 
 
+def test_the_swarms_other_settings_are_kept(docker: Docker, connection: Connection) -> None:
+    spec = {
+        "Name": "default",
+        "Labels": {"course": "b12"},
+        "Orchestration": {"TaskHistoryRetentionLimit": 9},
+        "Dispatcher": {"HeartbeatPeriod": 2_000_000_000},
+        "EncryptionConfig": {"AutoLockManagers": False},
+    }
+    docker.answers["/swarm"] = {"Version": {"Index": 7}, "Spec": spec}
+    with engine.connect(connection) as each:
+        assert each.heartbeat() == 2
+        each.set_autolock(locked=True)
+        each.rotate_join_tokens()
+    assert docker.bodies("/swarm/update") == [{**spec, "EncryptionConfig": {"AutoLockManagers": True}}, spec]
+
+
+def test_a_swarm_without_a_heartbeat_of_its_own_has_dockers(docker: Docker, connection: Connection) -> None:
+    docker.answers["/swarm"] = {"Version": {"Index": 7}, "Spec": {"Dispatcher": {}}}
+    with engine.connect(connection) as each:
+        assert each.heartbeat() == 5
+
+
 def test_nodes_are_read_and_updated_without_losing_what_they_were_told(
     docker: Docker, connection: Connection
 ) -> None:
