@@ -1,6 +1,6 @@
 """A node is emptied for maintenance."""
 
-from labgen.drills import nodes
+from labgen.drills import nodes, predictions
 from labgen.drills.base import Drill
 from labgen.drills.outage import QUIET
 from labgen.drills.stage import Stage
@@ -19,6 +19,7 @@ class Drain(Drill):
 
     def run(self, stage: Stage) -> None:
         victim = nodes.busiest(stage)
+        expected = predictions.started_in_words(predictions.starting(stage), stage.service().restart_delay)
         stage.tasks_now("before")
         with stage.measured():
             moment = stage.now()
@@ -29,7 +30,8 @@ class Drain(Drill):
             )
             stage.wait(QUIET, "watching the answers")
             measured = stage.since(moment)
-            stage.number("tasks run elsewhere after", None if elsewhere is None else elsewhere - moment)
+            took = None if elsewhere is None else elsewhere - moment
+            stage.number("tasks run elsewhere after", took, expected=expected)
             stage.number("requests lost meanwhile", len(measured.failures), unit="")
             stage.tasks_now("during")
             stage.check("all tasks run on other nodes", elsewhere is not None)

@@ -32,7 +32,8 @@ class LeaderLoss(Drill):
             moment = stage.now()
             nodes.cut_power(stage, leader)
             other = stage.until("another manager leads", self._leads_without(leader), ELECTION_LIMIT)
-            stage.number("another manager leads after", None if other is None else other - moment)
+            took = None if other is None else other - moment
+            stage.number("another manager leads after", took, expected=predictions.election_in_words())
             stage.check("another manager leads", other is not None)
             outage.observe(stage, leader, moment, start)
             moment = stage.now()

@@ -1,6 +1,6 @@
 """Reserved memory."""
 
-from labgen.drills import extras, nodes
+from labgen.drills import extras, nodes, predictions
 from labgen.drills.base import Drill
 from labgen.drills.stage import Stage
 from labgen.services.view import WAITING, View
@@ -19,6 +19,7 @@ class Limits(Drill):
     measures = False
 
     def run(self, stage: Stage) -> None:
+        expected = predictions.started_in_words(predictions.starting(stage))
         spread = stage.spread()
         place = max(spread, key=lambda name: spread[name])
         reserved = int(PART * self._free(stage, place))
@@ -34,7 +35,7 @@ class Limits(Drill):
         words = ["service", "update", "--detach", "--no-resolve-image", "--reserve-memory", str(LITTLE), NAME]
         stage.docker("reserving less", *words)
         both = stage.until("both run", lambda view: not view.lacks_tasks(view.service(NAME)), nodes.RUN_LIMIT)
-        stage.number("the second one ran after", None if both is None else both - moment)
+        stage.number("the second one ran after", None if both is None else both - moment, expected=expected)
         stage.check("it starts when it reserves less", both is not None)
 
     def _is_full(self, view: View) -> bool:

@@ -1,7 +1,9 @@
 """What a Swarm's own settings predict, to set beside what was measured.
 
 Sources: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go (a node counts as down after
-three heartbeats, each of which comes up to half a second early or late); docs.docker.com on ``--restart-delay``.
+three heartbeats, each of which comes up to half a second early or late); docs.docker.com on ``--restart-delay``;
+https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (a tick a second, ten ticks until an election)
+and https://github.com/etcd-io/raft/blob/main/raft.go (each manager adds up to as many again, at random).
 """
 
 from datetime import datetime
@@ -11,6 +13,7 @@ from labgen.drills.stage import Stage
 
 MISSED = 3  # heartbeats
 JITTER = 0.5  # seconds
+ELECTION = (10, 20)  # seconds without a leader until a manager stands for election: at least, at most
 
 
 def detection(stage: Stage) -> tuple[float, float]:
@@ -32,6 +35,16 @@ def starting(stage: Stage) -> float:
     view = stage.look()
     took = [_seconds(task.created, task.since) for task in view.running(stage.service(view))]
     return median(took) if took else 0.0
+
+
+def started_in_words(start: float, delay: float = 0) -> str:
+    """:param start: what :func:`starting` says. :param delay: seconds until Swarm replaces a task that ended."""
+    return f"{delay + start:.0f} s: " + (f"{delay:g} s delay, " if delay else "") + f"{start:.0f} s start"
+
+
+def election_in_words() -> str:
+    least, most = ELECTION
+    return f"{least}-{most} s: raft's time until an election"
 
 
 def rescheduled_in_words(stage: Stage, delay: float, start: float) -> str:

@@ -1,6 +1,6 @@
 """More replicas, and fewer again."""
 
-from labgen.drills import nodes
+from labgen.drills import nodes, predictions
 from labgen.drills.base import Drill
 from labgen.drills.outage import QUIET
 from labgen.drills.stage import Stage
@@ -20,6 +20,7 @@ class Scale(Drill):
         more = service.desired + len(stage.there.running)
         if service.max_per_node and more > service.max_per_node * len(stage.there.running):
             raise UsageError(f"{stage.name} allows {service.max_per_node} tasks per node")
+        expected = predictions.started_in_words(predictions.starting(stage))
         before = stage.tasks_now("before")
         with stage.measured():
             moment = stage.now()
@@ -28,7 +29,7 @@ class Scale(Drill):
             up = stage.until(f"{more} tasks run", nodes.all_run(stage), nodes.RUN_LIMIT)
             stage.wait(QUIET, "watching the answers")
             during = stage.tasks_now("during")
-            stage.number("further tasks run after", None if up is None else up - moment)
+            stage.number("further tasks run after", None if up is None else up - moment, expected=expected)
             lost_up = stage.since(moment).failures
             moment = stage.now()
             words = ["service", "scale", "--detach", f"{stage.name}={service.desired}"]

@@ -1,6 +1,6 @@
 """A new image, in the two orders that Swarm has."""
 
-from labgen.drills import nodes, variants
+from labgen.drills import nodes, predictions, variants
 from labgen.drills.base import Drill
 from labgen.drills.outage import QUIET
 from labgen.drills.stage import Stage
@@ -19,6 +19,8 @@ class Update(Drill):
 
     def run(self, stage: Stage) -> None:
         former, new = variants.image(stage), variants.next_version(stage)
+        count, start = stage.service().desired, predictions.starting(stage)
+        expected = f"{count * (start + DELAY):.0f} s: {count} tasks, {start:.0f} s start and {DELAY} s delay each"
         stage.tasks_now("before")
         with stage.measured():
             for order, image in zip(ORDERS, (new, former), strict=True):
@@ -30,7 +32,8 @@ class Update(Drill):
                 done = stage.until(f"all tasks run {image}", nodes.all_run_image(stage, image), nodes.UPDATE_LIMIT)
                 stage.wait(QUIET, "watching the answers")
                 lost = stage.since(moment).failures
-                stage.number(f"updated after, {order}", None if done is None else done - moment)
+                took = None if done is None else done - moment
+                stage.number(f"updated after, {order}", took, expected=expected)
                 stage.number(f"requests lost, {order}", len(lost), unit="")
                 stage.check(f"all tasks run the other image, {order}", done is not None)
                 if order == ORDERS[0]:
