@@ -50,6 +50,16 @@ def tasks(lab: str) -> dict[str, int]:
     return {node: found[node] for node in NODES}
 
 
+def domains(lab: str) -> list[str]:
+    """Those that run."""
+    return [name for name in virsh("list", "--name").split() if f"_{lab}_" in name]
+
+
+def links(lab: str) -> list[str]:
+    """The state of the link of each: up or down."""
+    return [virsh("domif-getlink", name, virsh("domiflist", name).split()[-1]).split()[-1] for name in domains(lab)]
+
+
 def as_docker_and_libvirt_say(lab: str) -> dict[str, object]:
     """All that drills change, but for the certificates that "rotate" renews."""
     spec = node_output(lab, "manager1", "docker", "service", "inspect", "--format", "{{json .Spec}}", SERVICE)
@@ -57,8 +67,6 @@ def as_docker_and_libvirt_say(lab: str) -> dict[str, object]:
     nodes = node_output(
         lab, "manager1", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}}"
     )
-    domains = [name for name in virsh("list", "--name").split() if f"_{lab}_" in name]
-    links = [virsh("domif-getlink", name, virsh("domiflist", name).split()[-1]).split()[-1] for name in domains]
     return {
         "service": {key: value for key, value in json.loads(spec).items() if key != "TaskTemplate"},
         "image": json.loads(spec)["TaskTemplate"]["ContainerSpec"]["Image"],
@@ -66,8 +74,8 @@ def as_docker_and_libvirt_say(lab: str) -> dict[str, object]:
         "networks": sorted(node_output(lab, "manager1", "docker", "network", "ls", "--format", "{{.Name}}").split()),
         "swarm": {key: value for key, value in json.loads(swarm).items() if key != "CAConfig"},
         "nodes": sorted(nodes.splitlines()),
-        "domains": sorted(domains),
-        "links": links,
+        "domains": sorted(domains(lab)),
+        "links": links(lab),
     }
 
 
@@ -169,11 +177,11 @@ def until(output: IO[str], text: str) -> None:
 
 
 def is_off(lab: str) -> bool:
-    return len([name for name in virsh("list", "--name").split() if f"_{lab}_" in name]) == len(NODES) - 1
+    return len(domains(lab)) == len(NODES) - 1
 
 
 def is_unplugged(lab: str) -> bool:
-    return bool(json.loads(labgen("status", lab, "--format", "json").stdout)["interrupted"])
+    return "down" in links(lab)
 
 
 def is_drained(lab: str) -> bool:
