@@ -170,10 +170,12 @@ def running(lab: str, name: str) -> Iterator[tuple["subprocess.Popen[str]", IO[s
 
 def until(output: IO[str], text: str) -> None:
     """Reads until a line contains the text."""
+    read = []
     for line in output:
+        read.append(line)
         if text in line:
             return
-    raise AssertionError(f"the drill ended before {text!r}")
+    raise AssertionError(f"the drill ended before {text!r}:\n{''.join(read)}")
 
 
 def is_off(lab: str) -> bool:
