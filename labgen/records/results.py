@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from labgen import paths
+from labgen.records.inspections import Inspection
 from labgen.records.record import Damaged, Kind
 from labgen.traffic import Second
 
@@ -83,11 +85,28 @@ class Requests:
 
 
 @dataclass(frozen=True)
+class TaskRun:
+    """A task that ran on a node, as far as the managers knew. :param task: e.g. ``hello_web.4``.
+
+    :param since: seconds since the beginning, when it was first seen. :param until: when it was first seen no more;
+        None: it still ran at the last look.
+    """
+
+    task: str
+    service: str
+    node: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """:param began: local time, ISO 8601. :param ended: likewise; empty: it has not, or was killed.
 
     :param tasks: how many ran on each node, by moment. :param load_began: seconds since the beginning.
     :param failure: the error that ended it; empty: none. :param version: labgen's.
+    :param runs: of all services' tasks, in the order of their beginnings.
+    :param inspection: what ran, and with which settings; None: it was not looked at.
     """
 
     kind: str
@@ -107,9 +126,11 @@ class Result:
     requests: Requests | None = None
     load_began: float = 0.0
     series: tuple[Second, ...] = ()
+    runs: tuple[TaskRun, ...] = ()
+    inspection: Inspection | None = None
 
 
-_KIND = Kind(Result, mode=FILE_MODE)
+_KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection"))
 
 
 def begun(kind: str, name: str, service: str, hypothesis: str) -> Result:
@@ -123,9 +144,14 @@ def save(lab: str, result: Result) -> None:
 
 
 def every(lab: str) -> list[Result]:
-    """All that can be read, the oldest first."""
+    """All of a lab that can be read, the oldest first."""
+    return within(paths.results(lab))
+
+
+def within(directory: Path) -> list[Result]:
+    """The same in any directory."""
     found = []
-    for path in sorted(paths.results(lab).glob("*.json")):
+    for path in sorted(directory.glob("*.json")):
         with contextlib.suppress(Damaged, FileNotFoundError):
             found.append(_KIND.load(path))
     return found
