@@ -44,6 +44,11 @@ def guest_scripts() -> Path:
     return _asset("guest")
 
 
+def report_assets() -> Path:
+    """Templates, styles and scripts of reports."""
+    return _asset("report")
+
+
 def handoff_script(name: str) -> Path:
     """A part of the script that brings up an exported lab without labgen."""
     return _asset("handoff") / name

@@ -5,7 +5,7 @@ is kept if the command is killed.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
@@ -83,6 +83,11 @@ class Requests:
     tasks: Mapping[str, int]
     kept_up: bool
 
+    @property
+    def failed_in(self) -> str:
+        """The seconds in which any failed, as ``3, 8-13``."""
+        return ranges(self.seconds)
+
 
 @dataclass(frozen=True)
 class TaskRun:
@@ -129,8 +134,25 @@ class Result:
     runs: tuple[TaskRun, ...] = ()
     inspection: Inspection | None = None
 
+    def __post_init__(self) -> None:
+        """:raises ValueError: a time is none; the record is damaged."""
+        for moment in (self.began, *filter(None, (self.ended,))):
+            if not datetime.fromisoformat(moment).tzinfo:
+                raise ValueError(f"{moment!r} has no offset")
+
 
 _KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection"))
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """As ``3, 8-13``. :param numbers: in ascending order."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def begun(kind: str, name: str, service: str, hypothesis: str) -> Result:
@@ -138,9 +160,14 @@ def begun(kind: str, name: str, service: str, hypothesis: str) -> Result:
     return Result(kind, name, service, now, hypothesis, version=metadata.version("labgen"))
 
 
-def save(lab: str, result: Result) -> None:
+def record_name(result: Result) -> str:
+    """Of its file, without ``.json``; as ``20261127-202133-825-drill``."""
     moment = datetime.fromisoformat(result.began).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    _KIND.save(paths.results(lab) / f"{moment}-{result.kind}.json", result)
+    return f"{moment}-{result.kind}"
+
+
+def save(lab: str, result: Result) -> None:
+    _KIND.save(paths.results(lab) / f"{record_name(result)}.json", result)
 
 
 def every(lab: str) -> list[Result]:

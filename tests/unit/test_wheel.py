@@ -16,6 +16,7 @@ PARTS = (
     "boxes",
     "images",
     "profiles",
+    "report",
     "scripts",
     "stacks",
     "Vagrantfile.j2",
