@@ -47,7 +47,7 @@ def _words(given: str) -> str:
 
 def fenced(given: str) -> str:
     """Text as it is, in a block that it cannot end."""
-    content = clean(shortened(given))
+    content = clean(given)
     longest = max((len(run) for run in re.findall("`+", content)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{content}\n{fence}"
@@ -142,7 +142,7 @@ def _exercise(exercise: Exercise) -> list[str]:
         f"### {text(exercise.title)}: {_verdict(exercise.verdict)}",
         text(", ".join(about)),
         f"**Hypothesis.** {text(result.hypothesis)}" if result.hypothesis else "",
-        f"**It ended with an error.**\n\n{fenced(result.failure)}" if result.failure else "",
+        f"**It ended with an error.**\n\n{fenced(shortened(result.failure))}" if result.failure else "",
         "\n".join(checks),
         *(harmless(note) for note in exercise.notes),
         text(exercise.summary),
@@ -154,7 +154,7 @@ def _exercise(exercise: Exercise) -> list[str]:
 
 def _moment(moment: views.Moment) -> str:
     parts = [f"- {moment.at:.1f} s: {text(moment.text)}"]
-    parts += [_indented(fenced(each)) for each in (moment.command, moment.output) if each]
+    parts += [_indented(fenced(each)) for each in (shortened(moment.command), moment.output) if each]
     return "\n\n".join(parts)
 
 

@@ -39,8 +39,17 @@ def html(tokens: Sequence[Token], directory: Path, below: int) -> str:
             token.attrs = {"class": str(token.attrs["style"]).replace(":", "-")}
         if token.children:
             token.children = list(_inline(token.children, directory))
+    tokens = [part for token in tokens for part in _scrolling(token)]
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     return str(reader.renderer.render(tokens, reader.options, {}))
+
+
+def _scrolling(token: Token) -> Sequence[Token]:
+    """A table is in a part of the page that scrolls by itself, and that the keyboard reaches."""
+    if token.type == "table_open":
+        about = '<div class="scroll" tabindex="0" role="group" aria-label="Table">\n'
+        return (Token("html_block", "", 0, content=about), token)
+    return (token, Token("html_block", "", 0, content="</div>\n")) if token.type == "table_close" else (token,)
 
 
 def _inline(tokens: Iterable[Token], directory: Path) -> Iterable[Token]:

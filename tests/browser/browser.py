@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib import request
+from urllib import error, request
 
 LIMIT = 60  # seconds for any answer
 # Nothing of it asks the network, and nothing of it is kept.
@@ -56,6 +56,8 @@ class Browser:
         }
         found = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{found['sessionId']}"
+        self._call("POST", f"{self._session}/url", {"url": "about:blank"})
+        self.requested()  # by the page that it begins with
 
     def close(self) -> None:
         self._call("DELETE", self._session)
@@ -129,8 +131,8 @@ class Browser:
         try:
             with opener.open(asked, timeout=LIMIT) as answer:
                 return json.load(answer)["value"]
-        except request.HTTPError as error:  # type: ignore[attr-defined]
-            raise AssertionError(f"{method} {path}: {error.read().decode()[:2000]}") from error
+        except error.HTTPError as refused:
+            raise AssertionError(f"{method} {path}: {refused.read().decode()[:2000]}") from refused
 
 
 @contextlib.contextmanager
