@@ -68,7 +68,8 @@ def report(  # noqa: PLR0917 - click passes them by name
     from labgen.report.content import Heading
 
     if listed:
-        console.emit([asdict(each) for each in recipe.listed()], "table", ["lab", "destroyed", "records"])
+        rows = [{**asdict(each), "destroyed": each.destroyed or None} for each in recipe.listed()]
+        console.emit(rows, "table", ["lab", "destroyed", "records"])
         return
     if lab is None or output is None:
         raise click.UsageError("specify a lab and -o FILE, or --list")

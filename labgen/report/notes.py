@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it.token import Token
@@ -59,14 +60,13 @@ def read(path: Path) -> Notes:
         for place, token in enumerate(tokens)
         if token.type == "heading_open" and token.tag == LEVEL and token.level == 0 and token.map
     ]
-    first = starts[0] if starts else (len(tokens), "", len(rows))
+    end = (len(tokens), "", len(rows))
+    first = [*starts, end][0]
     exercises: dict[str, Note] = {}
-    for (place, heading, row), (end, _, end_row) in zip(
-        starts, [*starts[1:], (len(tokens), "", len(rows))], strict=True
-    ):
+    for (place, heading, row), (last, _, last_row) in pairwise([*starts, end]):
         if heading in exercises:
             raise UsageError(f"{path}, line {row + 1}: the heading {heading!r} is there twice")
         after = tokens[place].map
-        exercises[heading] = Note("".join(rows[after[1] if after else row + 1 : end_row]), tokens[place + 3 : end])
+        exercises[heading] = Note("".join(rows[after[1] if after else row + 1 : last_row]), tokens[place + 3 : last])
     lines = {heading: row + 1 for _, heading, row in starts}
     return Notes(path, Note("".join(rows[: first[2]]), tokens[: first[0]]), exercises, lines)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from labgen.records.inspections import InspectedService
-from labgen.records.results import Number, Result
+from labgen.records.results import Number, Result, ranges
 from labgen.report.content import Report
 from labgen.report.exercises import Exercise
 from labgen.report.pictures import lanes, requests
@@ -88,7 +88,8 @@ def numbers(result: Result) -> list[Row]:
         rows.append(["requests sent", f"{sent.sent}, {sent.rate:g} per second", NOTHING])
         rows.append(["requests failed", f"{sent.failed}{f' ({causes})' if causes else ''}", NOTHING])
         if sent.seconds:
-            rows.append(["failed in seconds", sent.failed_in, NOTHING])
+            failed = ranges([round(result.load_began) + second for second in sent.seconds])
+            rows.append(["failed at, seconds since the beginning", failed, NOTHING])
         rows += [[f"time to answer, {name}", f"{latency:.0f} ms", NOTHING] for name, latency in sent.latency.items()]
         if not sent.kept_up:
             rows.append(["sent on time", "no: the host was too busy for that rate", NOTHING])

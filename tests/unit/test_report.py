@@ -175,7 +175,7 @@ def test_pictures_are_well_formed_and_the_same_every_time() -> None:
 def test_a_megabyte_of_output_is_shortened() -> None:
     found = example.records()
     step = Step(1.0, "printing", "manager1$ yes", "<b>&" * 2_500_000)
-    result = replace(found.results[0], steps=(step,))
+    result = replace(of("hello"), steps=(step,))
     for render in (html, markdown):
         text = render(compiled(replace(found, results=(result,)), example.HEADING), Path())
         assert len(text) < 400_000
@@ -228,9 +228,14 @@ def test_markdown_has_all_parts_and_is_no_markup() -> None:
     ]
 
 
+def of(name: str) -> Result:
+    """An example of a record."""
+    return next(each for each in example.records().results if each.name == name)
+
+
 def test_exercises_with_the_same_name_are_numbered() -> None:
-    first, second = (replace(example.records().results[1], began=f"2026-11-27T20:0{n}:00.000+00:00") for n in (1, 2))
-    found = exercises.listed([first, example.records().results[0], second])
+    first, second = (replace(of("rollback"), began=f"2026-11-27T20:0{n}:00.000+00:00") for n in (1, 2))
+    found = exercises.listed([first, of("hello"), second])
     assert [each.keys for each in found] == [
         (f"{first.name} 1", "20261127-200100-000-drill"),
         ("hello", "20261127-201933-909-deploy"),
@@ -241,9 +246,7 @@ def test_exercises_with_the_same_name_are_numbered() -> None:
 
 
 def killed() -> Result:
-    return replace(
-        example.records().results[1], verdict="running", ended="", checks=(), requests=None, series=(), runs=()
-    )
+    return replace(of("rollback"), verdict="running", ended="", checks=(), requests=None, series=(), runs=())
 
 
 def test_a_record_that_was_not_finished_is_told_as_such() -> None:
@@ -255,7 +258,7 @@ def test_a_record_that_was_not_finished_is_told_as_such() -> None:
 
 def test_a_record_of_an_earlier_version_makes_a_report_too() -> None:
     """Without where tasks ran, without settings, and without a journal."""
-    old = replace(example.records().results[1], runs=(), inspection=None)
+    old = replace(of("rollback"), runs=(), inspection=None)
     report = compiled(Records("lab", (old,)), Heading("x"))
     text = page(html(report, Path())).text
     assert "No record tells the versions." in text
@@ -288,7 +291,7 @@ def test_a_version_that_changed_is_told() -> None:
 
 def test_tasks_of_many_nodes_are_counted_where_they_are_not_drawn() -> None:
     runs = tuple(TaskRun(f"web.{n}", "web", "worker1", 0.0) for n in range(30))
-    result = replace(example.records().results[1], runs=runs, series=(), tasks={"before": {"worker1": 30}})
+    result = replace(of("rollback"), runs=runs, series=(), tasks={"before": {"worker1": 30}})
     (exercise,) = exercises.listed([result])
     (picture,) = views.pictures(exercise)
     assert picture.svg.count('class="task"') == 12

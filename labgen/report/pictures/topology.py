@@ -62,8 +62,9 @@ def _draw(drawing: Drawing, machine: Machine, x: float, y: float, height: float)
 
 def _lines(machine: Machine) -> list[tuple[str, str]]:
     """The texts in a machine's box, with their classes."""
-    state = ", ".join(filter(None, (machine.state, machine.member and f"in the cluster {machine.member}")))
-    found = [(text, "label") for text in (machine.address, state) if text]
+    states = {"machine": machine.state, "node": machine.member}
+    said = [f"{what} {state}" for what, state in states.items() if state]
+    found = [(text, "label") for text in (machine.address, *said) if text]
     found += [(task, "task-name") for task in machine.tasks[:MOST_TASKS]]
     if more := len(machine.tasks) - MOST_TASKS:
         found += [(f"and {more} more tasks", "label")] if more > 0 else []

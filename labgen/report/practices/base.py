@@ -53,9 +53,9 @@ class OfServices(Practice):
 
     @abstractmethod
     def praise(self, service: InspectedService) -> str:
-        """The evidence that it is right."""
+        """The evidence that it is right; called if there is no complaint."""
 
     def check(self, inspection: Inspection) -> Finding:
         services = [each for each in inspection.services if self.applies(each)]
         wrong = [f"{each.name}: {said}" for each in services if (said := self.complaint(each))]
-        return self.found(wrong, [f"{each.name}: {self.praise(each)}" for each in services])
+        return self.found(wrong, [] if wrong else [f"{each.name}: {self.praise(each)}" for each in services])

@@ -11,7 +11,7 @@ UNBOUNDED = {"json-file", ""}
 
 
 class BoundedLogs(Practice):
-    """https://docs.docker.com/engine/logging/drivers/json-file/"""
+    """https://docs.docker.com/engine/logging/configure/"""
 
     title = "Logs are bounded"
     why = "Docker's default keeps all that containers print, until the node's disk is full."
