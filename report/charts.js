@@ -68,7 +68,7 @@
       scales: {x: {time: false, range: (u, low, high) => {
         const all = low === exercise.at[0] && high === exercise.at[exercise.at.length - 1];
         return all ? [0, exercise.end] : [low, high];
-      }}, y: {range: (u, low, high) => [0, high || 1]}},
+      }}, y: {range: (u, low, high) => [0, kind === "latency" ? (high || 1) * 1.05 : high || 1]}},
       axes: [axis({values: (u, all) => all.map((each) => each + " s")}), axis({size: Math.max(56, Math.round(width * 92 / 760)),
         values: (u, all) => all.map((each) => kind === "latency" ? each + " ms" : String(each))})],
       series: kind === "latency" ? latency : requests,

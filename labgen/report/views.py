@@ -68,7 +68,7 @@ def pictures(exercise: Exercise) -> list[Picture]:
     found = []
     if result.runs and result.kind != DEPLOY:
         tasks = counted(len(result.runs), "task")
-        caption = f"Where tasks ran: {tasks} on {counted(len(exercise.nodes), 'node')}, in {axis.end:.0f} s."
+        caption = f"{tasks} ran on {counted(len(exercise.nodes), 'node')} in {axis.end:.0f} s."
         found.append(Picture("Tasks on each node", lanes.lanes(result.runs, exercise.nodes, axis, caption), caption))
     if any(each.sent for each in result.series):
         said, began = exercise.summary, result.load_began

@@ -110,7 +110,7 @@ class Browser:
 
     def picture(self, place: str = "", *, most: int = 4000) -> bytes:
         """A PNG. :param place: the CSS selector of the part that is taken; empty: what is in the window."""
-        about: dict[str, object] = {"format": "png", "captureBeyondViewport": True}
+        about: dict[str, object] = {"format": "png", "captureBeyondViewport": bool(place)}
         if place:
             box = self.run(
                 "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
