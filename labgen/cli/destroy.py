@@ -81,9 +81,7 @@ def _destroyed(name: str) -> int:
     click.echo(f"{name} is destroyed")
     if kept:
         records = console.counted(kept, "record")
-        console.note(
-            f"kept: {records} for 'labgen report {name}'. To delete all that is kept: labgen prune --records"
-        )
+        console.note(f"kept: {records} for 'labgen report {name}'; 'labgen prune --records' deletes what is kept")
     return 0
 
 

@@ -58,7 +58,7 @@ def report(  # noqa: PLR0917 - click passes them by name
     \b
     Examples:
       labgen report three-node-btrfs -o report.html
-      labgen report three-node-btrfs -o report.pdf --title "Exercise 4" --author "Ada Lovelace" --notes notes.md
+      labgen report three-node-btrfs -o report.pdf --author Ada --notes notes.md
       labgen report three-node-btrfs -o - --format md
       labgen report --list
     """

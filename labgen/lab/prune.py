@@ -33,8 +33,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
     for name in orphans.exports:
         with contextlib.suppress(journals.BusyError), opened(name, progress):
             shutil.rmtree(paths.outgoing(name), ignore_errors=True)
-    if orphans.archived:
-        archive.remove()
+    archive.remove(orphans.archived)
     with LOCAL.connect() as hypervisor:
         for key in orphans.templates:
             with templates.locked(key, progress):

@@ -10,6 +10,7 @@ from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, homes, trial
 from labgen.paths import BOX_VOLUMES
 from labgen.records import archive, data_home, journals, registry, templates
+from labgen.records.archive import Archived
 
 NOBODY = "labgen-nobody"  # the owner of nothing in libvirt, for a data home that has created nothing there
 
@@ -21,7 +22,7 @@ class Orphans:
     :param volumes: including those of replaced boxes. :param directories: of labs without a journal.
     :param reservations: of subnets, by the name of the lab that had them.
     :param exports: labs whose export was interrupted. :param templates: the keys of those that no create will use.
-    :param archived: records of labs that were destroyed, as ``NAME MOMENT``.
+    :param archived: records of labs that were destroyed.
     :param lost: labs with machines or disks, but without a journal. They are not leftovers, and are kept.
     """
 
@@ -32,7 +33,7 @@ class Orphans:
     reservations: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
-    archived: list[str] = field(default_factory=list)
+    archived: list[Archived] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, object]]:
@@ -44,7 +45,7 @@ class Orphans:
             "subnet reservation": self.reservations,
             "interrupted export of a lab": self.exports,
             "template": self.templates,
-            "records of a destroyed lab": self.archived,
+            "records of a destroyed lab": [f"{each.lab} {each.moment}" for each in self.archived],
         }
         return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
 
@@ -77,7 +78,7 @@ def find(*, cache: bool = False, records: bool = False) -> Orphans:
                 name for name in living - lost if paths.outgoing(name).exists() and not journals.is_locked(name)
             ],
             templates=[key for key in _template_keys(hypervisor, owner) if not _is_needed(key) or cache],
-            archived=[f"{each.lab} {each.moment}" for each in archive.every()] if records else [],
+            archived=archive.every() if records else [],
             lost=sorted(lost),
         )
 

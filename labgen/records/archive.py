@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -74,10 +74,13 @@ def of(lab: str) -> list[Archived]:
     return [Archived(lab, path.parent.name) for path in sorted(_places(lab), reverse=True)]
 
 
-def remove() -> None:
-    """Removes the whole archive. :raises OSError: from the file system."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(paths.archive())
+def remove(chosen: Iterable[Archived]) -> None:
+    """:raises OSError: from the file system."""
+    for each in chosen:
+        shutil.rmtree(each.directory)
+        for directory in (each.directory.parent, paths.archive()):
+            with contextlib.suppress(OSError):  # it has others
+                directory.rmdir()
 
 
 def _places(lab: str) -> Iterator[Path]:

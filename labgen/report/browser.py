@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -52,20 +53,33 @@ def printed(page: str) -> bytes:
         sandbox = ["--no-sandbox"] if os.geteuid() == ROOT else []
         profile = f"--user-data-dir={place}/profile"
         command = [program, *FLAGS, *sandbox, profile, f"--print-to-pdf={target}", source.as_uri()]
-        try:
-            done = subprocess.run(
-                command,
-                env=environment(HOME=place),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise HostError(f"{program} has not printed the report within {LIMIT} s") from error
-        if done.returncode or not target.is_file():
-            said = "\n".join(done.stderr.strip().splitlines()[-TAIL:])
-            raise HostError(f"{program} has not printed the report (exit code {done.returncode})", said)
+        status, said = _run(command, place)
+        if status or not target.is_file():
+            last = "\n".join(said.strip().splitlines()[-TAIL:])
+            raise HostError(f"{program} has not printed the report (exit code {status})", last)
         return target.read_bytes()
+
+
+def _run(command: list[str], home: str) -> tuple[int, str]:
+    """:return: the exit code, and what it said on stderr. :raises HostError: it takes too long, and is ended.
+
+    It has processes of its own, which end with it, whatever ends labgen's wait.
+    """
+    with subprocess.Popen(
+        command,
+        env=environment(HOME=home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            _, said = process.communicate(timeout=LIMIT)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise HostError(f"{command[0]} has not printed the report within {LIMIT} s") from error
+            raise
+        return process.returncode, said

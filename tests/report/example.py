@@ -1,6 +1,7 @@
 """An example of a lab's records, and the same with every text replaced by a hostile one.
 
-The steps, numbers and series are as they were recorded on three emulated machines.
+The steps, happenings, numbers and series are as they were recorded on three emulated machines, by a labgen that did
+not record more yet. Where each task ran follows from the happenings; the settings are those of the stack ``hello``.
 """
 
 from collections.abc import Callable
