@@ -8,7 +8,7 @@ from labgen.records.inspections import InspectedNetwork, InspectedService
 
 @dataclass(frozen=True)
 class Machine:
-    """:param kind: what it is for, e.g. ``swarm``. :param role: in the cluster; empty: it is outside.
+    """:param kind: what it is for; see :mod:`labgen.kinds`. :param role: in the cluster; empty: it is outside.
 
     :param state: of the machine, e.g. running. :param member: of the node in the cluster, e.g. ``ready, active``;
         empty: unknown.
