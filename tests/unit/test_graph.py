@@ -76,6 +76,15 @@ def test_json(lab: str, host: Host, run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(("form", "begins"), [("mermaid", "flowchart TB\n"), ("dot", "graph lab {\n")])
+def test_text_for_other_programs(lab: str, run: Run, form: str, begins: str) -> None:
+    done = run("graph", lab, "--format", form)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.startswith(begins)
+    for name in ("manager1", "worker2", "web.1", "port 8080/tcp"):
+        assert name in done.stdout
+
+
 def test_a_lab_that_is_off_has_its_machines(lab: str, run: Run) -> None:
     assert run("stop", lab).status == 0
     done = run("graph", lab, "--format", "json")

@@ -100,6 +100,14 @@ def test_the_page_has_all_parts() -> None:
             assert views.value(number) in found.text
 
 
+def test_no_verdict_is_told_by_its_colour_alone() -> None:
+    text = html(example.report(), example.DIRECTORY)
+    told = re.findall(r'<span class="verdict (\w+)">(.*?)</span>', text)
+    assert {tone for tone, _ in told} == {"good", "bad"}
+    marks = {"good": "✓", "bad": "✗"}
+    assert [words for tone, words in told if not re.fullmatch(f"{marks[tone]} [a-z ]+", words)] == []
+
+
 def test_each_link_within_the_page_leads_somewhere() -> None:
     found = page(html(example.report(), example.DIRECTORY))
     anchors = {attributes.get("id") for _, attributes in found.elements}
