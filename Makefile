@@ -11,7 +11,7 @@ pytest := .venv/bin/pytest
 shell_scripts = $(shell git ls-files --cached --others --exclude-standard | xargs grep -slE '^\#! ?/.*\b(ba)?sh$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab box test lint unit test-vm test-all bench uninstall clean
+.PHONY: help install lab box test lint unit test-vm test-all bench pictures uninstall clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -37,7 +37,7 @@ lint: install  ## Check style, types and shell scripts
 	shellcheck -x $(shell_scripts)
 
 unit: install  ## Run the tests that need no machine
-	$(pytest) tests/unit -n auto --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
+	$(pytest) tests/unit tests/browser -n auto --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
 
 test-vm: install  ## Run the tests on real machines, in a separate network namespace
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
@@ -55,6 +55,9 @@ bench: install  ## Measure boot and create, compared with an untrimmed box, a ba
 	LABGEN_HOME=$(LABGEN_TEST_HOME) $(python) -m benchmarks.boot --build
 	tests/vm/namespace $(python) -m benchmarks.boot
 	tests/vm/namespace $(python) -m benchmarks.create
+
+pictures: install  ## Take the pictures in docs/ of the example report again
+	$(python) -m tests.browser.pictures docs/pictures
 
 uninstall:  ## Remove everything labgen has created on this host, after asking, and .venv (YES=1: without asking)
 	@scripts/host/uninstall $(if $(YES),--yes)

@@ -40,6 +40,8 @@ COMMANDS = {
     "why": "stack",
     "drill": "drill",
     "rebalance": "drill",
+    "report": "report",
+    "graph": "report",
     "checkpoint": "checkpoint",
     "export": "handoff",
     "import": "handoff",

@@ -10,7 +10,7 @@ from labgen.machines.opened import opened
 from labgen.progress import Progress
 from labgen.records import results
 from labgen.records.notebook import Notebook
-from labgen.services import cluster, convergence, deployment
+from labgen.services import cluster, convergence, deployment, inspection
 from labgen.services.cluster import entered
 from labgen.services.convergence import Deployed, NotConverged
 from labgen.services.view import View, look
@@ -42,6 +42,7 @@ def deploy(
             notes.did("deploying the compose file", f"docker stack deploy -c {compose.path.name} {stack}")
             before = frozenset(task.id for task in there.engine.services.tasks())
             deployment.create(compose, stack, there, lab.progress)
+            inspection.keep(notes, there)
             view = look(there.engine, stack)
     if limit is None:
         notes.end("detached")
@@ -68,6 +69,7 @@ def _conclude(notes: Notebook, view: View, stack: str) -> None:
         text = f"{cluster.short(service.name, stack)}: {view.done(service)} of {view.wanted(service)} tasks run"
         notes.check(text, view.has_converged(service), places)
     notes.tasks("after", total)
+    notes.running(view.placed())
     notes.end("passed")
 
 

@@ -28,6 +28,7 @@ from labgen.model import Libvirt, Network, Step
 from labgen.orchestrators import swarm
 from labgen.plan import REGISTRY, TRUST
 from labgen.records import journals
+from labgen.services import inspection
 from labgen.ssh import Result, Target
 from tests.unit.engines import Cloud, FakeEngine
 from tests.unit.examined import answer, well
@@ -88,6 +89,8 @@ class FakeConnection:
             return Result(0, "6.12\n", "")
         if list(command)[:3] == ["sudo", "-n", "docker"] and self.host.docker:
             return self.host.docker(self.target.name, list(command)[3:])
+        if command[-1] == inspection.DAEMON_JSON:
+            return Result(0, self.host.daemon_json, "")
         if "examine" in command:
             return self._examined(command, options["on_line"])
         if list(command)[2:5] == ["docker", "stack", "rm"]:
@@ -167,6 +170,7 @@ class Host:
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # libvirt's, received and sent, by domain
     can_limit: bool = True  # whether libvirt can
     impaired: dict[str, Impairment] = field(default_factory=dict)  # by tc, by interface
+    daemon_json: str = "{}"
     authorities: int = 0  # how many registries' CAs were made
     agent: Callable[[str, str], Result] | None = None  # a script that a node's guest agent runs
     # A script run as root: the node, the script with its arguments, its input, its outputs; returns its status.

@@ -19,7 +19,7 @@ from labgen.hypervisor import Hypervisor
 from labgen.lab.create import create
 from labgen.profile import load
 from labgen.progress import Silent
-from labgen.records import changes, checkpoints, data_home, journals, registry, results, templates
+from labgen.records import archive, changes, checkpoints, data_home, journals, registry, results, templates
 from labgen.records.changes import Change, Changes
 from labgen.records.checkpoints import Checkpoint
 from labgen.records.record import Damaged, Kind
@@ -45,6 +45,10 @@ COMMANDS = [
     ["inventory", "lab"],
     ["checkpoint", "list", "lab"],
     ["drill", "lab", "--history"],
+    ["report", "lab", "-o", "-", "--format", "md"],
+    ["report", "old", "-o", "-"],
+    ["report", "--list"],
+    ["graph", "lab", "--format", "json"],
     ["box", "list"],
     ["prune", "--dry-run"],
     ["prune", "--everything", "--dry-run"],
@@ -62,6 +66,7 @@ COMMANDS = [
     ["create", "single-node", "--set", "storage.driver=btrfs", "--name", "lab"],
     ["create", "single-node", "--set", "storage.driver=btrfs", "--name", "other"],
     ["prune", "--yes"],
+    ["prune", "--records", "--dry-run"],
     ["box", "remove", "debian13", "--yes"],
     ["destroy", "lab", "--yes"],
     ["destroy", "--all", "--yes"],
@@ -81,6 +86,10 @@ def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     changes.save("lab", Changes("labgen drill lab drain", (Change("availability", "manager1", "active"),)))
     paths.results("lab").mkdir()
     results._KIND.save(paths.results("lab") / "one.json", results.begun("drill", "drain", "web", "All is well."))
+    former = paths.archived("old", "20261127-210000")
+    (former / paths.RESULTS).mkdir(parents=True)
+    results._KIND.save(former / paths.RESULTS / "one.json", results.begun("drill", "drain", "web", "All is well."))
+    journals.keep(journals.load("lab"), former / paths.STATE)
     templates.save(Template("key", data_home.owner(), "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
     box = paths.boxes() / "debian13" / "13.1"
     box.mkdir(parents=True)
@@ -109,6 +118,8 @@ RECORDS: dict[str, Callable[[], Path]] = {
     "checkpoint": lambda: paths.checkpoint("lab", "one"),
     "changes": lambda: paths.changes("lab"),
     "result": lambda: paths.results("lab") / "one.json",
+    "archived result": lambda: paths.archived("old", "20261127-210000") / paths.RESULTS / "one.json",
+    "archived journal": lambda: paths.archived("old", "20261127-210000") / paths.STATE,
     "template": lambda: paths.template_record("key"),
     "box": lambda: paths.boxes() / "debian13" / "13.1" / LOCK,
     "accelerator": lambda: paths.cache_home() / "accelerator.json",
@@ -176,6 +187,8 @@ LOADERS: dict[str, Callable[[], object]] = {
     "checkpoint": lambda: checkpoints.every("lab"),
     "changes": lambda: changes.load("lab"),
     "result": lambda: results.every("lab"),
+    "archived result": lambda: [each.results() for each in archive.every()],
+    "archived journal": lambda: [each.journal() for each in archive.every()],
     "template": templates.every,
     "box": boxes.listing,
     "accelerator": accelerator._recall,

@@ -268,6 +268,8 @@ OTHER_WRITERS = {
     "boxes/builder._pack_box",
     "boxes/builder._pack_files",
     "mmdebstrap.run",  # a log
+    "cli/report._write",  # a device
+    "report/browser.printed",  # a temporary file
     "bundle/signature.sign",
     "bundle/signature.verify",
     "files._written_beside",
