@@ -49,6 +49,11 @@ def handoff_script(name: str) -> Path:
     return _asset("handoff") / name
 
 
+def balancer_template(program: str) -> Path:
+    """The template of a load balancer's configuration; beside its module."""
+    return PACKAGE / "balancers" / f"{program}.j2"
+
+
 # Not allowed in the path of a home, because other programs interpret it: OpenSSH expands ${NAME} and Ansible
 # evaluates Jinja's braces, and neither can be prevented; Vagrant treats a box's path as a URL that it quotes
 # incompletely, and a backslash as a slash; apt does not accept a double quote.

@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parents[2] / "labgen"
 # Each unit may import those in the layers before its own; see docs/internals.md.
 LAYERS = [
     {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
-    {"paths", "files", "impairment", "mmdebstrap", "parallel", "recipes", "traffic", "turns"},
+    {"paths", "files", "impairment", "mmdebstrap", "parallel", "recipes", "templating", "traffic", "turns"},
     {"refusals", "records", "storage"},
     {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "stacks", "vagrant_store"},
+    {"balancers"},
     {"kinds", "orchestrators"},
     {"subnets"},
     {"health", "profile"},
@@ -38,7 +39,7 @@ OWNERS = {
     "filelock": {"turns"},
     "h11": {"traffic"},
     "hdrh": {"traffic"},
-    "jinja2": {"render"},
+    "jinja2": {"templating"},
     "msgspec": {"records"},
     "libvirt": {"hypervisor"},
     "libvirt_qemu": {"hypervisor"},

@@ -1,0 +1,10 @@
+"""The programs that a lab's load balancers can run."""
+
+from labgen.balancers.base import ABILITIES, Backend, Frontend, Health, Pool, Program, Site
+from labgen.balancers.nginx import Nginx
+
+BALANCERS: dict[str, Program] = {
+    "nginx": Nginx(),
+}
+
+__all__ = ["ABILITIES", "BALANCERS", "Backend", "Frontend", "Health", "Pool", "Program", "Site"]
