@@ -190,6 +190,11 @@ def results(lab_name: str) -> Path:
     return lab(lab_name) / "results"
 
 
+def balancers(lab_name: str) -> Path:
+    """What the lab's load balancers were given (JSON)."""
+    return lab(lab_name) / "balancers.json"
+
+
 def outgoing(lab_name: str) -> Path:
     """Where a lab's export is prepared."""
     return lab(lab_name) / "outgoing"
@@ -308,4 +313,5 @@ PROFILE = "profile.yaml"  # the profile as resolved
 LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log, events.jsonl
 KEY = "id_ed25519"  # the lab's own private key
 REGISTRY_CA = "registry.crt"  # the certificate of the CA by which the lab's image registry is known
+BALANCER_CA = "balancer.crt"  # the certificates of the CAs by which the lab's load balancers are known
 KNOWN_HOSTS = "known_hosts"  # the machines' host keys, learned at the first contact

@@ -99,6 +99,7 @@ class Site:
     """Everything that a configuration is rendered from.
 
     :param name: the balancer's. :param subnet: the lab's, in CIDR notation.
+    :param certificate: a digest of its certificate, so that another one makes another configuration.
     """
 
     lab: str
@@ -107,6 +108,7 @@ class Site:
     subnet: str
     settings: Balancer
     frontends: tuple[Frontend, ...] = ()
+    certificate: str = ""
     places: Places = field(default_factory=Places)
 
 
@@ -114,7 +116,7 @@ class Site:
 class Rendered:
     """:param version: a digest by which the running program tells which configuration it has.
 
-    :param files: by path relative to the configuration's directory; the program begins with the first.
+    :param files: by path relative to the configuration's directory.
     """
 
     version: str
@@ -141,12 +143,13 @@ class Program(ABC):
 
     A new one is a sibling module with a subclass, a template, and a line in :data:`labgen.balancers.BALANCERS`.
 
-    ``layers``: of the network model. ``needs``: Debian packages in the machine's box. ``can``: what it can do of
-    :data:`labgen.balancers.ABILITIES`. ``about``: a line for users.
+    ``main``: the file that it begins with. ``layers``: of the network model. ``needs``: Debian packages in the
+    machine's box. ``can``: what it can do of :data:`labgen.balancers.ABILITIES`. ``about``: a line for users.
     """
 
     name: str
     about: str
+    main: str
     layers: str
     needs: frozenset[str]
     can: frozenset[str]
@@ -172,6 +175,13 @@ class Program(ABC):
     def fill(self, values: Mapping[str, object]) -> str:
         """Fills the program's template."""
         return filled(paths.balancer_template(self.name).read_text(), values)
+
+
+def names(site: Site) -> list[str]:
+    """What a balancer's certificate is for: its own name and address, and the hosts that it serves over https."""
+    https = [each.publish for each in site.frontends if each.publish.protocol == "https"]
+    hosts = {route.host for publish in https for route in publish.routes if route.host}
+    return [site.name, site.address, *sorted(hosts)] if https else []
 
 
 def words(pool: Pool, publish: Publish) -> str:

@@ -17,7 +17,6 @@ from labgen.balancers.base import (
 )
 from labgen.model import Publish
 
-MAIN = "nginx.conf"
 FAILED = {"502", "504", "000"}  # nginx's own answers for a backend that does not answer; or nginx itself does not
 # Open-source nginx reports nothing about its backends: so it is asked to ask each of them, once.
 ASK_HTTP = 'curl --silent --output /dev/null --max-time 10 --write-out "{0} %{{http_code}}\\n" http://127.0.0.1:{1}/backend/{0}'
@@ -83,6 +82,7 @@ class Server:
 class Nginx(Program):
     name = "nginx"
     about = "paths, hosts, TLS, cookies, access; also tcp and udp"
+    main = "nginx.conf"
     layers = "4, 7"
     needs = frozenset({"nginx", "libnginx-mod-stream"})
     can = frozenset(
@@ -124,7 +124,7 @@ class Nginx(Program):
                 if site.frontends[int(number.partition("-")[0])].is_http
             },
         }
-        files = {MAIN: self.fill(values)}
+        files = {self.main: self.fill(values)}
         for each in web:
             if each.publish.users:
                 lines = (f"{name}:{digest}\n" for name, digest in sorted(each.publish.users.items()))

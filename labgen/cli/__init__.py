@@ -40,6 +40,7 @@ COMMANDS = {
     "why": "stack",
     "drill": "drill",
     "rebalance": "drill",
+    "balance": "balance",
     "checkpoint": "checkpoint",
     "export": "handoff",
     "import": "handoff",

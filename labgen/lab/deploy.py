@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from labgen import stacks
 from labgen.errors import ClusterError, GuestError
+from labgen.lab.balance import follow
 from labgen.machines.opened import opened
 from labgen.progress import Progress
 from labgen.records import results
@@ -43,6 +44,7 @@ def deploy(
             before = frozenset(task.id for task in there.engine.services.tasks())
             deployment.create(compose, stack, there, lab.progress)
             view = look(there.engine, stack)
+    follow(name, f"labgen deploy {stack}", progress)  # a service's port answers on all nodes before its tasks run
     if limit is None:
         notes.end("detached")
         return view
@@ -55,6 +57,7 @@ def deploy(
             error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
             raise
     _conclude(notes, view, stack)
+    follow(name, f"labgen deploy {stack}", progress)  # for balancers that send requests to the tasks themselves
     return view
 
 

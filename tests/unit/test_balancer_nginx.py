@@ -52,7 +52,7 @@ class Running:
 
     def site(self, *frontends: Frontend, statistics: int = 0) -> Site:
         settings = Balancer("nginx", tuple(each.publish for each in frontends), statistics)
-        return Site("lab", "balancer1", "127.0.0.1", "127.0.0.0/8", settings, frontends, self.places)
+        return Site("lab", "balancer1", "127.0.0.1", "127.0.0.0/8", settings, frontends, places=self.places)
 
     def apply(self, site: Site) -> None:
         """As ``balancer.sh`` does it: written, checked, and read by the running program."""
