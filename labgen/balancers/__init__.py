@@ -1,9 +1,11 @@
 """The programs that a lab's load balancers can run."""
 
 from labgen.balancers.base import ABILITIES, Backend, Frontend, Health, Pool, Program, Site
+from labgen.balancers.haproxy import Haproxy
 from labgen.balancers.nginx import Nginx
 
 BALANCERS: dict[str, Program] = {
+    "haproxy": Haproxy(),
     "nginx": Nginx(),
 }
 

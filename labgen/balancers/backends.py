@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labgen.balancers.base import Backend, Frontend, Pool
+from labgen.balancers.base import Backend, Frontend, Pool, precision
 from labgen.model import Balancer, Publish, Route
 from labgen.suggestions import near
 
@@ -35,7 +35,7 @@ def frontends(balancer: Balancer, seen: Seen) -> tuple[tuple[Frontend, ...], lis
     found, complaints = [], []
     for publish in balancer.publish:
         pools = []
-        for route in sorted(publish.routes, key=lambda route: (not route.host, -len(route.path))):
+        for route in sorted(publish.routes, key=precision):
             try:
                 pools.append(_pool(publish, route, seen))
             except NoBackends as why:
@@ -144,6 +144,6 @@ def _tasks(service: "Service", port: "Port", nodes: Sequence["SwarmNode"], seen:
         node = hostnames.get(task.node_id)
         published = port.published or (task.host_ports[0] if len(task.host_ports) == 1 else 0)
         if node and published:
-            name = f"{node}/{service.name}.{task.slot or task.node_id[:6]}"
+            name = f"{node}:{service.name}.{task.slot or task.node_id[:6]}"
             found.append(Backend(name, node, seen.addresses[node], published, node in seen.drained))
     return found

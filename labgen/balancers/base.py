@@ -46,7 +46,7 @@ State = Literal["up", "down", "draining", "unknown"]
 class Backend:
     """Where requests are sent.
 
-    :param name: the node's, or ``worker1/shop_web.2`` for a task. :param draining: gets no new clients.
+    :param name: the node's, or ``worker1:shop_web.2`` for a task. :param draining: gets no new clients.
     """
 
     name: str
@@ -177,11 +177,23 @@ class Program(ABC):
         return filled(paths.balancer_template(self.name).read_text(), values)
 
 
+def precision(route: Route) -> tuple[bool, int]:
+    """For sorting routes, the most specific first: those for a host, and those with longer paths."""
+    return not route.host, -len(route.path)
+
+
 def names(site: Site) -> list[str]:
     """What a balancer's certificate is for: its own name and address, and the hosts that it serves over https."""
     https = [each.publish for each in site.frontends if each.publish.protocol == "https"]
     hosts = {route.host for publish in https for route in publish.routes if route.host}
     return [site.name, site.address, *sorted(hosts)] if https else []
+
+
+def ports(site: Site) -> list[str]:
+    """All ports that a balancer listens on, as ``80/tcp``."""
+    found = [f"{each.publish.port}/{'udp' if each.publish.protocol == 'udp' else 'tcp'}" for each in site.frontends]
+    found += [f"{each.publish.redirect_from}/tcp" for each in site.frontends if each.publish.redirect_from]
+    return found + ([f"{site.settings.statistics}/tcp"] if site.settings.statistics else [])
 
 
 def words(pool: Pool, publish: Publish) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from labgen import paths
 from labgen.balancers import BALANCERS, Frontend, Health, Site
 from labgen.balancers.backends import Seen, frontends
-from labgen.balancers.base import Places, names
+from labgen.balancers.base import Places, names, ports
 from labgen.errors import ClusterError, GuestError
 from labgen.files import read_text, write_atomically
 from labgen.machines.provision import provision
@@ -84,8 +84,8 @@ def configure(
     def one(connection: Connection) -> str:
         """:return: the version that is new, or nothing."""
         node = lab.node(connection.target.name)
-        ports, complaints[node.name] = frontends(_settings(node), seen)
-        site = _certified(lab, _site(lab, node, ports), connection, progress, renew=renew)
+        found, complaints[node.name] = frontends(_settings(node), seen)
+        site = _certified(lab, _site(lab, node, found), connection, progress, renew=renew)
         return _apply(lab, site, connection, progress)
 
     versions = on_each(connections, one)
@@ -105,8 +105,8 @@ def states(lab: Lab, seen: Seen, connections: Mapping[str, Connection]) -> list[
     def one(connection: Connection) -> State:
         node = lab.node(connection.target.name)
         program = BALANCERS[_settings(node).program]
-        ports, complaints = frontends(_settings(node), seen)
-        site = _site(lab, node, ports)
+        found, complaints = frontends(_settings(node), seen)
+        site = _site(lab, node, found)
         config = connection.run(["sudo", "-n", "sh", "-c", SHOW.format(program.main)])
         if config.status:
             raise GuestError(
@@ -151,8 +151,8 @@ def _settings(node: Node) -> Balancer:
     return node.balancer
 
 
-def _site(lab: Lab, node: Node, ports: tuple[Frontend, ...]) -> Site:
-    return Site(lab.name, node.name, node.address, lab.network.subnet, _settings(node), ports)
+def _site(lab: Lab, node: Node, found: tuple[Frontend, ...]) -> Site:
+    return Site(lab.name, node.name, node.address, lab.network.subnet, _settings(node), found)
 
 
 def _certified(lab: Lab, site: Site, connection: Connection, progress: Progress, *, renew: bool) -> Site:
@@ -180,7 +180,7 @@ def _apply(lab: Lab, site: Site, connection: Connection, progress: Progress) -> 
     rendered = program.render(site)
     progress.step("checking its configuration", site.name, stage="balance")
     script = read_text(paths.guest_scripts() / BALANCER)
-    command = ["sudo", "-n", "sh", "-c", script, "sh", program.name, rendered.version]
+    command = ["sudo", "-n", "sh", "-c", script, "sh", program.name, rendered.version, *ports(site)]
     result = connection.run(command, stdin=_archive(rendered.files), limit=LIMIT)
     if result.status == REFUSED:
         raise GuestError(
@@ -192,7 +192,7 @@ def _apply(lab: Lab, site: Site, connection: Connection, progress: Progress) -> 
         raise GuestError(
             f"{program.name} on {site.name} does not run with its new configuration; it has the former one again",
             result.tail,
-            f"Has another program one of its ports? labgen exec {lab.name} --node {site.name} -- sudo ss -ltnup",
+            f"Its log: labgen exec {lab.name} --node {site.name} -- sudo journalctl -u {program.name} -n 50",
         )
     if result.status:
         raise GuestError(f"{site.name} cannot be configured", result.tail)

@@ -5,13 +5,15 @@ import contextlib
 import hashlib
 import http.client
 import json
+import random
 import socket
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pytest
 
 from labgen import paths
 from labgen.balancers import Backend, Frontend, Pool
+from labgen.balancers.base import precision
 from labgen.model import Publish, Route
 from labgen.plan import CERTIFICATE
 
@@ -38,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
             self._web_socket()
         elif path == "/fail":
             self.close_connection = True  # without an answer
+        elif path == "/health":
+            self._answer(503 if self.server.ill else 200, b"")
         elif path == "/slow":
             time.sleep(1)
             self._answer(200, b"slow")
@@ -48,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/out":
             self._answer(302, b"", Location="https://login.example.org/dir/")
         elif path == "/headers":
-            self._answer(200, json.dumps(dict(self.headers.items())).encode())
+            self._answer(200, json.dumps({name.title(): value for name, value in self.headers.items()}).encode())
         elif path in {"/", "/style.css", "/welcome", "/dir/", "/v2/", "/v2/style.css"} or "odd" in path:
             self._answer(200, path.encode())
         else:
@@ -104,6 +109,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, name: str, address: tuple[str, int]) -> None:
         self.name, self.lock, self.answered, self.paths = name, threading.Lock(), 0, list[str]()
+        self.ill = False
         super().__init__(address, Handler)
 
     def handle_error(self, *_: object) -> None:
@@ -125,26 +131,29 @@ def serving(name: str, address: str, port: int = 0) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the kernel gives to connections, so that none takes it before the program does."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 @dataclass
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: Message  # whose names may be written in any case
     body: bytes
     cookies: list[str] = field(default_factory=list)
 
     @property
     def node(self) -> str:
-        return self.headers.get("X-Node", "")
+        return str(self.headers.get("X-Node", ""))
 
     @property
     def seen(self) -> str:
         """The path that the backend got."""
-        return self.headers.get("X-Seen", "")
+        return str(self.headers.get("X-Seen", ""))
 
 
 def ask(
@@ -170,9 +179,7 @@ def ask(
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         answer = connection.getresponse()
-        return Answer(
-            answer.status, dict(answer.getheaders()), answer.read(), answer.headers.get_all("Set-Cookie") or []
-        )
+        return Answer(answer.status, answer.headers, answer.read(), answer.headers.get_all("Set-Cookie") or [])
 
 
 @contextlib.contextmanager
@@ -207,7 +214,8 @@ def published(servers: Sequence[Server], *routes: Route, **settings: object) -> 
     """A port with routes that all lead to the servers."""
     publish = Publish(free_port(), "http", routes or (Route(),))
     publish = replace(publish, **settings)  # type: ignore[arg-type]
-    return Frontend(publish, tuple(Pool(route, "shop_web:8080", backends(servers)) for route in publish.routes))
+    ordered = sorted(publish.routes, key=precision)
+    return Frontend(publish, tuple(Pool(route, "shop_web:8080", backends(servers)) for route in ordered))
 
 
 @contextlib.contextmanager

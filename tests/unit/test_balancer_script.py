@@ -1,10 +1,13 @@
 """balancer.sh itself, with the programs themselves, and the machine's directories in another place."""
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,33 +23,45 @@ from tests.unit.backends import Server, ask, free_port, published, servers, unde
 
 __all__ = ["servers"]  # fixtures
 
-# What systemd does for nginx's unit.
+# What systemd does for the programs' units.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >>{root}/log
+pid={root}/run/{program}.pid
 case $* in
-*is-active*) [ -e {root}/run/nginx.pid ] && kill -0 "$(cat {root}/run/nginx.pid)" ;;
+*is-active*) [ -e "$pid" ] && kill -0 "$(cat "$pid")" ;;
 "start nginx.service") nginx -c {root}/etc/nginx/nginx.conf ;;
 "reload nginx.service") nginx -c {root}/etc/nginx/nginx.conf -s reload ;;
+"start haproxy.service") haproxy -W -D -p "$pid" -f {root}/etc/haproxy/haproxy.cfg >/dev/null 2>&1 ;;
+"reload haproxy.service") kill -USR2 "$(cat "$pid")" ;;
 esac
 """
+JOURNALCTL = "#!/bin/sh\necho 'the journal'\n"
+WORDS = {"nginx": "Address already in use", "haproxy": "the journal"}
+COMPLAINTS = {"nginx": '"worker_processes" directive invalid value', "haproxy": "unknown keyword 'many'"}
 
 
 class Machine:
     """A machine's directories, and the script with its paths in them."""
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.control = root, free_port()
+    def __init__(self, root: Path, program: str) -> None:
+        self.root, self.program, self.control = root, BALANCERS[program], free_port()
         self.places = Places(f"{root}/run", f"{root}/etc/labgen/balancer/tls", f"{root}/var/log", self.control)
-        wanted = ("etc/nginx", "etc/systemd/system/multi-user.target.wants", "run", "var/log/nginx", "bin")
-        for directory in wanted:
+        wanted = (f"etc/{program}", "etc/systemd/system/multi-user.target.wants", f"run/{program}")
+        for directory in (*wanted, f"var/log/{program}", "bin"):
             (root / directory).mkdir(parents=True)
-        (root / "etc" / "nginx" / "nginx.conf").write_text("as Debian has it\n")
-        (root / "bin" / "systemctl").write_text(SYSTEMCTL.format(root=root))
-        (root / "bin" / "systemctl").chmod(0o755)
+        self.own_file.write_text("as Debian has it\n")
+        stand_ins = {"systemctl": SYSTEMCTL.format(root=root, program=program), "journalctl": JOURNALCTL}
+        for name, text in stand_ins.items():
+            (root / "bin" / name).write_text(text)
+            (root / "bin" / name).chmod(0o755)
         text = (paths.guest_scripts() / BALANCER).read_text()
-        for directory in ("/etc/", "/var/log/"):
+        for directory in ("/etc/", "/var/log/", "/run/"):
             text = text.replace(directory, f"{root}{directory}")
         self.script = text.replace(":9909/", f":{self.control}/")
+
+    @property
+    def own_file(self) -> Path:
+        return self.root / "etc" / self.program.name / self.program.main
 
     @property
     def current(self) -> Path:
@@ -54,7 +69,7 @@ class Machine:
 
     def run(self, *arguments: str, files: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", "-c", self.script, "sh", *arguments],
+            ["sh", "-c", self.script, "sh", self.program.name, *arguments],
             input=balancing._archive(files or {}).decode("latin-1"),
             encoding="latin-1",
             capture_output=True,
@@ -62,103 +77,122 @@ class Machine:
             check=False,
         )
 
-    def site(self, *frontends: Frontend) -> Site:
-        settings = Balancer("nginx", tuple(each.publish for each in frontends))
-        return Site("lab", "balancer1", "127.0.0.1", "127.0.0.0/8", settings, frontends, places=self.places)
+    def rendered(self, *frontends: Frontend) -> Rendered:
+        settings = Balancer(self.program.name, tuple(each.publish for each in frontends))
+        site = Site("lab", "balancer1", "127.0.0.1", "127.0.0.0/8", settings, frontends, places=self.places)
+        return self.program.render(site)
 
-    def apply(self, rendered: Rendered) -> subprocess.CompletedProcess[str]:
-        return self.run("nginx", rendered.version, files=dict(rendered.files))
+    def apply(self, rendered: Rendered, *ports: str) -> subprocess.CompletedProcess[str]:
+        return self.run(rendered.version, *ports, files=dict(rendered.files))
 
     def log(self) -> list[str]:
+        """The changes that systemd was asked for, since the last call."""
         log = self.root / "log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
         return [line for line in lines if "is-active" not in line]
 
+    def end(self) -> None:
+        pid = self.root / "run" / f"{self.program.name}.pid"
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            number = int(pid.read_text())
+            os.kill(number, signal.SIGTERM)
+            for _ in range(200):
+                os.kill(number, 0)
+                time.sleep(0.05)
 
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    if shutil.which("nginx") is None or os.geteuid():
-        pytest.skip("needs nginx (make install) and root")
+
+@pytest.fixture(params=["nginx", "haproxy"])
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    if not Path(f"/usr/sbin/{request.param}").exists() or os.geteuid() or not shutil.which("nc"):
+        pytest.skip(f"needs {request.param} and nc (make install), and root")
     with tempfile.TemporaryDirectory(prefix="labgen-test-") as path:
-        Path(path).chmod(0o755)  # for nginx's workers
-        machine = Machine(Path(path))
+        Path(path).chmod(0o755)  # for programs that give up their rights
+        machine = Machine(Path(path), request.param)
         yield machine
-        pid = machine.root / "run" / "nginx.pid"
-        if pid.exists():
-            subprocess.run(["nginx", "-c", machine.root / "etc/nginx/nginx.conf", "-s", "stop"], check=True)
-            for _ in range(100):
-                if not pid.exists():
-                    break
-                subprocess.run(["sleep", "0.05"], check=True)
+        machine.end()
 
 
 def test_a_first_configuration_starts_the_program_and_the_same_one_changes_nothing(
     machine: Machine, servers: list[Server]
 ) -> None:
+    name = machine.program.name
     front = published(servers, users={"ann": "$6$x$y"})
-    rendered = BALANCERS["nginx"].render(machine.site(front))
+    rendered = machine.rendered(front)
     first = machine.apply(rendered)
     assert (first.returncode, first.stdout) == (0, "changed\n"), first.stderr
-    assert machine.log() == ["start nginx.service"]
+    assert machine.log() == [f"start {name}.service"]
     assert ask(front.publish.port).status == 401
-    users = machine.current / "labgen" / f"users.{front.publish.port}"
-    assert users.stat().st_mode & 0o777 == 0o640
-    assert users.group() == "www-data"
-    assert (machine.root / "etc/nginx/nginx.conf.debian").read_text() == "as Debian has it\n"
-    assert (machine.root / "etc/systemd/system/multi-user.target.wants/nginx.service").is_symlink()
+    for file in rendered.files:  # with the hashes of passwords
+        assert (machine.current / file).stat().st_mode & 0o777 == 0o640
+        assert (machine.current / file).group() == ("www-data" if name == "nginx" else "root")
+    assert machine.own_file.with_name(f"{machine.program.main}.debian").read_text() == "as Debian has it\n"
+    assert (machine.root / f"etc/systemd/system/multi-user.target.wants/{name}.service").is_symlink()
     again = machine.apply(rendered)
     assert (again.returncode, again.stdout, machine.log()) == (0, "", [])
-    assert machine.run("nginx").stdout == f"{rendered.version}\n"
+    assert machine.run().stdout == f"{rendered.version}\n"
 
 
 def test_another_configuration_is_read_without_a_lost_request(machine: Machine, servers: list[Server]) -> None:
     front = published(servers)
-    other = published(servers[:1])
-    other = Frontend(front.publish, other.pools)
+    other = Frontend(front.publish, published(servers[:1]).pools)
     for each in (front, other):
-        assert machine.apply(BALANCERS["nginx"].render(machine.site(each))).returncode == 0
-    assert machine.log() == ["start nginx.service", "reload nginx.service"]
+        assert machine.apply(machine.rendered(each)).returncode == 0
+    assert [line.split()[0] for line in machine.log()] == ["start", "reload"]
     with under_load(front.publish.port) as answers:
         for each in (front, other, front):
-            assert machine.apply(BALANCERS["nginx"].render(machine.site(each))).stdout == "changed\n"
+            assert machine.apply(machine.rendered(each)).stdout == "changed\n"
     assert set(answers) == {200}
     kept = {path.name for path in machine.current.parent.iterdir()}
-    versions = {BALANCERS["nginx"].render(machine.site(each)).version for each in (front, other)}
-    assert kept == {"current", *versions}  # the one in use, and the one before
+    assert kept == {"current", *(machine.rendered(each).version for each in (front, other))}  # and the one before
 
 
 def test_what_the_program_does_not_accept_is_not_used(machine: Machine, servers: list[Server]) -> None:
     front = published(servers)
-    good = BALANCERS["nginx"].render(machine.site(front))
+    good = machine.rendered(front)
     assert machine.apply(good).returncode == 0
-    broken = {"nginx.conf": good.files["nginx.conf"].replace("worker_processes auto", "worker_processes many")}
-    refused = machine.run("nginx", "bad", files=broken)
+    wrong = {"nginx": "worker_processes many;\nevents {}\n", "haproxy": "global\n    many\n"}
+    refused = machine.run("bad", files={machine.program.main: wrong[machine.program.name]})
     assert refused.returncode == balancing.REFUSED
-    assert '"worker_processes" directive invalid value' in refused.stderr
+    assert COMPLAINTS[machine.program.name] in refused.stderr
     assert machine.current.readlink() == Path(good.version)
     assert ask(front.publish.port).status == 200
     assert [path.name for path in machine.current.parent.iterdir() if path.name.startswith("bad")] == []
 
 
-def test_what_the_program_does_not_run_with_is_taken_back(machine: Machine, servers: list[Server]) -> None:
-    """Another program has the port: the check does not find that, and a reload does not report it."""
-    machine.script = machine.script.replace("limit=60", "limit=5")
+def test_a_port_that_another_program_has_is_named_and_nothing_is_touched(
+    machine: Machine, servers: list[Server]
+) -> None:
     front = published(servers)
-    good = BALANCERS["nginx"].render(machine.site(front))
+    assert machine.apply(machine.rendered(front)).returncode == 0
+    machine.log()
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = other.getsockname()[1]
+        taken = machine.rendered(front, published(servers, port=port))
+        refused = machine.apply(taken, f"{front.publish.port}/tcp", f"{port}/tcp")
+        assert refused.returncode == balancing.REFUSED
+        assert f"port {port}/tcp is taken: " in refused.stderr
+        assert machine.log() == []
+    assert machine.apply(taken, f"{front.publish.port}/tcp", f"{port}/tcp").stdout == "changed\n"
+
+
+def test_what_the_program_does_not_run_with_is_taken_back(machine: Machine, servers: list[Server]) -> None:
+    """A check does not find that a port is taken, and a reload does not report it."""
+    machine.script = machine.script.replace("limit=60", "limit=20")
+    front = published(servers)
+    good = machine.rendered(front)
     assert machine.apply(good).returncode == 0
     with socket.create_server(("0.0.0.0", 0)) as other:
-        taken = published(servers, **{"port": other.getsockname()[1]})
-        failed = machine.apply(BALANCERS["nginx"].render(machine.site(front, taken)))
+        taken = published(servers, port=other.getsockname()[1])
+        failed = machine.apply(machine.rendered(front, taken))
     assert failed.returncode == balancing.ROLLED_BACK
-    assert "Address already in use" in failed.stderr
+    assert WORDS[machine.program.name] in failed.stderr
     assert machine.current.readlink() == Path(good.version)
     assert ask(front.publish.port).status == 200
-    assert machine.run("nginx").stdout == f"{good.version}\n"
     assert machine.apply(good).stdout == ""
 
 
-@pytest.mark.parametrize("program", ["varnish", "nginx"])
+@pytest.mark.parametrize("program", ["varnish", *BALANCERS])
 def test_a_program_that_is_missing_is_named(program: str) -> None:
     text = (paths.guest_scripts() / BALANCER).read_text().replace("/usr/sbin/", "/nowhere/")
     result = subprocess.run(

@@ -134,10 +134,10 @@ def test_a_route_that_leads_nowhere_says_why(publish: Publish, services: list[Se
 def test_direct_backends_are_the_tasks_that_run_wherever_they_are() -> None:
     tasks = [task(1, "n2"), task(2, "n3"), task(3, "n3", "starting"), task(4, "n2", "running", "shutdown")]
     found, _ = resolved(to("wiki_web", direct=True), seen(tasks=tasks))
-    assert found == [("worker1/wiki_web.1", "10.77.0.12:32769"), ("worker2/wiki_web.2", "10.77.0.13:32770")]
+    assert found == [("worker1:wiki_web.1", "10.77.0.12:32769"), ("worker2:wiki_web.2", "10.77.0.13:32770")]
     moved = [task(1, "n2"), replace(task(5, "n1"), slot=2)]
     found, _ = resolved(to("wiki_web", direct=True), seen(tasks=moved))
-    assert found == [("worker1/wiki_web.1", "10.77.0.12:32769"), ("manager1/wiki_web.2", "10.77.0.11:32773")]
+    assert found == [("worker1:wiki_web.1", "10.77.0.12:32769"), ("manager1:wiki_web.2", "10.77.0.11:32773")]
 
 
 def test_routes_are_sorted_the_most_specific_first() -> None:

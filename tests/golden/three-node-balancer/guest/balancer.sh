@@ -1,13 +1,15 @@
 #!/bin/sh
 # Gives this machine's load balancer another configuration, if the program accepts it; otherwise the former one stays.
-# usage: balancer.sh PROGRAM VERSION <FILES    as a tar archive
-#        balancer.sh PROGRAM                   prints the version that runs
-# Prints "changed", or nothing if that version runs already. Exit status 3: the program does not accept the files;
-# 4: it does not run with them, and runs with the former ones again; 5: the program is missing.
+# usage: balancer.sh PROGRAM VERSION PORT/tcp|udp ... <FILES    as a tar archive
+#        balancer.sh PROGRAM                                    prints the version that runs
+# Prints "changed", or nothing if that version runs already. Exit status 3: the program does not accept the files, or
+# another one has a port; 4: it does not run with them, and runs with the former ones again; 5: the program is missing.
 set -eu
 
 program=$1
 version=${2-}
+shift
+[ $# -eq 0 ] || shift
 top=/etc/labgen/balancer
 limit=60 # attempts, until the new configuration is in use
 
@@ -19,6 +21,13 @@ nginx)
     check() { nginx -t -q -c "$1/$main"; }
     running() { curl --silent --max-time 5 http://127.0.0.1:9909/version; }
     last_words() { tail -n 5 /var/log/nginx/error.log; }
+    ;;
+haproxy)
+    binary=/usr/sbin/haproxy main=haproxy.cfg reader=root
+    place=/etc/haproxy
+    check() { haproxy -c -f "$1/$main"; }
+    running() { echo "show info" | nc -U -w 5 /run/haproxy/admin.sock | sed -n 's/^[Dd]escription: //p'; }
+    last_words() { journalctl -u haproxy.service -n 20 --no-pager; }
     ;;
 *)
     echo "$program is not a program for load balancers" >&2
@@ -39,6 +48,18 @@ link() {
         ln -sf "$top/current/$main" "$place/$main"
     }
     [ -L "$place/labgen" ] || ln -s "$top/current/labgen" "$place/labgen"
+}
+
+# A reload would not report it, and HAProxy stops listening for a moment while it tries. $@: the ports.
+require_free() {
+    for port; do
+        case $port in *udp) kind=-u ;; *) kind=-t ;; esac
+        others=$(ss -Hln $kind -p "sport = :${port%/*}" | grep -v "users:((\"$program\"" || :)
+        [ -z "$others" ] || {
+            echo "port $port is taken: $others" >&2
+            return 1
+        }
+    done
 }
 
 # $1: a version. There is always a current one, whenever this script is killed.
@@ -85,6 +106,7 @@ trap 'rm -rf "$top/$version.unpacking"' EXIT
 tar -x --no-same-owner -C "$top/$version.unpacking"
 chown -R "root:$reader" "$top/$version.unpacking"
 check "$top/$version.unpacking" >&2 || exit 3
+require_free "$@" || exit 3
 former=$(readlink "$top/current" || :)
 rm -rf "${top:?}/$version"
 mv "$top/$version.unpacking" "$top/$version"
@@ -101,6 +123,6 @@ fi
 last_words >&2 || :
 if [ -n "$former" ] && [ "$former" != "$version" ] && [ -d "$top/$former" ]; then
     switch "$former"
-    put_into_use || :
+    if put_into_use; then is_in_use "$former" || :; fi
 fi
 exit 4
