@@ -2,10 +2,12 @@
 
 from labgen.balancers.base import ABILITIES, Backend, Frontend, Health, Pool, Program, Site
 from labgen.balancers.haproxy import Haproxy
+from labgen.balancers.nftables import Nftables
 from labgen.balancers.nginx import Nginx
 
 BALANCERS: dict[str, Program] = {
     "haproxy": Haproxy(),
+    "nftables": Nftables(),
     "nginx": Nginx(),
 }
 
