@@ -6,7 +6,7 @@ from labgen.balancers import ABILITIES, BALANCERS
 from labgen.balancers.base import RESERVED
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.profile.balancer import BalancerFields, PublishFields
-from labgen.profile.problems import Finding, Location
+from labgen.profile.problems import Finding, Location, dotted
 from labgen.profile.schema import Group, Profile
 
 KIND = "balancer"
@@ -70,7 +70,7 @@ def _collisions(balancer: BalancerFields, place: Location) -> Iterator[Finding]:
             yield Finding(where, f"port {port} cannot be published: {RESERVED[port]}", (where,))
         elif other := taken.get((port, is_udp)):
             yield Finding(where, f"port {port} is taken by {other}", (where, place))
-        taken.setdefault((port, is_udp), ".".join(map(str, where[3:])))
+        taken.setdefault((port, is_udp), dotted(where[3:]))
 
 
 def _contradictions(publish: PublishFields, program: str, where: Location) -> Iterator[Finding]:

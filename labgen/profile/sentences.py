@@ -1,5 +1,6 @@
 """pydantic's errors as sentences that tell what would be valid."""
 
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +13,16 @@ from labgen.profile.section import Section
 
 def findings(error: ValidationError) -> list[Finding]:
     """All of a validation's errors."""
-    return [_finding(details) for details in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    places = [each["loc"] for each in errors]
+    return [
+        _finding(each) for each in errors if not (each["type"] == "too_short" and _has_below(each["loc"], places))
+    ]
+
+
+def _has_below(location: Location, others: Iterable[Location]) -> bool:
+    """Whether there are errors in the entries of a list: pydantic counts only those without any."""
+    return any(len(other) > len(location) and other[: len(location)] == location for other in others)
 
 
 def _finding(details: ErrorDetails) -> Finding:

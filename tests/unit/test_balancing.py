@@ -1,6 +1,7 @@
 """Load balancers of a lab: their backends, when they get them, what they refuse. Without machines."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from labgen import paths
+from labgen.balancers import ABILITIES, BALANCERS, Site
 from labgen.balancers.backends import Seen, frontends
+from labgen.boxes import recipe
 from labgen.engine import Port, Service, SwarmNode, Task
-from labgen.errors import ClusterError, GuestError, LabgenError, UsageError
+from labgen.errors import ClusterError, GuestError, LabgenError, ProfileError, UsageError
+from labgen.files import write_atomically
 from labgen.lab import balance
 from labgen.lab.create import create
 from labgen.lab.destroy import destroy
@@ -19,7 +23,7 @@ from labgen.lab.import_ import receive
 from labgen.lab.start import start
 from labgen.lab.stop import stop
 from labgen.model import Balancer, Publish, Route
-from labgen.profile import load, parse
+from labgen.profile import differences, dump, load, parse
 from labgen.progress import Silent
 from labgen.records import balancers, journals
 from tests.unit.commands import Run, run
@@ -366,3 +370,63 @@ def test_labs_of_before_have_no_balancers(host: Host) -> None:
 
 def test_the_shipped_profile_needs_what_is_in_the_box() -> None:
     assert load(PROFILE).warnings == ()
+
+
+# Profiles, and what is rendered for them
+
+FULL = Path(__file__).parents[1] / "balancers"
+
+
+@pytest.mark.parametrize("file", sorted(FULL.glob("*.yaml")), ids=lambda path: path.stem)
+def test_golden_configurations(file: Path) -> None:
+    """To accept a change: LABGEN_ACCEPT_GOLDEN=1 pytest tests/unit/test_balancing.py, then read the diff."""
+    profile = parse(file.read_text(), file.stem).profile
+    settings = profile.nodes["balancer"].balancer
+    assert settings
+    balancer = settings.settings()
+    ports, complaints = frontends(balancer, seen(tasks=[task(1, "n2"), task(2, "n3")], drained=["worker2"]))
+    site = Site("lab", "balancer1", "10.77.0.14", "10.77.0.0/24", balancer, ports)
+    rendered = BALANCERS[balancer.program].render(site)
+    assert rendered == BALANCERS[balancer.program].render(site)
+    told = "".join(f"{complaint}\n" for complaint in complaints)
+    if os.environ.get("LABGEN_ACCEPT_GOLDEN"):
+        for name, text in {**rendered.files, "complaints": told}.items():
+            write_atomically(FULL / file.stem / name, text, 0o644)
+    found = {
+        str(path.relative_to(FULL / file.stem)): path.read_text()
+        for path in (FULL / file.stem).rglob("*")
+        if path.is_file()
+    }
+    assert found == {**rendered.files, "complaints": told}
+
+
+@pytest.mark.parametrize("file", sorted(FULL.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_profile_with_a_balancer_is_written_read_and_compared(file: Path) -> None:
+    profile = parse(file.read_text(), file.stem).profile
+    assert parse(dump(profile), "x").profile == profile
+    assert list(differences(profile, profile)) == []
+    changed = parse(file.read_text().replace("port: 8088", "port: 8089"), "x").profile
+    said = "nodes.balancer.balancer.publish[0].port: 8088 in the lab, 8089 now"
+    assert list(differences(profile, changed)) == [said]
+
+
+def test_every_program_has_every_part() -> None:
+    for name, program in BALANCERS.items():
+        assert program.name == name
+        assert program.can <= set(ABILITIES)
+        assert paths.balancer_template(name).is_file()
+        assert program.needs <= recipe.load("debian12").provides & recipe.load("debian13").provides
+
+
+def test_sticky_clients_behind_the_mesh_are_warned_about() -> None:
+    (warning,) = parse(HTTPS.replace("redirect_from: 80", "sticky: cookie"), "x").warnings
+    assert warning.startswith("nodes.balancer.balancer.publish[0].sticky: clients stay with a node, whose mesh then")
+    assert parse(HTTPS.replace("redirect_from: 80", "sticky: cookie, direct: true"), "x").warnings == ()
+
+
+def test_a_password_is_not_repeated_in_the_error() -> None:
+    text = HTTPS.replace("redirect_from: 80", "access: {users: {ann: my-own-password}}")
+    with pytest.raises(ProfileError) as caught:
+        parse(text, "x")
+    assert "my-own-password" not in caught.value.details
+    assert "openssl passwd -6" in caught.value.details
