@@ -105,6 +105,7 @@ def test_the_backend_learns_who_asks_and_cannot_be_told_otherwise(web: Running, 
     front = published(servers, *APPS)
     web.apply(web.site(front))
     forged = {"X_Forwarded_For": "1.2.3.4", "X_Forwarded_User": "root", "X_Forwarded_Prefix": "/x"}
+    forged["Authorization"] = f"Basic {base64.b64encode(b'root:x').decode()}"  # which nobody has checked
     seen = ask(front.publish.port, "/app1/headers", source="127.0.0.9", Host="shop.lab", **forged).body
     for line in ('"Host": "shop.lab"', '"X-Forwarded-For": "127.0.0.9"', '"X-Forwarded-Prefix": "/app1"'):
         assert line.encode() in seen
