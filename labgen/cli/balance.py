@@ -17,9 +17,12 @@ COLUMNS = ["balancer", "port", "service", "backend", "address", "state", "says"]
 @click.argument("lab", shell_complete=complete.labs)
 @click.option("--drain", metavar="NODE", multiple=True, help="Send no new clients to this node; may be repeated.")
 @click.option("--undrain", metavar="NODE", multiple=True, help="Send clients to this node again; may be repeated.")
+@click.option("--profile", metavar="FILE", help="From now on, publish what this profile says.")
 @click.option("--show", is_flag=True, help="Change nothing; also print the configuration that is in use.")
 @console.format_option
-def balance(lab: str, drain: tuple[str, ...], undrain: tuple[str, ...], show: bool, form: str) -> None:
+def balance(  # noqa: PLR0917 - click passes them by name
+    lab: str, drain: tuple[str, ...], undrain: tuple[str, ...], profile: str | None, show: bool, form: str
+) -> None:
     """Give a lab's load balancers the backends that there are now.
 
     Prints each backend, and what the balancer's program says about it. create, start, deploy, drill and rebalance do
@@ -32,20 +35,26 @@ def balance(lab: str, drain: tuple[str, ...], undrain: tuple[str, ...], show: bo
     Examples:
       labgen balance three-node-balancer
       labgen balance three-node-balancer --show
+      labgen balance three-node-balancer --profile ./routes.yaml
       labgen balance three-node-balancer --drain worker1
       labgen balance three-node-balancer --undrain worker1
     """
     from labgen.lab import balance as recipe
 
-    if show and (drain or undrain):
-        raise click.UsageError("--show cannot be combined with --drain and --undrain")
+    if show and (drain or undrain or profile):
+        raise click.UsageError("--show cannot be combined with --drain, --undrain and --profile")
     if both := sorted({*drain} & {*undrain}):
         raise click.UsageError(f"{both[0]} cannot be both drained and not")
     if show:
         found = recipe.show(lab)
     else:
+        from labgen.profile import load
+
+        loaded = load(profile) if profile else None
+        for warning in loaded.warnings if loaded else ():
+            console.note(f"warning: {warning}")
         with console.progress() as shown:
-            found = recipe.balance(lab, shown, drain=drain, undrain=undrain)
+            found = recipe.balance(lab, shown, drain=drain, undrain=undrain, profile=loaded)
     _print(found, form, with_config=show)
 
 

@@ -8,16 +8,26 @@ from labgen.errors import ClusterError, LabgenError, UsageError
 from labgen.machines import access, balancing
 from labgen.machines.balancing import Outcome, State
 from labgen.machines.opened import Opened, opened
+from labgen.machines.republishing import keep, republished
 from labgen.model import Lab
+from labgen.profile import Loaded
 from labgen.progress import Progress
 from labgen.records import journals
 from labgen.services import cluster
 from labgen.services.cluster import Cluster, entered
 
 
-def balance(name: str, progress: Progress, *, drain: Sequence[str] = (), undrain: Sequence[str] = ()) -> list[State]:
+def balance(
+    name: str,
+    progress: Progress,
+    *,
+    drain: Sequence[str] = (),
+    undrain: Sequence[str] = (),
+    profile: Loaded | None = None,
+) -> list[State]:
     """Gives the load balancers of a lab the backends that there are now.
 
+    :param profile: what they publish from now on; None: as before.
     :param drain: the nodes that get no new clients from now on. :param undrain: those that get some again.
     :return: the balancers afterwards.
     :raises UsageError: there is no such lab or node, or it has no load balancer.
@@ -32,11 +42,14 @@ def balance(name: str, progress: Progress, *, drain: Sequence[str] = (), undrain
         for node in (*drain, *undrain):
             balancing.drain(lab.plan, node, draining=node in drain)
         running = cluster.running_members(lab.plan, lab.hypervisor)
-        with cluster.managed(lab.plan, running) as there, _entered(lab.plan) as connections:
-            outcome = _configured(lab, there, connections, "labgen balance")
+        plan = republished(lab.plan, profile) if profile else lab.plan
+        with cluster.managed(plan, running) as there, _entered(plan) as connections:
+            outcome = _configured(lab, plan, there, connections, "labgen balance")
+            if profile:
+                keep(lab, plan, profile)
             if outcome.complaints:
                 raise _nowhere(outcome, there, name)
-            return balancing.states(lab.plan, balancing.look(lab.plan, there.engine), connections)
+            return balancing.states(plan, balancing.look(plan, there.engine), connections)
 
 
 def show(name: str) -> list[State]:
@@ -61,7 +74,7 @@ def follow(name: str, why: str, progress: Progress) -> None:
         with opened(name, progress, finished=True) as lab:
             running = cluster.running_members(lab.plan, lab.hypervisor)
             with cluster.managed(lab.plan, running) as there, _entered(lab.plan) as connections:
-                outcome = _configured(lab, there, connections, why)
+                outcome = _configured(lab, lab.plan, there, connections, why)
                 for balancer, complaints in outcome.complaints.items():
                     for complaint in complaints:
                         lab.progress.note(f"{balancer}: {complaint}")
@@ -69,8 +82,10 @@ def follow(name: str, why: str, progress: Progress) -> None:
         progress.of(name).note(f"the load balancers are as they were: {error.brief}; later: labgen balance {name}")
 
 
-def _configured(lab: Opened, there: Cluster, connections: Mapping[str, ssh.Connection], why: str) -> Outcome:
-    return balancing.configure(lab.plan, balancing.look(lab.plan, there.engine), connections, why, lab.progress)
+def _configured(
+    lab: Opened, plan: Lab, there: Cluster, connections: Mapping[str, ssh.Connection], why: str
+) -> Outcome:
+    return balancing.configure(plan, balancing.look(plan, there.engine), connections, why, lab.progress)
 
 
 @contextmanager

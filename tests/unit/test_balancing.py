@@ -278,6 +278,51 @@ def test_show_prints_what_is_in_use_and_changes_nothing(host: Host, swarm: Small
     assert "10.77.0.13:8080" in config(host)
 
 
+def written(tmp_path: Path, old: str = "", new: str = "") -> str:
+    """The shipped profile, changed."""
+    text = (paths.shipped_profiles() / f"{PROFILE}.yaml").read_text()
+    assert old in text
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace(old, new) if old else text)
+    return str(file)
+
+
+def test_what_is_published_can_be_changed_later(host: Host, swarm: SmallSwarm, run: Run, tmp_path: Path) -> None:
+    make(reference=PROFILE)
+    swarm.serve("web", 3)
+    file = written(tmp_path, "[80]", "[{port: 8000, routes: [{path: /app, service: web}]}]")
+    done = run("balance", "lab", "--profile", file)
+    assert done.status == 0, done.stderr
+    assert "listen 8000 default_server" in config(host)
+    assert "location ^~ /app/" in config(host)
+    assert not start("lab", Silent()).changed  # it is the lab's from then on
+    assert not create(load(file), "lab", Silent()).changed
+    host.refuses = 3
+    assert run("balance", "lab", "--profile", written(tmp_path, "[80]", "[81]")).status == GuestError.exit_code
+    host.refuses = 0
+    run("balance", "lab")
+    assert "listen 8000 default_server" in config(host)  # what was refused is not kept
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("count: 2", "count: 3", "nodes.worker.count: 2 in the lab, 3 now"),
+        ("nginx, publish", "haproxy, publish", "nodes.balancer.balancer.program: nginx in the lab, haproxy now"),
+    ],
+)
+@pytest.mark.usefixtures("host")
+def test_nothing_else_can_be_changed(run: Run, tmp_path: Path, old: str, new: str, said: str) -> None:
+    make(reference=PROFILE)
+    done = run("balance", "lab", "--profile", written(tmp_path, old, new))
+    assert done.status == UsageError.exit_code
+    assert said in done.stderr
+    assert (
+        list(differences(load(PROFILE).profile, parse((paths.lab("lab") / paths.PROFILE).read_text(), "x").profile))
+        == []
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
