@@ -46,7 +46,8 @@ def balance(  # noqa: PLR0917 - click passes them by name
     if both := sorted({*drain} & {*undrain}):
         raise click.UsageError(f"{both[0]} cannot be both drained and not")
     if show:
-        found = recipe.show(lab)
+        with console.progress() as shown:
+            found = recipe.show(lab, shown)
     else:
         from labgen.profile import load
 

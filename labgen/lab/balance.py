@@ -1,7 +1,6 @@
 """``balance``: a lab's load balancers follow its nodes and services."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 
 from labgen import ssh
 from labgen.errors import ClusterError, LabgenError, UsageError
@@ -43,7 +42,7 @@ def balance(
             balancing.drain(lab.plan, node, draining=node in drain)
         running = cluster.running_members(lab.plan, lab.hypervisor)
         plan = republished(lab.plan, profile) if profile else lab.plan
-        with cluster.managed(plan, running) as there, _entered(plan) as connections:
+        with cluster.managed(plan, running) as there, balancing.entered(plan, lab.progress.note) as connections:
             outcome = _configured(lab, plan, there, connections, "labgen balance")
             if profile:
                 keep(lab, plan, profile)
@@ -52,11 +51,11 @@ def balance(
             return balancing.states(plan, balancing.look(plan, there.engine), connections)
 
 
-def show(name: str) -> list[State]:
+def show(name: str, progress: Progress) -> list[State]:
     """The load balancers as they are now. :raises LabgenError: as :func:`balance`."""
     lab = journals.load_finished(name).lab
     _require_balancers(lab)
-    with entered(name) as there, _entered(lab) as connections:
+    with entered(name) as there, balancing.entered(lab, progress.note) as connections:
         return balancing.states(lab, balancing.look(lab, there.engine), connections)
 
 
@@ -73,7 +72,10 @@ def follow(name: str, why: str, progress: Progress) -> None:
     try:
         with opened(name, progress, finished=True) as lab:
             running = cluster.running_members(lab.plan, lab.hypervisor)
-            with cluster.managed(lab.plan, running) as there, _entered(lab.plan) as connections:
+            with (
+                cluster.managed(lab.plan, running) as there,
+                balancing.entered(lab.plan, lab.progress.note) as connections,
+            ):
                 outcome = _configured(lab, lab.plan, there, connections, why)
                 for balancer, complaints in outcome.complaints.items():
                     for complaint in complaints:
@@ -86,16 +88,6 @@ def _configured(
     lab: Opened, plan: Lab, there: Cluster, connections: Mapping[str, ssh.Connection], why: str
 ) -> Outcome:
     return balancing.configure(plan, balancing.look(plan, there.engine), connections, why, lab.progress)
-
-
-@contextmanager
-def _entered(lab: Lab) -> Iterator[dict[str, ssh.Connection]]:
-    """Connections to the balancers, by name. :raises GuestError: one does not answer."""
-    with ExitStack() as stack:
-        yield {
-            node.name: stack.enter_context(ssh.Connection.open(access.target(lab, node), access.LOGIN_LIMIT))
-            for node in lab.balancers
-        }
 
 
 def _nowhere(outcome: Outcome, there: Cluster, name: str) -> ClusterError:

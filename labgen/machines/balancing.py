@@ -3,7 +3,7 @@
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from labgen.balancers.backends import Seen, frontends
 from labgen.balancers.base import Places, names, ports
 from labgen.errors import ClusterError, GuestError
 from labgen.files import read_text, write_atomically
+from labgen.machines import access
 from labgen.machines.provision import provision
 from labgen.model import Balancer, Lab, Node, Step
 from labgen.parallel import on_each
@@ -22,7 +23,7 @@ from labgen.plan import BALANCER, CERTIFICATE
 from labgen.progress import Progress
 from labgen.records import balancers
 from labgen.records.balancers import Applied
-from labgen.ssh import Connection
+from labgen.ssh import Connection, Unreachable
 
 if TYPE_CHECKING:
     from labgen.engine import Engine
@@ -146,6 +147,25 @@ def managing(connections: Mapping[str, Connection]) -> Iterator["Engine | None"]
         yield docker
 
 
+@contextmanager
+def entered(lab: Lab, note: Callable[[str], None]) -> Iterator[dict[str, Connection]]:
+    """Connections to the balancers, by name. :param note: called with those that do not answer, in words.
+
+    :raises GuestError: none answers.
+    """
+    with ExitStack() as stack:
+        found: dict[str, Connection] = {}
+        for node in lab.balancers:
+            try:
+                opened = Connection.open(access.target(lab, node), access.LOGIN_LIMIT)
+                found[node.name] = stack.enter_context(opened)
+            except Unreachable as error:
+                if node is lab.balancers[-1] and not found:
+                    raise
+                note(f"{node.name} is as it was: {error.brief}; later: labgen balance {lab.name}")
+        yield found
+
+
 def _settings(node: Node) -> Balancer:
     assert node.balancer  # noqa: S101 - only balancers are asked
     return node.balancer
@@ -179,7 +199,7 @@ def _apply(lab: Lab, site: Site, connection: Connection, progress: Progress) -> 
     program = BALANCERS[site.settings.program]
     rendered = program.render(site)
     progress.step("checking its configuration", site.name, stage="balance")
-    script = read_text(paths.guest_scripts() / BALANCER)
+    script = read_text(paths.guest_scripts() / BALANCER)  # not the lab's: it has to know what is rendered here
     command = ["sudo", "-n", "sh", "-c", script, "sh", program.name, rendered.version, *ports(site)]
     result = connection.run(command, stdin=_archive(rendered.files), limit=LIMIT)
     if result.status == REFUSED:

@@ -266,6 +266,28 @@ def test_a_command_does_not_fail_because_a_balancer_does(host: Host, swarm: Smal
     assert "labgen balance lab" in done.stderr
 
 
+def test_a_balancer_that_is_off_does_not_keep_the_others_back(
+    host: Host, swarm: SmallSwarm, run: Run, tmp_path: Path
+) -> None:
+    create(load(written(tmp_path, "kind: balancer\n", "kind: balancer\n    count: 2\n")), "lab", Silent(), cold=True)
+    swarm.serve("web", 3)
+    host.unreachable = "balancer2"
+    done = run("balance", "lab")
+    assert done.status == 0
+    assert "balancer2 is as it was: balancer2 did not answer; later: labgen balance lab" in done.stderr
+    assert "server 10.77.0.12:8080" in config(host)
+    assert ":8080" not in host.machine("balancer2").config["nginx.conf"]
+
+
+def test_a_lab_whose_balancers_are_all_off_says_so(host: Host, swarm: SmallSwarm, run: Run) -> None:
+    make(reference=PROFILE)
+    host.unreachable = "balancer1"
+    for words in ([], ["--show"]):
+        done = run("balance", "lab", *words)
+        assert done.status == GuestError.exit_code
+        assert "balancer1 did not answer" in done.stderr
+
+
 def test_show_prints_what_is_in_use_and_changes_nothing(host: Host, swarm: SmallSwarm, run: Run) -> None:
     make(reference=PROFILE)
     swarm.serve("web", 3)
