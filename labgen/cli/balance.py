@@ -15,8 +15,20 @@ COLUMNS = ["balancer", "port", "service", "backend", "address", "state", "says"]
 
 @click.command()
 @click.argument("lab", shell_complete=complete.labs)
-@click.option("--drain", metavar="NODE", multiple=True, help="Send no new clients to this node; may be repeated.")
-@click.option("--undrain", metavar="NODE", multiple=True, help="Send clients to this node again; may be repeated.")
+@click.option(
+    "--drain",
+    metavar="NODE",
+    multiple=True,
+    shell_complete=complete.nodes,
+    help="Send no new clients to this node; may be repeated.",
+)
+@click.option(
+    "--undrain",
+    metavar="NODE",
+    multiple=True,
+    shell_complete=complete.nodes,
+    help="Send clients to this node again; may be repeated.",
+)
 @click.option("--profile", metavar="FILE", help="From now on, publish what this profile says.")
 @click.option("--show", is_flag=True, help="Change nothing; also print the configuration that is in use.")
 @console.format_option

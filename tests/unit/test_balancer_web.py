@@ -21,6 +21,7 @@ from tests.unit.backends import (
     free_port,
     published,
     servers,
+    serving,
     under_load,
     web_socket,
 )
@@ -259,6 +260,22 @@ def test_nothing_is_lost_while_the_backends_change(web: Running, servers: list[S
             assert {ask(port).node for _ in range(6)} <= {each.name for each in chosen}
         stream.sendall(b"still here")
         assert stream.recv(20) == b"still here"
+    assert len(answers) > 100
+    assert Counter(answers) == {200: len(answers)}
+
+
+def test_backends_that_are_replaced_one_after_the_other_cause_no_error(web: Running, servers: list[Server]) -> None:
+    """As in an update of a service, whose tasks end before others begin."""
+    front = published(servers)
+    web.apply(web.site(front))
+    with contextlib.ExitStack() as stack, under_load(front.publish.port) as answers:
+        for server in servers:
+            address, port = server.server_address[:2]
+            server.shutdown()
+            server.server_close()
+            time.sleep(0.5)
+            stack.enter_context(serving(f"new-{server.name}", str(address), int(port)))
+            time.sleep(0.5)
     assert len(answers) > 100
     assert Counter(answers) == {200: len(answers)}
 

@@ -218,9 +218,9 @@ def test_a_node_is_drained_until_it_is_undrained(host: Host, swarm: SmallSwarm, 
     make(reference=PROFILE)
     swarm.serve("web", 3)
     assert run("balance", "lab", "--drain", "worker1").status == 0
-    assert "10.77.0.12:8080 max_fails=2 fail_timeout=5s down; # worker1" in config(host)
+    assert "10.77.0.12:8080 max_fails=2 fail_timeout=1s down; # worker1" in config(host)
     start("lab", Silent())
-    assert "fail_timeout=5s down; # worker1" in config(host)
+    assert "fail_timeout=1s down; # worker1" in config(host)
     assert run("balance", "lab", "--undrain", "worker1").status == 0
     assert " down;" not in config(host)
 
