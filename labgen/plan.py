@@ -79,7 +79,13 @@ def scripts(lab: Lab) -> list[str]:
     """The file names of all guest scripts that a lab needs, sorted."""
     steps = {step.script for node in lab.nodes for step in node.steps}
     registry = {CERTIFICATE, REGISTRY, TRUST} if lab.registry else set()
-    return sorted(steps | registry | ({CERTIFICATE, BALANCER} if lab.balancers else set()))
+    balancer = {BALANCER} if lab.balancers else set()
+    return sorted(steps | registry | balancer | ({CERTIFICATE} if any(map(has_https, lab.balancers)) else set()))
+
+
+def has_https(node: Node) -> bool:
+    """Whether a load balancer needs a certificate."""
+    return bool(node.balancer and any(publish.protocol == "https" for publish in node.balancer.publish))
 
 
 def trusting(lab: Lab) -> tuple[Node, ...]:

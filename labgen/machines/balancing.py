@@ -19,10 +19,11 @@ from labgen.machines import access
 from labgen.machines.provision import provision
 from labgen.model import Balancer, Lab, Node, Step
 from labgen.parallel import on_each
-from labgen.plan import BALANCER, CERTIFICATE
+from labgen.plan import BALANCER, CERTIFICATE, has_https
 from labgen.progress import Progress
 from labgen.records import balancers
 from labgen.records.balancers import Applied
+from labgen.render import write
 from labgen.ssh import Connection, Unreachable
 
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ def _certified(lab: Lab, site: Site, connection: Connection, progress: Progress,
     read = ["sudo", "-n", "cat", f"{place}/for", f"{place}/server.crt"]
     found = connection.run(read)
     if renew or found.status or not found.stdout.startswith(f"{text}\n"):
+        script = {f"{paths.GUEST_DIR}/{CERTIFICATE}": read_text(paths.guest_scripts() / CERTIFICATE)}
+        write(script, paths.lab(lab.name))  # the lab may have had no https when it was created
         arguments = (place, KEY_GROUP, f"labgen CA of {site.name}", *wanted, *(["new"] if renew else []))
         provision(lab, lab.node(site.name), connection, progress, [Step(CERTIFICATE, arguments)])
         found = connection.run(read)
@@ -234,11 +237,7 @@ def _archive(files: Mapping[str, str]) -> bytes:
 
 def _keep_authorities(lab: Lab, connections: Mapping[str, Connection]) -> None:
     """Copies the certificates of the balancers' CAs to this host, for browsers and curl."""
-    with_https = {
-        name: each
-        for name, each in connections.items()
-        if any(publish.protocol == "https" for publish in _settings(lab.node(name)).publish)
-    }
+    with_https = {name: each for name, each in connections.items() if has_https(lab.node(name))}
     found = on_each(with_https, lambda each: each.run(["sudo", "-n", "cat", f"{Places().tls}/ca.crt"]))
     texts = [each.stdout.strip() for each in found.values() if not each.status]
     if texts:

@@ -133,6 +133,18 @@ def test_a_first_configuration_starts_the_program_and_the_same_one_changes_nothi
     assert machine.run().stdout == f"{rendered.version}\n"
 
 
+def test_a_program_that_was_stopped_is_started_again(machine: Machine, servers: list[Server]) -> None:
+    front = published(servers)
+    rendered = machine.rendered(front)
+    assert machine.apply(rendered).returncode == 0
+    machine.end()
+    machine.log()
+    again = machine.apply(rendered)
+    assert (again.returncode, again.stdout) == (0, "changed\n"), again.stderr
+    assert machine.log() == [f"start {machine.program.name}.service"]
+    assert ask(front.publish.port).status == 200
+
+
 def test_another_configuration_is_read_without_a_lost_request(machine: Machine, servers: list[Server]) -> None:
     front = published(servers)
     other = Frontend(front.publish, published(servers[:1]).pools)
@@ -166,7 +178,7 @@ def test_a_port_that_another_program_has_is_named_and_nothing_is_touched(
     front = published(servers)
     assert machine.apply(machine.rendered(front)).returncode == 0
     machine.log()
-    with socket.create_server(("0.0.0.0", 0)) as other:
+    with socket.create_server(("0.0.0.0", free_port())) as other:
         port = other.getsockname()[1]
         taken = machine.rendered(front, published(servers, port=port))
         refused = machine.apply(taken, f"{front.publish.port}/tcp", f"{port}/tcp")
@@ -182,7 +194,7 @@ def test_what_the_program_does_not_run_with_is_taken_back(machine: Machine, serv
     front = published(servers)
     good = machine.rendered(front)
     assert machine.apply(good).returncode == 0
-    with socket.create_server(("0.0.0.0", 0)) as other:
+    with socket.create_server(("0.0.0.0", free_port())) as other:
         taken = published(servers, port=other.getsockname()[1])
         failed = machine.apply(machine.rendered(front, taken))
     assert failed.returncode == balancing.ROLLED_BACK

@@ -497,3 +497,13 @@ def test_a_password_is_not_repeated_in_the_error() -> None:
         parse(text, "x")
     assert "my-own-password" not in caught.value.details
     assert "openssl passwd -6" in caught.value.details
+
+
+def test_https_can_be_added_later(host: Host, swarm: SmallSwarm, run: Run, tmp_path: Path) -> None:
+    make(reference=PROFILE)
+    swarm.serve("web", 3)
+    assert not host.machine("balancer1").certificate
+    done = run("balance", "lab", "--profile", written(tmp_path, "[80]", "[80, {port: 443, protocol: https}]"))
+    assert done.status == 0, done.stderr
+    assert host.machine("balancer1").certified == "DNS:balancer1, IP:10.77.0.14"
+    assert (paths.lab("lab") / paths.BALANCER_CA).read_text() == f"{host.machine('balancer1').certificate}\n"

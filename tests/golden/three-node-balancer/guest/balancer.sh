@@ -29,6 +29,13 @@ haproxy)
     running() { echo "show info" | nc -U -w 5 /run/haproxy/admin.sock | sed -n 's/^[Dd]escription: //p'; }
     last_words() { journalctl -u haproxy.service -n 20 --no-pager; }
     ;;
+nftables)
+    binary=/usr/sbin/nft main=nftables.conf reader=root
+    place=/etc
+    check() { nft -c -f "$1/$main"; }
+    running() { nft list table ip labgen | sed -n 's/^[[:space:]]*comment "version \(.*\)"$/\1/p'; }
+    last_words() { journalctl -u nftables.service -n 20 --no-pager; }
+    ;;
 *)
     echo "$program is not a program for load balancers" >&2
     exit 5
@@ -47,7 +54,7 @@ link() {
         [ ! -f "$place/$main" ] || [ -e "$place/$main.debian" ] || mv "$place/$main" "$place/$main.debian"
         ln -sf "$top/current/$main" "$place/$main"
     }
-    [ -L "$place/labgen" ] || ln -s "$top/current/labgen" "$place/labgen"
+    [ ! -d "$top/current/labgen" ] || [ -L "$place/labgen" ] || ln -s "$top/current/labgen" "$place/labgen"
 }
 
 # A reload would not report it, and HAProxy stops listening for a moment while it tries. $@: the ports.
@@ -68,7 +75,15 @@ switch() {
     mv -T "$top/current.new" "$top/current"
 }
 
+# Packets for the backends pass through this machine, also after it was booted.
+forward() {
+    setting=net.ipv4.ip_forward
+    sysctl --quiet --write "$setting=1"
+    echo "$setting = 1" >/etc/sysctl.d/labgen-balancer.conf
+}
+
 put_into_use() {
+    [ "$program" != nftables ] || forward
     if systemctl --quiet is-active "$program.service"; then
         systemctl reload "$program.service"
     else
@@ -95,7 +110,7 @@ is_in_use() {
     running || :
     exit 0
 }
-[ "$(running || :)" != "$version" ] || [ "$(readlink "$top/current")" != "$version" ] || exit 0
+[ "$(running 2>/dev/null || :)" != "$version" ] || [ "$(readlink "$top/current")" != "$version" ] || exit 0
 
 umask 027
 mkdir -p "$top"
