@@ -29,7 +29,7 @@ SWARM = {
     # In journals of 0.1.0: a field, and labs whose nodes had no kind yet.
     "records/journals.py": r'.*lab\.pop\("swarm_pool", None\)|.*\["(is_member|kind)"\] = .*"swarm".*',
     # Balancers are for clusters that run stacks, as engine/ knows them.
-    "balancers/backends.py": r'.* import Port, Service, SwarmNode, Task|.*: Sequence\["SwarmNode"\]',
+    "balancers/backends.py": r'.* import Port, Service, SwarmNode, Task|.*: Sequence\["SwarmNode"\].*',
     "machines/balancing.py": r".*docker\.swarm_nodes\(\).*",
     "kinds/__init__.py": r'.*import SwarmNode|    "swarm": SwarmNode\(\),',  # the kind of its members
 }
