@@ -54,6 +54,11 @@ def handoff_script(name: str) -> Path:
     return _asset("handoff") / name
 
 
+def balancer_template(program: str) -> Path:
+    """The template of a load balancer's configuration; beside its module."""
+    return PACKAGE / "balancers" / f"{program}.j2"
+
+
 # Not allowed in the path of a home, because other programs interpret it: OpenSSH expands ${NAME} and Ansible
 # evaluates Jinja's braces, and neither can be prevented; Vagrant treats a box's path as a URL that it quotes
 # incompletely, and a backslash as a slash; apt does not accept a double quote.
@@ -200,6 +205,11 @@ def archived(lab_name: str, moment: str) -> Path:
     return archive() / lab_name / moment
 
 
+def balancers(lab_name: str) -> Path:
+    """What the lab's load balancers were given (JSON)."""
+    return lab(lab_name) / "balancers.json"
+
+
 def outgoing(lab_name: str) -> Path:
     """Where a lab's export is prepared."""
     return lab(lab_name) / "outgoing"
@@ -319,4 +329,5 @@ PROFILE = "profile.yaml"  # the profile as resolved
 LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log, events.jsonl
 KEY = "id_ed25519"  # the lab's own private key
 REGISTRY_CA = "registry.crt"  # the certificate of the CA by which the lab's image registry is known
+BALANCER_CA = "balancer.crt"  # the certificates of the CAs by which the lab's load balancers are known
 KNOWN_HOSTS = "known_hosts"  # the machines' host keys, learned at the first contact

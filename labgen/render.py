@@ -75,10 +75,9 @@ def vagrantfile(
 
     :param machines: by node name; without any, all start from the lab's box and are prepared by the guest scripts.
     """
-    template = paths.vagrantfile_template().read_text()
+    values = {"lab": lab, "libvirt": libvirt, "portable": portable, "machines": machines or {}, "emulated": EMULATED}
     # This is Ruby: every string passes through the filter.
-    about = {"lab": lab, "libvirt": libvirt, "portable": portable, "machines": machines or {}, "emulated": EMULATED}
-    return filled(template, {"ruby": ruby_string}, **about)
+    return filled(paths.vagrantfile_template().read_text(), values, {"ruby": ruby_string})
 
 
 def ruby_string(text: str) -> str:

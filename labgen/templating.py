@@ -9,14 +9,16 @@ __all__ = ["Markup", "filled", "markup", "page"]
 Filters = Mapping[str, Callable[..., object]]
 
 
-def filled(template: str, filters: Filters, **content: object) -> str:
-    """For the languages of programs: the template quotes what it inserts, with a filter."""
-    # Not HTML: what is inserted passes through the filters.
-    environment = Environment(  # noqa: S701
+def filled(template: str, values: Mapping[str, object], filters: Filters | None = None) -> str:
+    """For the languages of programs: what is inserted is checked before, or the template quotes it with a filter.
+
+    :param template: its text. :param values: by the names that it uses; one that lacks is an error.
+    """
+    environment = Environment(  # noqa: S701 - it is not HTML
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters.update(filters)
-    return environment.from_string(template).render(**content)
+    environment.filters.update(filters or {})
+    return environment.from_string(template).render(values)
 
 
 def page(template: str, clean: Callable[[str], str], filters: Filters, **content: object) -> str:

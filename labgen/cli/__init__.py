@@ -42,6 +42,7 @@ COMMANDS = {
     "rebalance": "drill",
     "report": "report",
     "graph": "report",
+    "balance": "balance",
     "checkpoint": "checkpoint",
     "export": "handoff",
     "import": "handoff",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from labgen import stacks
 from labgen.errors import ClusterError, GuestError
+from labgen.lab.balance import follow
 from labgen.machines.opened import opened
 from labgen.progress import Progress
 from labgen.records import results
@@ -44,6 +45,7 @@ def deploy(
             deployment.create(compose, stack, there, lab.progress)
             inspection.keep(notes, there)
             view = look(there.engine, stack)
+    follow(name, f"labgen deploy {stack}", progress)  # a service's port answers on all nodes before its tasks run
     if limit is None:
         notes.end("detached")
         return view
@@ -56,6 +58,7 @@ def deploy(
             error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
             raise
     _conclude(notes, view, stack)
+    follow(name, f"labgen deploy {stack}", progress)  # for balancers that send requests to the tasks themselves
     return view
 
 

@@ -116,7 +116,9 @@ def _with_kinds(content: Content) -> Content:
     return content
 
 
-_KIND = Kind(Journal, (_without_pool, _with_kinds), later=("rebuilding", "request", "lab.registry"))
+_KIND = Kind(
+    Journal, (_without_pool, _with_kinds), later=("rebuilding", "request", "lab.registry", "lab.nodes.balancer")
+)
 
 
 def save(journal: Journal) -> None:

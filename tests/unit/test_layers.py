@@ -17,6 +17,7 @@ LAYERS = [
     {"refusals", "records", "storage"},
     {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "stacks", "vagrant_store"},
+    {"balancers"},
     {"kinds", "orchestrators"},
     {"subnets"},
     {"health", "profile"},

@@ -31,6 +31,9 @@ SWARM = {
     # Addresses of Docker's documentation.
     "report/practices/cluster.py": r".*https://docs\.docker\.com/engine/swarm/\S*",
     "report/practices/services.py": r".*https://docs\.docker\.com/engine/swarm/\S*",
+    # Balancers are for clusters that run stacks, as engine/ knows them.
+    "balancers/backends.py": r'.* import Port, Service, SwarmNode, Task|.*: Sequence\["SwarmNode"\].*',
+    "machines/balancing.py": r".*docker\.swarm_nodes\(\).*",
     "kinds/__init__.py": r'.*import SwarmNode|    "swarm": SwarmNode\(\),',  # the kind of its members
 }
 # What a lab with another orchestrator does not get to; see Orchestrator.runs_stacks.

@@ -275,6 +275,7 @@ OTHER_WRITERS = {
     "files._written_beside",
     "hypervisor/pool.download",
     "images/builder._pack_layer",
+    "machines/balancing._archive",  # into memory
     "machines/outgoing.memory_parts",
     "machines/provision.provision",  # a log
     "ssh/batch._archive",  # into memory
