@@ -32,6 +32,7 @@
       context.lineWidth = ratio;
       context.font = "bold " + 11 * ratio + "px system-ui, sans-serif";
       context.textAlign = "center";
+      const ends = [-Infinity, -Infinity];  // numbers that are near each other are on two rows
       for (const [at, number] of marks) {
         const x = u.valToPos(at, "x", true);
         if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
@@ -39,7 +40,9 @@
         context.moveTo(x, u.bbox.top);
         context.lineTo(x, u.bbox.top + u.bbox.height);
         context.stroke();
-        context.fillText(number, x, u.bbox.top - 3 * ratio);
+        const row = x - ends[0] > 16 * ratio ? 0 : 1;
+        ends[row] = x;
+        context.fillText(number, x, u.bbox.top - (3 + 12 * row) * ratio);
       }
       context.restore();
     };
@@ -64,7 +67,7 @@
       {label: "99 of 100", stroke: colour("--slow"), width: 1.5, dash: [5, 3], value: (u, v) => v === null ? "" : v.toFixed(0) + " ms"},
     ];
     return {
-      width: width, height: 230, padding: [16, Math.round(width * 12 / 760), 0, 0],
+      width: width, height: 230, padding: [28, Math.round(width * 12 / 760), 0, 0],
       scales: {x: {time: false, range: (u, low, high) => {
         const all = low === exercise.at[0] && high === exercise.at[exercise.at.length - 1];
         return all ? [0, exercise.end] : [low, high];

@@ -9,7 +9,7 @@ from labgen.report.pictures import files
 from tests.browser.browser import Browser, missing, opened
 from tests.report import example
 
-DRILL = "scale"
+DRILL = "partition"
 
 
 def take(browser: Browser, directory: Path, place: Path) -> None:

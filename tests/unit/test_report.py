@@ -309,7 +309,7 @@ def test_tasks_of_many_nodes_are_counted_where_they_are_not_drawn() -> None:
 def test_notes_are_where_they_belong() -> None:
     report = example.report()
     by_key = {each.keys[0]: each for each in report.exercises}
-    assert [len(each.notes) for each in report.exercises].count(1) == 3
+    assert [len(each.notes) for each in report.exercises].count(1) == 4
     (note,) = by_key["rollback"].notes
     assert note.source in example.NOTES.read_text()
 
