@@ -35,7 +35,7 @@ TAB = "\ue004"
 def missing() -> str:
     """Why there is no browser for tests; empty: there is one."""
     lacking = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
-    return f"{' and '.join(lacking)} not found: scripts/host/packages installs them" if lacking else ""
+    return f"{' and '.join(lacking)} not found: make tools installs them" if lacking else ""
 
 
 class Browser:

@@ -115,7 +115,7 @@ class RunningHaproxy(Running):
 @contextlib.contextmanager
 def running(kind: type[Running]) -> Iterator[Running]:
     if shutil.which(kind.name) is None and not Path(f"/usr/sbin/{kind.name}").exists():
-        pytest.skip(f"needs {kind.name}: make install")
+        pytest.skip(f"needs {kind.name}: make tools")
     with tempfile.TemporaryDirectory(prefix="labgen-test-") as path:
         directory = Path(path)
         directory.chmod(0o755)  # for programs that give up their rights

@@ -116,7 +116,7 @@ class Net:
 @pytest.fixture
 def net() -> Iterator[Net]:
     if os.geteuid() or shutil.which("nft") is None:
-        pytest.skip("needs nftables (make install) and root")
+        pytest.skip("needs nftables (make tools) and root")
     found = Net()
     try:
         yield found

@@ -105,7 +105,7 @@ class Machine:
 @pytest.fixture(params=["nginx", "haproxy"])
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     if not Path(f"/usr/sbin/{request.param}").exists() or os.geteuid() or not shutil.which("nc"):
-        pytest.skip(f"needs {request.param} and nc (make install), and root")
+        pytest.skip(f"needs {request.param} and nc (make tools), and root")
     with tempfile.TemporaryDirectory(prefix="labgen-test-") as path:
         Path(path).chmod(0o755)  # for programs that give up their rights
         machine = Machine(Path(path), request.param)
