@@ -11,7 +11,7 @@ pytest := .venv/bin/pytest
 shell_scripts = $(shell git ls-files --cached --others --exclude-standard | xargs grep -slE '^\#! ?/.*\b(ba)?sh$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab box test lint unit test-vm test-all bench uninstall clean
+.PHONY: help install tools lab box test lint unit test-vm test-all bench pictures uninstall clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -20,6 +20,9 @@ help:  ## List the targets
 install:  ## Install Debian packages and .venv; labgen is then .venv/bin/labgen
 	@scripts/host/packages
 	@scripts/host/venv
+
+tools: install  ## Also install what only the tests need: a browser, shells, load balancers, shellcheck
+	@scripts/host/packages --tests
 
 lab: install  ## Bring up a lab: box, three machines, Docker, Swarm (PROFILE=NAME for another)
 	@scripts/host/daemons start
@@ -30,14 +33,14 @@ box: install  ## Build the machines' disk image unless it exists (BOX=NAME for a
 
 test: lint unit test-vm  ## Run all tests, including those on real machines (about half an hour without KVM)
 
-lint: install  ## Check style, types and shell scripts
+lint: tools  ## Check style, types and shell scripts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	shellcheck -x $(shell_scripts)
 
-unit: install  ## Run the tests that need no machine
-	$(pytest) tests/unit -n auto --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
+unit: tools  ## Run the tests that need no machine
+	$(pytest) tests/unit tests/browser -n auto --cov=labgen --cov-report=term:skip-covered --cov-fail-under=90
 
 test-vm: install  ## Run the tests on real machines, in a separate network namespace
 	@LABGEN_HOME=$(LABGEN_TEST_HOME) scripts/host/box debian13
@@ -55,6 +58,9 @@ bench: install  ## Measure boot and create, compared with an untrimmed box, a ba
 	LABGEN_HOME=$(LABGEN_TEST_HOME) $(python) -m benchmarks.boot --build
 	tests/vm/namespace $(python) -m benchmarks.boot
 	tests/vm/namespace $(python) -m benchmarks.create
+
+pictures: tools  ## Take the pictures in docs/ of the example report again
+	$(python) -m tests.browser.pictures docs/pictures
 
 uninstall:  ## Remove everything labgen has created on this host, after asking, and .venv (YES=1: without asking)
 	@scripts/host/uninstall $(if $(YES),--yes)

@@ -38,6 +38,18 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def read_limited(path: Path, most: int) -> bytes:
+    """The contents of a file that a user has given.
+
+    :param most: bytes. :raises ValueError: it has more. :raises OSError: the file system's error.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most // 2**20} MiB")
+    return content
+
+
 def require_writable(directory: Path) -> None:
     """:raises PermissionError: the directory exists, but nothing may be created or removed in it."""
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
@@ -52,12 +64,12 @@ def require_removable(directory: Path) -> None:
             require_removable(each)
 
 
-def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replaces a file's content in one step.
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Replaces a file's content in one step. :param content: text is written as UTF-8.
 
     :raises OSError: the file system's error; the old content is kept.
     """
-    with _written_beside(path, text, mode) as temporary:
+    with _written_beside(path, content, mode) as temporary:
         temporary.replace(path)
     _sync(path.parent)
 
@@ -73,14 +85,14 @@ def create_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path, text: str, mode: int) -> Iterator[Path]:
+def _written_beside(path: Path, content: str | bytes, mode: int) -> Iterator[Path]:
     """Writes the content to a file in the same directory, which is removed afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), mode)

@@ -10,6 +10,9 @@ REGISTRY_PORT = 5000  # of a lab's own image registry
 EMULATED = "labgen-emulated"  # the SMBIOS system family by which a box's GRUB recognises software emulation
 
 Role = Literal["manager", "worker"]
+Protocol = Literal["http", "https", "tcp", "udp"]
+Sticky = Literal["", "cookie", "address"]
+Algorithm = Literal["round-robin", "least-connections"]
 Accelerator = Literal["kvm", "tcg"]
 
 
@@ -85,6 +88,63 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Route:
+    """Where a load balancer sends the requests to one of its ports, or some of them.
+
+    :param service: its name, perhaps with one of its published ports, as ``shop_web:8081``; empty: the only service
+        in the cluster that publishes a port.
+    :param path: the beginning of the path, without a slash at its end; empty: all paths.
+    :param host: the name in the request; empty: any.
+    :param rewrite: what the service sees in place of ``path``, without a slash at its end.
+    :param redirect: the path or URL that clients are sent to instead; then there is no service.
+    """
+
+    service: str = ""
+    path: str = ""
+    host: str = ""
+    rewrite: str = ""
+    redirect: str = ""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A port of a load balancer.
+
+    :param direct: to the tasks themselves instead of the nodes' mesh. :param allow: networks in CIDR notation; none:
+        everybody. :param users: who has to log in, with the hashes of their passwords.
+    :param redirect_from: another port, on which http is redirected to this one; 0: none.
+    :param proxy_protocol: tell the backends the client's address in front of each connection.
+    :param check: the path that the balancer itself requests from time to time; empty: it only connects, if anything.
+    :param anonymous: do not tell clients which backend has answered.
+    """
+
+    port: int
+    protocol: Protocol
+    routes: tuple[Route, ...]
+    direct: bool = False
+    sticky: Sticky = ""
+    algorithm: Algorithm = "round-robin"
+    allow: tuple[str, ...] = ()
+    users: Mapping[str, str] = field(default_factory=dict)
+    redirect_from: int = 0
+    proxy_protocol: bool = False
+    check: str = ""
+    anonymous: bool = False
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """What a load balancer does.
+
+    :param program: see :mod:`labgen.balancers`. :param statistics: the port of its page of statistics; 0: none.
+    """
+
+    program: str
+    publish: tuple[Publish, ...]
+    statistics: int = 0
+
+
+@dataclass(frozen=True)
 class Node:
     """One machine.
 
@@ -94,6 +154,7 @@ class Node:
         order.
     :param labels: given to the orchestrator's node.
     :param steps: the scripts that prepare the machine after its first boot, in order.
+    :param balancer: what it does if it is a load balancer.
     """
 
     name: str
@@ -109,6 +170,7 @@ class Node:
     disks: tuple[Disk, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    balancer: Balancer | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +219,11 @@ class Lab:
     def members(self) -> tuple[Node, ...]:
         """The nodes that belong to the cluster."""
         return tuple(node for node in self.nodes if node.is_member)
+
+    @property
+    def balancers(self) -> tuple[Node, ...]:
+        """The nodes that are load balancers."""
+        return tuple(node for node in self.nodes if node.balancer)
 
     @property
     def managers(self) -> tuple[Node, ...]:

@@ -44,9 +44,19 @@ def guest_scripts() -> Path:
     return _asset("guest")
 
 
+def report_assets() -> Path:
+    """Templates, styles and scripts of reports."""
+    return _asset("report")
+
+
 def handoff_script(name: str) -> Path:
     """A part of the script that brings up an exported lab without labgen."""
     return _asset("handoff") / name
+
+
+def balancer_template(program: str) -> Path:
+    """The template of a load balancer's configuration; beside its module."""
+    return PACKAGE / "balancers" / f"{program}.j2"
 
 
 # Not allowed in the path of a home, because other programs interpret it: OpenSSH expands ${NAME} and Ansible
@@ -182,7 +192,22 @@ def changes(lab_name: str) -> Path:
 
 def results(lab_name: str) -> Path:
     """The records of a lab's drills, deploys and rebalances (JSON), one file each."""
-    return lab(lab_name) / "results"
+    return lab(lab_name) / RESULTS
+
+
+def archive() -> Path:
+    """What reports need of labs that were destroyed: NAME/MOMENT/{lab.json,results/}."""
+    return data_home() / "archive"
+
+
+def archived(lab_name: str, moment: str) -> Path:
+    """One destroyed lab's records. :param moment: when it was destroyed, as ``20261127-201933``."""
+    return archive() / lab_name / moment
+
+
+def balancers(lab_name: str) -> Path:
+    """What the lab's load balancers were given (JSON)."""
+    return lab(lab_name) / "balancers.json"
 
 
 def outgoing(lab_name: str) -> Path:
@@ -299,8 +324,10 @@ GUEST_DIR = "guest"  # the scripts that run in the machines
 INVENTORY = "inventory.ini"  # Ansible
 SSH_CONFIG = "ssh_config"  # for plain ssh -F
 STATE = "lab.json"  # the journal of what exists
+RESULTS = "results"  # the records of drills, deploys and rebalances
 PROFILE = "profile.yaml"  # the profile as resolved
 LOGS = "logs"  # vagrant.log, NODE.console.log, NODE.provision.log, events.jsonl
 KEY = "id_ed25519"  # the lab's own private key
 REGISTRY_CA = "registry.crt"  # the certificate of the CA by which the lab's image registry is known
+BALANCER_CA = "balancer.crt"  # the certificates of the CAs by which the lab's load balancers are known
 KNOWN_HOSTS = "known_hosts"  # the machines' host keys, learned at the first contact

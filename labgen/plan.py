@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 FIRST_HOST = 11  # nodes get .11, .12, ...; the gateway is .1
 HOSTS = "hosts.sh"  # the guest script that tells the nodes each other's addresses
-# The guest scripts that start the lab's image registry, and let the other nodes trust it. Not among a node's steps:
-# what they leave in a machine belongs to one lab, and must not be in a template.
-REGISTRY, TRUST = "registry.sh", "trust.sh"
+# The guest scripts that make a machine's certificate, start the lab's image registry, let the other nodes trust it,
+# and configure a load balancer. Not among a node's steps: what they leave in a machine belongs to one lab, and must
+# not be in a template.
+CERTIFICATE, REGISTRY, TRUST, BALANCER = "certificate.sh", "registry.sh", "trust.sh", "balancer.sh"
 # Shown to users while a guest script runs.
 DOING = {
     HOSTS: "adding the names of the other nodes",
+    CERTIFICATE: "making a certificate",
     REGISTRY: "starting the image registry",
+    BALANCER: "configuring the load balancer",
     TRUST: "trusting the image registry",
     **{script: words for kind in KINDS.values() for script, words in kind.doing.items()},
     **{script: words for driver in DRIVERS.values() for script, words in driver.doing.items()},
@@ -52,6 +55,7 @@ def plan(profile: "Profile", name: str, *, subnet: str, box: Box, accelerator: A
             disks=KINDS[spec.kind].disks(spec.storage_gib),
             labels=dict(spec.labels),
             steps=_steps(profile, spec, hosts),
+            balancer=spec.balancer,
         )
         for index, spec in enumerate(specs)
     )
@@ -74,7 +78,14 @@ def plan(profile: "Profile", name: str, *, subnet: str, box: Box, accelerator: A
 def scripts(lab: Lab) -> list[str]:
     """The file names of all guest scripts that a lab needs, sorted."""
     steps = {step.script for node in lab.nodes for step in node.steps}
-    return sorted(steps | ({REGISTRY, TRUST} if lab.registry else set()))
+    registry = {CERTIFICATE, REGISTRY, TRUST} if lab.registry else set()
+    balancer = {BALANCER} if lab.balancers else set()
+    return sorted(steps | registry | balancer | ({CERTIFICATE} if any(map(has_https, lab.balancers)) else set()))
+
+
+def has_https(node: Node) -> bool:
+    """Whether a load balancer needs a certificate."""
+    return bool(node.balancer and any(publish.protocol == "https" for publish in node.balancer.publish))
 
 
 def trusting(lab: Lab) -> tuple[Node, ...]:

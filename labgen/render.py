@@ -6,12 +6,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from xml.etree import ElementTree
 
-from jinja2 import Environment, StrictUndefined
-
 from labgen import clients, paths
 from labgen.files import write_atomically
 from labgen.model import EMULATED, Lab, Libvirt
 from labgen.plan import scripts
+from labgen.templating import filled
 
 XMLNS = "urn:labgen:lab:1"
 
@@ -76,13 +75,9 @@ def vagrantfile(
 
     :param machines: by node name; without any, all start from the lab's box and are prepared by the guest scripts.
     """
-    # This is Ruby, not HTML: every string passes through the filter below.
-    environment = Environment(  # noqa: S701
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["ruby"] = ruby_string
-    template = environment.from_string(paths.vagrantfile_template().read_text())
-    return template.render(lab=lab, libvirt=libvirt, portable=portable, machines=machines or {}, emulated=EMULATED)
+    values = {"lab": lab, "libvirt": libvirt, "portable": portable, "machines": machines or {}, "emulated": EMULATED}
+    # This is Ruby: every string passes through the filter.
+    return filled(paths.vagrantfile_template().read_text(), values, {"ruby": ruby_string})
 
 
 def ruby_string(text: str) -> str:

@@ -20,4 +20,4 @@ printf 'UUID=%s / ext4 errors=remount-ro 0 1\n' "$LABGEN_ROOT_UUID" >"$root/etc/
 chroot "$root" systemctl --quiet enable \
     systemd-networkd.service labgen-early.service labgen-hostkey.service labgen-new-owner.service labgen-clock.timer \
     docker.service
-chroot "$root" systemctl --quiet disable docker-registry.service
+chroot "$root" systemctl --quiet disable docker-registry.service haproxy.service nginx.service

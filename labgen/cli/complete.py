@@ -27,6 +27,21 @@ def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
     return [name for name in names if name.startswith(incomplete)]
 
 
+def reported(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The labs of which there may be records, also those that were destroyed."""
+    from labgen.records import archive
+
+    found = {*labs(ctx, param, incomplete), *archive.names()}
+    return sorted(name for name in found if name.startswith(incomplete))
+
+
+def moments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """When labs of the name given earlier on the line were destroyed."""
+    from labgen.records import archive
+
+    return [each.moment for each in archive.of(_lab(ctx)) if each.moment.startswith(incomplete)]
+
+
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The nodes of the lab given earlier on the line."""
     from labgen.records import journals

@@ -16,7 +16,9 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for conf
 @click.option("--if-exists", is_flag=True, help="Ignore labs that do not exist.")
 @yes_option
 def destroy(lab: tuple[str, ...], everything: bool, if_exists: bool, yes: bool) -> None:
-    """Remove labs: machines, disks, network, keys and records.
+    """Remove labs: machines, disks, network and keys.
+
+    The records of drills, deploys and rebalances are kept for "labgen report"; "labgen prune --records" removes them.
 
     If one of the names is not a lab, nothing is removed. If removing one lab fails, the others are still removed, and
     the exit code is that of the failure.
@@ -70,32 +72,38 @@ def _destroyed(name: str) -> int:
 
     try:
         with console.progress() as shown:
-            remove(name, shown)
+            kept = remove(name, shown)
     except (LabgenError, OSError) as error:
         failure = explained(error) if isinstance(error, OSError) else error
         console.fail(failure)
         console.note(f"{name} was not destroyed.")
         return failure.exit_code
     click.echo(f"{name} is destroyed")
+    if kept:
+        records = console.counted(kept, "record")
+        console.note(f"kept: {records} for 'labgen report {name}'; 'labgen prune --records' deletes what is kept")
     return 0
 
 
 @click.command()
 @click.option("--cache", is_flag=True, help="Also remove the templates that make the next create of a profile fast.")
+@click.option("--records", is_flag=True, help="Also remove what is kept of destroyed labs for reports.")
 @click.option(
     "--everything", is_flag=True, help="Remove everything labgen keeps for this user: labs, boxes and records."
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @yes_option
 @console.format_option
-def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) -> None:
+def prune(  # noqa: PLR0917 - click passes them by name
+    cache: bool, records: bool, everything: bool, dry_run: bool, yes: bool, form: str
+) -> None:
     """Remove leftovers on this host that belong to no lab.
 
     Considers only objects with this user's labgen prefix, and volumes of replaced boxes.
 
     With --everything, removes everything that labgen has created on this host for this user: labs with everything in
-    them, boxes, also in Vagrant's store and in libvirt's, and labgen's directories. Objects of other users are kept
-    and listed.
+    them, records of destroyed labs, boxes, also in Vagrant's store and in libvirt's, and labgen's directories.
+    Objects of other users are kept and listed.
 
     \b
     Examples:
@@ -103,6 +111,7 @@ def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) ->
       labgen prune --dry-run
       labgen prune --yes
       labgen prune --cache
+      labgen prune --records --dry-run
       labgen prune --everything --dry-run
     """
     from labgen.cli.uninstall import remove_everything
@@ -111,7 +120,7 @@ def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) ->
     if everything:
         remove_everything(dry_run=dry_run, yes=yes, form=form)
         return
-    orphans = recipe.find(cache=cache)
+    orphans = recipe.find(cache=cache, records=records)
     rows = orphans.rows()
     if rows or form == "json":
         console.emit(rows, form, ["kind", "name"])
@@ -120,6 +129,9 @@ def prune(cache: bool, everything: bool, dry_run: bool, yes: bool, form: str) ->
             f"{name} has machines or disks but no journal; it is kept. 'labgen start {name}' writes one again, "
             f"if the profile is there; 'labgen destroy {name}' removes it all."
         )
+    if not records and (archived := recipe.archived()):
+        labs = console.counted(archived, "destroyed lab")
+        console.note(f"the records of {labs} are kept for reports; 'labgen prune --records' removes them")
     if not rows:
         click.echo("nothing to remove", err=True)
     if not rows or dry_run:

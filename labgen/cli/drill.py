@@ -9,7 +9,7 @@ from labgen.cli import complete, console
 from labgen.errors import LabgenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from labgen.lab.rebalance import Plan
     from labgen.records.results import Result
@@ -176,20 +176,9 @@ def _numbers(result: "Result") -> "Iterator[tuple[str, str, str | None]]":
         causes = ", ".join(f"{count} {cause}" for cause, count in requests.causes.items())
         yield "requests failed", f"{requests.failed}{f' ({causes})' if causes else ''}", None
         if requests.seconds:
-            yield "in seconds", _ranges(requests.seconds), None
+            yield "in seconds", requests.failed_in, None
         for name, latency in requests.latency.items():
             yield f"latency {name}", f"{latency:.0f} ms", None
-
-
-def _ranges(numbers: "Sequence[int]") -> str:
-    """As ``3, 8-13``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _print_history(past: "list[Result]", form: str) -> None:

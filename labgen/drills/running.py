@@ -11,7 +11,7 @@ from labgen.machines.opened import Opened
 from labgen.records import results
 from labgen.records.notebook import in_words
 from labgen.records.results import Result
-from labgen.services import cluster
+from labgen.services import cluster, inspection
 from labgen.services.cluster import Cluster
 from labgen.services.finder import find
 from labgen.services.placement import can_run
@@ -46,7 +46,12 @@ def kept(stage: Stage, act: Callable[[Stage], None]) -> Result:
     :raises LabgenError: from the drill, or because something cannot be put back.
     """
     failures: list[BaseException] = []
-    for work in (act, Stage.put_back):
+
+    def inspect_and_act(stage: Stage) -> None:
+        inspection.keep(stage, stage.there)
+        act(stage)
+
+    for work in (inspect_and_act, Stage.put_back):
         try:
             work(stage)
         except BaseException as error:  # raised again below, when all is put back

@@ -104,6 +104,7 @@ class Stage(Notebook):
             self.progress.step(text, stage="watch")
             self.happened(text)
         self._seen = view
+        self.running(view.placed())
         return view
 
     def service(self, view: View | None = None) -> Service:

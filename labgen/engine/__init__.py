@@ -3,7 +3,8 @@
 from labgen.engine.connection import connect
 from labgen.engine.engine import Engine
 from labgen.engine.facts import EngineImage, EngineInfo, JoinTokens, SwarmNode
-from labgen.engine.services import STACK, Port, Resources, Service, Stored, Task
+from labgen.engine.inspected import STACK
+from labgen.engine.services import Port, Resources, Service, Stored, Task
 
 __all__ = [
     "STACK",

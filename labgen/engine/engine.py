@@ -8,7 +8,8 @@ import docker
 
 from labgen.engine.explained import explained
 from labgen.engine.facts import EngineImage, EngineInfo, JoinTokens, SwarmNode
-from labgen.engine.services import STACK, Services
+from labgen.engine.inspected import STACK
+from labgen.engine.services import Services
 from labgen.errors import ClusterError
 from labgen.storage import EngineStorage
 
@@ -46,6 +47,7 @@ class Engine:
             is_manager=swarm.get("ControlAvailable", False),
             managers=tuple(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or []),
             address=swarm.get("NodeAddr", ""),
+            log_driver=info.get("LoggingDriver", ""),
         )
 
     def swarm_init(self, address: str, pool: str) -> str:
@@ -181,6 +183,16 @@ class Engine:
         """The id of an image that the engine has."""
         with self._explained(f"inspecting the image {name}"):
             return str(self._client.images.get(name).id)
+
+    def has_health_check(self, name: str) -> bool | None:
+        """Whether an image defines one; None: the engine does not have the image."""
+        try:
+            with self._explained(f"inspecting the image {name}"):
+                config = self._client.images.get(name).attrs.get("Config") or {}
+        except ClusterError:
+            return None
+        test = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
+        return bool(test[0] != "NONE")
 
     def save_image(self, name: str) -> Iterator[bytes]:
         """A file with the image, as ``docker save`` writes it, piece by piece. :param name: with its tag."""

@@ -13,7 +13,7 @@ class EngineInfo:
     :param swarm_state: Docker's LocalNodeState: inactive, pending, active, error or locked.
     :param swarm_id: the id of its cluster; only managers have it. :param node_id: its own id.
     :param managers: the addresses at which it contacts the cluster's managers.
-    :param address: the address at which the other nodes contact it.
+    :param address: the address at which the other nodes contact it. :param log_driver: of containers by default.
     """
 
     storage: EngineStorage
@@ -26,6 +26,7 @@ class EngineInfo:
     is_manager: bool
     managers: tuple[str, ...] = ()
     address: str = ""
+    log_driver: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from labgen.engine.inspected import STACK, inspected, inspected_network
+from labgen.records.inspections import InspectedNetwork, InspectedService
+
 DEFAULT_DELAY = 5_000_000_000  # nanoseconds; https://docs.docker.com/reference/cli/docker/service/create/
-STACK = "com.docker.stack.namespace"  # the label by which "docker stack" knows what belongs to a stack
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,19 @@ class Services:
         with self._explained("listing the services"):
             listed = self._api.services(filters=filters, status=True)
         return sorted((_service(each) for each in listed), key=lambda each: each.name)
+
+    def inspected(self) -> list[InspectedService]:
+        """What may be recorded of all services. A health check of the image alone is not seen here."""
+        with self._explained("inspecting the services"):
+            listed, networks = self._api.services(), self._api.networks()
+        names = {each["Id"]: each["Name"] for each in networks}
+        return sorted((inspected(each, names) for each in listed), key=lambda each: each.name)
+
+    def inspected_networks(self) -> list[InspectedNetwork]:
+        """Those of the Swarm."""
+        with self._explained("inspecting the networks"):
+            listed = self._api.networks(filters={"scope": "swarm"})
+        return sorted(map(inspected_network, listed), key=lambda each: each.name)
 
     def settings(self, name: str) -> dict[str, Any] | None:
         """A service's settings, as Docker's API has them; None: there is no such service."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from labgen import stacks
 from labgen.errors import ClusterError, GuestError
+from labgen.lab.balance import follow
 from labgen.machines.opened import opened
 from labgen.progress import Progress
 from labgen.records import results
 from labgen.records.notebook import Notebook
-from labgen.services import cluster, convergence, deployment
+from labgen.services import cluster, convergence, deployment, inspection
 from labgen.services.cluster import entered
 from labgen.services.convergence import Deployed, NotConverged
 from labgen.services.view import View, look
@@ -42,7 +43,9 @@ def deploy(
             notes.did("deploying the compose file", f"docker stack deploy -c {compose.path.name} {stack}")
             before = frozenset(task.id for task in there.engine.services.tasks())
             deployment.create(compose, stack, there, lab.progress)
+            inspection.keep(notes, there)
             view = look(there.engine, stack)
+    follow(name, f"labgen deploy {stack}", progress)  # a service's port answers on all nodes before its tasks run
     if limit is None:
         notes.end("detached")
         return view
@@ -55,6 +58,7 @@ def deploy(
             error.resolution = f"Correct it and deploy again, or: labgen stack remove {name} {stack}"
             raise
     _conclude(notes, view, stack)
+    follow(name, f"labgen deploy {stack}", progress)  # for balancers that send requests to the tasks themselves
     return view
 
 
@@ -68,6 +72,7 @@ def _conclude(notes: Notebook, view: View, stack: str) -> None:
         text = f"{cluster.short(service.name, stack)}: {view.done(service)} of {view.wanted(service)} tasks run"
         notes.check(text, view.has_converged(service), places)
     notes.tasks("after", total)
+    notes.running(view.placed())
     notes.end("passed")
 
 

@@ -9,9 +9,12 @@ from labgen.records import data_home, journals, registry
 from labgen.suggestions import near
 
 
-def destroy(name: str, progress: Progress) -> None:
+def destroy(name: str, progress: Progress) -> int:
     """Removes a lab, and checks that nothing of it is left.
 
+    Only the records of drills, deploys and rebalances are kept, for reports: they are the user's work.
+
+    :return: how many of them.
     :raises UsageError: there is no such lab. :raises LabgenError: another process works on it, or libvirt refuses.
     :raises HypervisorError: some of it still exists.
     """
@@ -19,7 +22,7 @@ def destroy(name: str, progress: Progress) -> None:
         raise UsageError(f"there is no lab named {name!r}", near(name, journals.names(), "labs"))
     with claimed(name, progress) as claim:
         claim.progress.step(f"destroying {name}", stage="destroy")
-        remove_lab(claim)
+        return remove_lab(claim, archived=True)
 
 
 def is_there(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from labgen import drills
 from labgen.drills import running
+from labgen.lab.balance import follow
 from labgen.machines.opened import opened
 from labgen.progress import Progress
 from labgen.records import journals, results
@@ -18,8 +19,11 @@ def drill(name: str, called: str, service: str, rate: float, progress: Progress,
     :raises LabgenError: the lab is not in a steady state, or the drill cannot be done; all is put back.
     """
     wanted = drills.find(called)
-    with opened(name, progress, finished=True) as lab:
-        return running.run(wanted, lab, service, rate, force=force)
+    try:
+        with opened(name, progress, finished=True) as lab:
+            return running.run(wanted, lab, service, rate, force=force)
+    finally:
+        follow(name, f"labgen drill {wanted.name}", progress)
 
 
 def history(name: str) -> list[Result]:

@@ -11,9 +11,14 @@ from labgen.machines.orphans import Orphans, find, lab_of
 from labgen.machines.removal import remove_files
 from labgen.paths import BOX_VOLUMES
 from labgen.progress import Progress
-from labgen.records import data_home, journals, templates
+from labgen.records import archive, data_home, journals, templates
 
-__all__ = ["find", "remove"]
+__all__ = ["archived", "find", "remove"]
+
+
+def archived() -> int:
+    """Of how many destroyed labs the records are kept."""
+    return len(archive.every())
 
 
 def remove(orphans: Orphans, progress: Progress) -> None:
@@ -28,6 +33,7 @@ def remove(orphans: Orphans, progress: Progress) -> None:
     for name in orphans.exports:
         with contextlib.suppress(journals.BusyError), opened(name, progress):
             shutil.rmtree(paths.outgoing(name), ignore_errors=True)
+    archive.remove(orphans.archived)
     with LOCAL.connect() as hypervisor:
         for key in orphans.templates:
             with templates.locked(key, progress):

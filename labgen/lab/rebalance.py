@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from labgen.drills import rebalancing
 from labgen.drills.running import kept, require_steady_service
 from labgen.drills.stage import Stage
+from labgen.lab.balance import follow
 from labgen.machines.opened import Opened, opened
 from labgen.progress import Progress
 from labgen.records import results
@@ -44,15 +45,22 @@ def rebalance(name: str, services: Sequence[str], rate: float, progress: Progres
     :return: a record of each service, which is kept with the lab.
     :raises UsageError: there is no such lab or service. :raises LabgenError: a task cannot move; all is put back.
     """
-    with opened(name, progress, finished=True) as lab:
-        running = cluster.running_members(lab.plan, lab.hypervisor)
-        with cluster.managed(lab.plan, running) as there:
-            chosen = _plans(there, services, name)
-            for plan in chosen:
-                if plan.obstacle:
-                    lab.progress.note(f"{plan.balance.service} is left alone: {plan.obstacle}")
-            uneven = [plan.balance.service for plan in chosen if not plan.obstacle and (force or plan.balance.moves)]
-            return [_one(lab, there, service, rate, force=force) for service in uneven]
+    try:
+        with opened(name, progress, finished=True) as lab:
+            running = cluster.running_members(lab.plan, lab.hypervisor)
+            with cluster.managed(lab.plan, running) as there:
+                uneven = _uneven(lab, there, services, force=force)
+                return [_one(lab, there, service, rate, force=force) for service in uneven]
+    finally:
+        follow(name, "labgen rebalance", progress)
+
+
+def _uneven(lab: Opened, there: Cluster, services: Sequence[str], *, force: bool) -> list[str]:
+    chosen = _plans(there, services, lab.plan.name)
+    for plan in chosen:
+        if plan.obstacle:
+            lab.progress.note(f"{plan.balance.service} is left alone: {plan.obstacle}")
+    return [plan.balance.service for plan in chosen if not plan.obstacle and (force or plan.balance.moves)]
 
 
 def _one(lab: Opened, there: Cluster, service: str, rate: float, *, force: bool) -> Result:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from labgen import ssh
 from labgen.engine import Service
 from labgen.errors import ClusterError, LabgenError, UsageError
+from labgen.lab.balance import follow
 from labgen.machines.opened import opened
 from labgen.parallel import on_each
 from labgen.progress import Progress
@@ -31,7 +32,9 @@ def remove(name: str, stack: str, progress: Progress) -> dict[str, list[str]]:
         running = cluster.running_members(lab.plan, lab.hypervisor)
         with cluster.managed(lab.plan, running) as there:
             _require(stack, there)
-            return removal.remove(stack, there, lab.progress)
+            kept = removal.remove(stack, there, lab.progress)
+    follow(name, f"labgen stack remove {stack}", progress)
+    return kept
 
 
 def logs(

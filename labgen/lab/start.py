@@ -7,6 +7,7 @@ from labgen import boxes, paths
 from labgen.errors import UsageError
 from labgen.files import read_text
 from labgen.lab import doctor
+from labgen.lab.balance import follow
 from labgen.machines import parts, power
 from labgen.machines.bringup import Outcome, bring_up
 from labgen.machines.opened import Opened, failure_noted, opened
@@ -48,7 +49,9 @@ def start_nodes(name: str, nodes: Sequence[str], progress: Progress) -> list[Sta
         chosen = power.chosen(lab, nodes)
         parts.require_whole(lab.plan, lab.hypervisor)
         power.switch_on(lab, chosen)
-        return power.standings(lab, chosen, "ready")
+        standings = power.standings(lab, chosen, "ready")
+    follow(name, "labgen start", progress)
+    return standings
 
 
 def unlock(name: str, key: str, progress: Progress) -> None:

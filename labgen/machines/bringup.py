@@ -55,6 +55,7 @@ STAGES = (
     Stage(stages.move_cluster, needed=stages.is_readdressed),
     Stage(stages.set_up_registry, needed=stages.has_registry),
     Stage(stages.form_cluster, leaves="clustered"),
+    Stage(stages.set_up_balancers, needed=stages.has_balancers),
     Stage(stages.renew_secrets, needed=stages.has_the_senders_secrets),
     Stage(stages.arrive, needed=stages.has_just_arrived),
     Stage(stages.wait_for_boot),

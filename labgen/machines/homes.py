@@ -84,7 +84,7 @@ def _homes() -> list[Path]:
 def _trees() -> list[Path]:
     """The directories whose entire contents are labgen's."""
     trials = paths.data_home().glob(paths.trial("*").name)
-    trees = (paths.boxes(), paths.images(), paths.templates(), paths.vagrant_view(), *trials)
+    trees = (paths.boxes(), paths.images(), paths.templates(), paths.vagrant_view(), paths.archive(), *trials)
     return [tree for tree in trees if tree.is_dir() and not tree.is_symlink()]
 
 

@@ -1,6 +1,6 @@
 """A lab's own image registry: started on one node, trusted by all that have Docker.
 
-Its CA is made in that node by ``scripts/guest/registry.sh``, and belongs to this lab only.
+Its CA is made in that node by ``scripts/guest/certificate.sh``, and belongs to this lab only.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from labgen.files import write_atomically
 from labgen.machines.provision import provision
 from labgen.model import Lab, Step
 from labgen.parallel import on_each
-from labgen.plan import REGISTRY, TRUST, trusting
+from labgen.plan import CERTIFICATE, REGISTRY, TRUST, trusting
 from labgen.progress import Progress
 
 CERTIFICATES = "/etc/labgen/registry"  # on the registry's node
+KEY_GROUP = "docker-registry"  # whom the key is for
 ANSWER_LIMIT = 20  # seconds
 
 
@@ -27,8 +28,10 @@ def set_up(lab: Lab, connections: Mapping[str, ssh.Connection], progress: Progre
     owner, place = connections[lab.registry], lab.registry_name
     runs = not renew and _answers(owner, place)
     if not runs:
-        arguments = (place, lab.node(lab.registry).address, *(["new"] if renew else []))
-        provision(lab, lab.node(lab.registry), owner, progress, [Step(REGISTRY, arguments)])
+        node = lab.node(lab.registry)
+        names = (node.name, node.address, *(["new"] if renew else []))
+        certificate = Step(CERTIFICATE, (CERTIFICATES, KEY_GROUP, f"labgen CA of {place}", *names))
+        provision(lab, node, owner, progress, [certificate, Step(REGISTRY, (place,))])
     authority = _trusted(owner, place)
     if not authority:
         raise GuestError(

@@ -9,7 +9,8 @@ from labgen.host import LOCAL
 from labgen.hypervisor import Hypervisor
 from labgen.machines import bases, homes, trial
 from labgen.paths import BOX_VOLUMES
-from labgen.records import data_home, journals, registry, templates
+from labgen.records import archive, data_home, journals, registry, templates
+from labgen.records.archive import Archived
 
 NOBODY = "labgen-nobody"  # the owner of nothing in libvirt, for a data home that has created nothing there
 
@@ -21,6 +22,7 @@ class Orphans:
     :param volumes: including those of replaced boxes. :param directories: of labs without a journal.
     :param reservations: of subnets, by the name of the lab that had them.
     :param exports: labs whose export was interrupted. :param templates: the keys of those that no create will use.
+    :param archived: records of labs that were destroyed.
     :param lost: labs with machines or disks, but without a journal. They are not leftovers, and are kept.
     """
 
@@ -31,6 +33,7 @@ class Orphans:
     reservations: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
+    archived: list[Archived] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, object]]:
@@ -42,12 +45,16 @@ class Orphans:
             "subnet reservation": self.reservations,
             "interrupted export of a lab": self.exports,
             "template": self.templates,
+            "records of a destroyed lab": [f"{each.lab} {each.moment}" for each in self.archived],
         }
         return [{"kind": kind, "name": name} for kind, names in kinds.items() for name in names]
 
 
-def find(*, cache: bool = False) -> Orphans:
-    """:param cache: also the templates that the next create could use. :raises HostError: libvirt does not answer."""
+def find(*, cache: bool = False, records: bool = False) -> Orphans:
+    """:param cache: also the templates that the next create could use.
+
+    :param records: also the records of labs that were destroyed. :raises HostError: libvirt does not answer.
+    """
     living = {name for name in journals.names() if journals.exists(name) or journals.is_locked(name)}
     with LOCAL.connect() as hypervisor:
         owner = data_home.known_owner() or NOBODY
@@ -71,6 +78,7 @@ def find(*, cache: bool = False) -> Orphans:
                 name for name in living - lost if paths.outgoing(name).exists() and not journals.is_locked(name)
             ],
             templates=[key for key in _template_keys(hypervisor, owner) if not _is_needed(key) or cache],
+            archived=archive.every() if records else [],
             lost=sorted(lost),
         )
 

@@ -16,25 +16,30 @@ from labgen.files import require_removable
 from labgen.hypervisor import Hypervisor
 from labgen.machines.opened import Claim
 from labgen.plan import identity_of
-from labgen.records import data_home, journals, registry
+from labgen.records import archive, data_home, journals, registry
 
 
-def remove_lab(claim: Claim) -> None:
+def remove_lab(claim: Claim, *, archived: bool = False) -> int:
     """Removes everything of a lab, and checks that nothing is left.
 
+    :param archived: except for the records of what was tried in it, for reports.
+    :return: how many of these are kept.
     :raises LabgenError: libvirt refuses. :raises HypervisorError: some of it still exists.
     """
-    clear_lab(claim)
+    kept = clear_lab(claim, archived=archived)
     paths.lab_lock(claim.name).unlink(missing_ok=True)
+    return kept
 
 
-def clear_lab(claim: Claim) -> None:
+def clear_lab(claim: Claim, *, archived: bool = False) -> int:
     """The same, except for its lock, which the caller continues to hold."""
     _require_files_to_be_ours(claim.name)
     owner = owner_of(claim.name, data_home.owner(), claim.hypervisor)
     claim.hypervisor.sweep(f"{owner}_{claim.name}_")
     _require_gone(claim.name, owner, claim.hypervisor)
+    kept = archive.keep(claim.name) if archived else 0  # a destroy that fails before has kept nothing twice
     remove_files(claim.name)
+    return kept
 
 
 def _require_files_to_be_ours(name: str) -> None:

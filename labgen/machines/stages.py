@@ -7,7 +7,7 @@ from functools import partial
 
 from labgen import paths, ssh
 from labgen.errors import LabgenError
-from labgen.machines import boot, freeze, health, image_registry, parts, putting_back, warm
+from labgen.machines import balancing, boot, freeze, health, image_registry, parts, putting_back, warm
 from labgen.machines.access import entered, link_down
 from labgen.machines.opened import Opened
 from labgen.machines.preparation import Preparation, tell_addresses
@@ -199,6 +199,25 @@ def form_cluster(work: Bringup) -> None:
     work.progress.step("checking the cluster" if work.was_complete() else "forming the cluster")
     empty = {node.name for node in work.lab.nodes} if work.new_cluster or _holds_nothing(work) else work.new
     work.changed |= work.orchestrator.form(work.lab, work.members, work.progress, empty=empty)
+
+
+def has_balancers(work: Bringup) -> bool:
+    return bool(work.lab.balancers)
+
+
+def set_up_balancers(work: Bringup) -> None:
+    """Routes to services that are not there yet lead nowhere until they are deployed."""
+    work.progress.step("checking the load balancers" if work.was_complete() else "configuring the load balancers")
+    connections = {node.name: work.connections[node.name] for node in work.lab.balancers}
+    renew = has_just_arrived(work)  # the sender has the keys on the disks
+    why = "labgen start" if work.was_complete() else "labgen create"
+    with balancing.managing(work.members) as docker:
+        seen = balancing.look(work.lab, docker)
+    outcome = balancing.configure(work.lab, seen, connections, why, work.progress, renew=renew)
+    work.changed |= bool(outcome.changed)
+    for balancer, complaints in outcome.complaints.items():
+        for complaint in complaints:
+            work.progress.note(f"{balancer}: {complaint}")
 
 
 def has_the_senders_secrets(work: Bringup) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator
 
+from labgen.balancers import BALANCERS
 from labgen.boxes import recipe
 from labgen.profile.problems import Finding, Location, suggestion
 from labgen.profile.schema import Profile
@@ -23,9 +24,13 @@ def unfit(profile: Profile, written: Container[Location]) -> Iterator[Finding]:
         yield Finding(BOX, f"{profile.box!r} is not a box{suggestion(profile.box, boxes)}", (BOX,))
         return
     driver = profile.storage.driver
-    wanted = [(driver, DRIVERS[driver].needs, DRIVER)]
+    wanted: list[tuple[str, frozenset[str], Location]] = [(driver, DRIVERS[driver].needs, DRIVER)]
     if profile.registry:
         wanted.append(("the registry", REGISTRY_NEEDS, REGISTRY))
+    for name, group in profile.nodes.items():
+        if group.balancer:
+            program = group.balancer.program
+            wanted.append((program, BALANCERS[program].needs, ("nodes", name, "balancer", "program")))
     provided = recipe.load(profile.box).provides
     for who, needs, field in wanted:
         if lacking := sorted(needs - provided):

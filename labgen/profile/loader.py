@@ -90,7 +90,7 @@ def _checked(document: Document, path: Path | None) -> tuple[Loaded | None, list
     wrong = unsure + [finding.location for finding in found]
     found = [finding for finding in found if not within(finding.location, unsure)]
     if profile is None:  # the rules are checked all the same, on the remaining data
-        profile, _ = _validated(_repaired(document.data, wrong))
+        profile, _ = _validated(_repaired(document.data, map(_removable, wrong)))
     if profile is None:
         return None, found
     files: dict[str, Path] = {}
@@ -107,6 +107,11 @@ def _validated(data: Any) -> tuple[Profile | None, list[Finding]]:
         return Profile.model_validate(data), []
     except ValidationError as error:
         return None, sentences.findings(error)
+
+
+def _removable(location: Location) -> Location:
+    """What can be left out because of an error: what a balancer does makes sense only as a whole."""
+    return location[:3] if location[:1] == ("nodes",) and location[2:3] == ("balancer",) else location
 
 
 def _repaired(data: dict[str, Any], wrong: Iterable[Location]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from labgen.kinds import KINDS
 from labgen.orchestrators import ORCHESTRATORS
+from labgen.profile import balancing
 from labgen.profile.problems import ANY, Finding, Location
 from labgen.profile.schema import MOST_NODES, Group, Profile
 from labgen.profile.size import Size
@@ -23,6 +24,7 @@ def broken(profile: Profile) -> Iterator[Finding]:
     yield from _small_storage(profile)
     yield from _same_scripts(profile)
     yield from _no_docker(profile)
+    yield from balancing.broken(profile)
 
 
 def warnings(profile: Profile) -> Iterator[str]:
@@ -32,6 +34,7 @@ def warnings(profile: Profile) -> Iterator[str]:
     yield from ORCHESTRATORS[profile.orchestrator].advice(managers=managers, labels=labels)
     if (profile.registry_mirror or "").startswith("http:"):
         yield "registry_mirror: with http, anyone on the way can replace images that are pulled by a tag"
+    yield from balancing.warnings(profile)
 
 
 def _strange_kinds(profile: Profile) -> Iterator[Finding]:

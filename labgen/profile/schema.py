@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from labgen.kinds import KINDS
-from labgen.model import Role
+from labgen.model import Balancer, Role
 from labgen.orchestrators import DEFAULT, ORCHESTRATORS
+from labgen.profile.balancer import BalancerFields, Given
 from labgen.profile.constraints import (
     Description,
     Mirror,
@@ -23,6 +24,7 @@ from labgen.profile.constraints import (
     Switch,
     Whole,
 )
+from labgen.profile.section import Section
 from labgen.profile.size import Size
 from labgen.storage import DRIVERS
 
@@ -62,32 +64,6 @@ _STORAGE = "The separate disk for Docker's data, in whole GiB, 1GiB to 2TiB."
 _memory = SizeBetween("512MiB", "256GiB", "Docker needs")
 _disk = SizeBetween("10GiB", "2TiB", "the boxes need", whole_gib=True)
 _storage = SizeBetween("1GiB", "2TiB", "Docker's data needs", whole_gib=True)
-
-
-def _tidied(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Makes the JSON Schema suitable for display in editors.
-
-    Titles only repeat the names, ``default: null`` means "as in the profile", and sizes are text.
-    """
-    schema.pop("title", None)
-    for name, part in schema.get("properties", {}).items():
-        part.pop("title", None)
-        part.pop("default", None)
-        if "patternProperties" in part:
-            part["additionalProperties"] = False
-        field = model.model_fields[name]
-        if not field.is_required() and field.default is not None:
-            part["default"] = _as_written(field.default)
-
-
-def _as_written(default: object) -> object:
-    if isinstance(default, Section):
-        return default.model_dump(mode="json", exclude_none=True)
-    return str(default) if isinstance(default, Size) else default
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_tidied)
 
 
 class Resources(Section):
@@ -149,6 +125,11 @@ class Group(Section):
     provision: Scripts = Field(
         default=(), description="Scripts to run after the profile's.", examples=[["scripts/extra.sh"]]
     )
+    balancer: Annotated[BalancerFields | None, Given()] = Field(
+        default=None,
+        description="For kind balancer: its program, and the ports that it publishes.",
+        examples=[{"program": "nginx", "publish": [80]}],
+    )
 
 
 @dataclass(frozen=True)
@@ -172,6 +153,7 @@ class NodeSpec:
     storage_gib: int
     labels: dict[str, str] = field(default_factory=dict)
     provision: tuple[str, ...] = ()
+    balancer: Balancer | None = None
 
 
 class Profile(Section):
@@ -238,6 +220,7 @@ class Profile(Section):
             storage_gib=(group.storage.size or self.storage.size).gib,
             labels={**self.labels, **group.labels},
             provision=self.provision + group.provision,
+            balancer=group.balancer.settings() if group.balancer else None,
         )
 
 

@@ -28,7 +28,7 @@ from ruamel.yaml.events import (
 from labgen.profile.problems import MOST_SHOWN, Location, Place, Problem, clipped, shown
 
 LARGEST = 64 * 1024  # bytes; the longest sensible profile is a tenth of it
-DEEPEST = 12  # levels; the schema has four
+DEEPEST = 12  # levels; the schema has nine
 MOST_VALUES = 5000  # fifty groups with all their labels are half of them
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,99})")  # longer ones stay text: Python refuses to convert thousands

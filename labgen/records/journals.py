@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Literal
 
 from labgen import paths, turns
@@ -115,7 +116,9 @@ def _with_kinds(content: Content) -> Content:
     return content
 
 
-_KIND = Kind(Journal, (_without_pool, _with_kinds), later=("rebuilding", "request", "lab.registry"))
+_KIND = Kind(
+    Journal, (_without_pool, _with_kinds), later=("rebuilding", "request", "lab.registry", "lab.nodes.balancer")
+)
 
 
 def save(journal: Journal) -> None:
@@ -144,6 +147,19 @@ def load(name: str) -> Journal:
             f"'labgen start {name}' writes it again if the lab's machines exist; "
             f"'labgen destroy {name}' removes everything.",
         ) from error
+
+
+def keep(journal: Journal, path: Path) -> None:
+    """Saves a copy, for reports after the lab is destroyed. :raises OSError: from the file system."""
+    _KIND.save(path, journal)
+
+
+def kept(path: Path) -> Journal:
+    """A copy that :func:`keep` has saved. :raises Damaged: it is not one. :raises OSError: from the file system.
+
+    :raises LabgenError: a newer labgen wrote it.
+    """
+    return _KIND.load(path)
 
 
 def require_there(name: str) -> None:

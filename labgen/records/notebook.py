@@ -2,14 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from labgen.errors import LabgenError
 from labgen.progress import Progress
 from labgen.records import results
-from labgen.records.results import Check, Happening, Number, Requests, Result, Step
+from labgen.records.inspections import Inspection
+from labgen.records.results import Check, Happening, Number, Requests, Result, Step, TaskRun
 from labgen.traffic import Measurement
 
 OUTPUT = 4000  # characters of a command's output that are kept
@@ -22,6 +23,7 @@ class Notebook:
         """:param lab: its name."""
         self.result, self.progress = result, progress
         self._lab = lab
+        self._running: dict[tuple[str, str, str], int] = {}  # the places of their records
         self._began = time.monotonic()
 
     def now(self) -> float:
@@ -39,6 +41,26 @@ class Notebook:
     def tasks(self, moment: str, spread: Mapping[str, int]) -> None:
         """Keeps how many tasks run on each node. :param moment: before, during, after."""
         self._keep(tasks={**self.result.tasks, moment: dict(spread)})
+
+    def inspected(self, found: Inspection) -> None:
+        """Keeps what ran, and with which settings, when it was looked at."""
+        self._keep(inspection=replace(found, at=round(self.now(), 3)))
+
+    def running(self, tasks: Collection[tuple[str, str, str]]) -> None:
+        """Notes which tasks run now; saved together with what comes next: a look alone is not worth a record.
+
+        :param tasks: id, name as SERVICE.SLOT, and node of each.
+        """
+        now, current = round(self.now(), 3), set(tasks)
+        runs = list(self.result.runs)
+        for gone in self._running.keys() - current:
+            number = self._running.pop(gone)
+            runs[number] = replace(runs[number], until=now)
+        for task in sorted(current - self._running.keys(), key=lambda each: each[1:]):
+            _, name, node = task
+            self._running[task] = len(runs)
+            runs.append(TaskRun(name, name.rpartition(".")[0], node, now))
+        self.result = replace(self.result, runs=tuple(runs))
 
     def happened(self, text: str) -> None:
         """Keeps something that happened by itself, and was seen now."""

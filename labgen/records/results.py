@@ -5,13 +5,15 @@ is kept if the command is killed.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from labgen import paths
+from labgen.records.inspections import Inspection
 from labgen.records.record import Damaged, Kind
 from labgen.traffic import Second
 
@@ -81,6 +83,26 @@ class Requests:
     tasks: Mapping[str, int]
     kept_up: bool
 
+    @property
+    def failed_in(self) -> str:
+        """The seconds in which any failed, as ``3, 8-13``."""
+        return ranges(self.seconds)
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """A task that ran on a node, as far as the managers knew. :param task: e.g. ``hello_web.4``.
+
+    :param since: seconds since the beginning, when it was first seen. :param until: when it was first seen no more;
+        None: it still ran at the last look.
+    """
+
+    task: str
+    service: str
+    node: str
+    since: float
+    until: float | None = None
+
 
 @dataclass(frozen=True)
 class Result:
@@ -88,6 +110,8 @@ class Result:
 
     :param tasks: how many ran on each node, by moment. :param load_began: seconds since the beginning.
     :param failure: the error that ended it; empty: none. :param version: labgen's.
+    :param runs: of all services' tasks, in the order of their beginnings.
+    :param inspection: what ran, and with which settings; None: it was not looked at.
     """
 
     kind: str
@@ -107,9 +131,28 @@ class Result:
     requests: Requests | None = None
     load_began: float = 0.0
     series: tuple[Second, ...] = ()
+    runs: tuple[TaskRun, ...] = ()
+    inspection: Inspection | None = None
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: a time is none; the record is damaged."""
+        for moment in (self.began, *filter(None, (self.ended,))):
+            if not datetime.fromisoformat(moment).tzinfo:
+                raise ValueError(f"{moment!r} has no offset")
 
 
-_KIND = Kind(Result, mode=FILE_MODE)
+_KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection"))
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """As ``3, 8-13``. :param numbers: in ascending order."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def begun(kind: str, name: str, service: str, hypothesis: str) -> Result:
@@ -117,15 +160,25 @@ def begun(kind: str, name: str, service: str, hypothesis: str) -> Result:
     return Result(kind, name, service, now, hypothesis, version=metadata.version("labgen"))
 
 
-def save(lab: str, result: Result) -> None:
+def record_name(result: Result) -> str:
+    """Of its file, without ``.json``; as ``20261127-202133-825-drill``."""
     moment = datetime.fromisoformat(result.began).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    _KIND.save(paths.results(lab) / f"{moment}-{result.kind}.json", result)
+    return f"{moment}-{result.kind}"
+
+
+def save(lab: str, result: Result) -> None:
+    _KIND.save(paths.results(lab) / f"{record_name(result)}.json", result)
 
 
 def every(lab: str) -> list[Result]:
-    """All that can be read, the oldest first."""
+    """All of a lab that can be read, the oldest first."""
+    return within(paths.results(lab))
+
+
+def within(directory: Path) -> list[Result]:
+    """The same in any directory."""
     found = []
-    for path in sorted(paths.results(lab).glob("*.json")):
+    for path in sorted(directory.glob("*.json")):
         with contextlib.suppress(Damaged, FileNotFoundError):
             found.append(_KIND.load(path))
     return found

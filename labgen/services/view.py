@@ -68,6 +68,18 @@ class View:
         places = [self.hostnames.get(task.node_id, "") for task in self.running(service)]
         return {place: places.count(place) for place in sorted(set(places))}
 
+    def placed(self) -> set[tuple[str, str, str]]:
+        """Id, name as ``SERVICE.SLOT``, and node of each task that runs, of all services in this view.
+
+        A global service's tasks have no slot: their names end with the node's.
+        """
+        found = set()
+        for service in self.services:
+            for task in self.running(service):
+                node = self.hostnames.get(task.node_id, "")
+                found.add((task.id, f"{service.name}.{task.slot or node}", node))
+        return found
+
     def wanted(self, service: Service) -> int:
         """How many tasks there should be."""
         if not service.is_global:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from labgen.engine import EngineImage, EngineInfo, JoinTokens, Service, Stored, SwarmNode, Task
 from labgen.errors import ClusterError
 from labgen.orchestrators.swarm_moved import LISTENING, RESTART, TELL
+from labgen.records.inspections import InspectedNetwork, InspectedService
 from labgen.ssh import Result
 from labgen.storage import EngineStorage
 
@@ -30,6 +31,14 @@ class FakeServices:
 
     def tasks(self, service: Service | None = None) -> list[Task]:
         return [each for each in self.all_tasks if service is None or each.service_id == service.id]
+
+    def inspected(self) -> list[InspectedService]:
+        return [
+            InspectedService(each.name, each.stack, each.image, "", each.mode, each.desired) for each in self.running
+        ]
+
+    def inspected_networks(self) -> list[InspectedNetwork]:
+        return [InspectedNetwork(name, "overlay") for name in sorted(self.all_networks)]
 
     def networks(self) -> dict[str, str]:
         return dict(self.all_networks)
@@ -78,6 +87,8 @@ class FakeEngine:
     def __init__(self, name: str, cloud: Cloud) -> None:
         self.name, self.cloud, self.node_id, self.calls = name, cloud, "", list[str]()
         self.driver = "btrfs"
+        self.log_driver = "json-file"
+        self.healthy: set[str] = set()  # the images that define a health check
         self.address = ""
         self.looks_for: tuple[str, ...] = ()  # managers' addresses, as long as it has not found one
         self.trouble = ""  # Docker's LocalNodeState, if it is "locked" or "error"
@@ -108,7 +119,11 @@ class FakeEngine:
             manager,
             self.looks_for,
             self.address,
+            self.log_driver,
         )
+
+    def has_health_check(self, name: str) -> bool | None:
+        return name in self.healthy if any(name in each.names for each in self.kept.values()) else None
 
     @property
     def target(self) -> SimpleNamespace:

@@ -1,6 +1,8 @@
 """A host without machines: libvirt's own test driver, a Vagrant that only defines domains, engines in memory."""
 
 import base64
+import io
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +16,7 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from labgen import boxes, engine, ssh, vagrant
+from labgen import boxes, engine, paths, ssh, vagrant
 from labgen.domain import volumes
 from labgen.errors import HypervisorError
 from labgen.host import LOCAL, accelerator, addresses, shaping
@@ -26,8 +28,9 @@ from labgen.lab import doctor
 from labgen.machines import agent, clocks, savefile
 from labgen.model import Libvirt, Network, Step
 from labgen.orchestrators import swarm
-from labgen.plan import REGISTRY, TRUST
+from labgen.plan import BALANCER, CERTIFICATE, REGISTRY, TRUST
 from labgen.records import journals
+from labgen.services import inspection
 from labgen.ssh import Result, Target
 from tests.unit.engines import Cloud, FakeEngine
 from tests.unit.examined import answer, well
@@ -57,6 +60,10 @@ class Machine:
     engine: FakeEngine | None = None
     trusts: str = ""  # the certificate by which its Docker knows the lab's registry
     serves: bool = False  # the registry
+    certificate: str = ""  # a load balancer's, and
+    certified: str = ""  # the names that it is for
+    config: dict[str, str] = field(default_factory=dict)  # a load balancer's files, and
+    version: str = ""  # their version
 
 
 class FakeConnection:
@@ -79,6 +86,10 @@ class FakeConnection:
             return Result(0, "", "")
         if list(command)[-1] == "docker.service":
             return Result(0, "", "")
+        if command[2:5] == ["sh", "-c", (paths.guest_scripts() / BALANCER).read_text()]:
+            return self._configured(command[6:], options["stdin"])
+        if "/etc/labgen/balancer/" in command[-1]:
+            return self._balancer(command)
         if command[-1].startswith("/etc/docker/certs.d/"):
             trusts = self.host.machine(self.target.name).trusts
             return Result(0 if trusts else 1, trusts, "")
@@ -88,6 +99,8 @@ class FakeConnection:
             return Result(0, "6.12\n", "")
         if list(command)[:3] == ["sudo", "-n", "docker"] and self.host.docker:
             return self.host.docker(self.target.name, list(command)[3:])
+        if command[-1] == inspection.DAEMON_JSON:
+            return Result(0, self.host.daemon_json, "")
         if "examine" in command:
             return self._examined(command, options["on_line"])
         if list(command)[2:5] == ["docker", "stack", "rm"]:
@@ -96,6 +109,29 @@ class FakeConnection:
         if list(command)[2:5] == ["docker", "service", "logs"]:
             return Result(0, "last words\n", "")
         return Result(int(self.target.name[-1]), " ".join(command), "")
+
+    def _configured(self, arguments: Sequence[str], parcel: bytes) -> Result:
+        """What balancer.sh does."""
+        machine = self.host.machine(self.target.name)
+        if self.host.refuses:
+            return Result(self.host.refuses, "", "what the program says")
+        with tarfile.open(fileobj=io.BytesIO(parcel)) as tar:
+            files = {name: tar.extractfile(name) for name in tar.getnames()}
+            found = {name: file.read().decode() for name, file in files.items() if file}
+        changed = machine.version != arguments[1]
+        machine.config, machine.version = found, arguments[1]
+        machine.scripts += ["balancer"] if changed else []
+        return Result(0, "changed\n" if changed else "", "")
+
+    def _balancer(self, command: Sequence[str]) -> Result:
+        """What is asked about a balancer's files."""
+        machine = self.host.machine(self.target.name)
+        if "ca.crt" in command[-1]:
+            return Result(0 if machine.certificate else 1, machine.certificate, "")
+        if "server.crt" in command[-1]:
+            known = f"{machine.certified}\n{machine.certificate}\n"
+            return Result(0 if machine.certificate else 1, known, "")
+        return Result(0 if machine.config else 1, next(iter(machine.config.values()), ""), "")
 
     def _examined(self, command: Sequence[str], on_line: Callable[[str], None]) -> Result:
         machine = self.host.machine(self.target.name)
@@ -167,8 +203,10 @@ class Host:
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # libvirt's, received and sent, by domain
     can_limit: bool = True  # whether libvirt can
     impaired: dict[str, Impairment] = field(default_factory=dict)  # by tc, by interface
+    daemon_json: str = "{}"
     authorities: int = 0  # how many registries' CAs were made
     agent: Callable[[str, str], Result] | None = None  # a script that a node's guest agent runs
+    refuses: int = 0  # with which status balancer.sh fails
     # A script run as root: the node, the script with its arguments, its input, its outputs; returns its status.
     root_shell: Callable[[str, list[str], bytes, ssh.Sink, ssh.Sink], int] = lambda *_: 0
 
@@ -267,11 +305,16 @@ class Host:
         return Result(0, "", "")
 
     def _act(self, step: Step, machine: Machine) -> None:
-        """What the scripts for the lab's registry leave in a machine."""
-        if step.script == REGISTRY:
-            if not machine.trusts or "new" in step.arguments:
+        """What the scripts for the lab's registry and load balancers leave in a machine."""
+        if step.script == CERTIFICATE:
+            directory, _, _, name, address, *_ = step.arguments
+            own = "trusts" if directory.endswith("registry") else "certificate"
+            if not getattr(machine, own) or "new" in step.arguments:
                 self.authorities += 1
-                machine.trusts = f"certificate {self.authorities} of {step.arguments[0]} at {step.arguments[1]}"
+                setattr(machine, own, f"certificate {self.authorities} of {name} at {address}")
+            names = [each for each in step.arguments[3:] if each != "new"]
+            machine.certified = ", ".join(f"{'IP' if each == address else 'DNS'}:{each}" for each in names)
+        elif step.script == REGISTRY:
             machine.serves = True
         elif step.script == TRUST:
             machine.trusts = step.arguments[1]

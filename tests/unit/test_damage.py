@@ -19,7 +19,8 @@ from labgen.hypervisor import Hypervisor
 from labgen.lab.create import create
 from labgen.profile import load
 from labgen.progress import Silent
-from labgen.records import changes, checkpoints, data_home, journals, registry, results, templates
+from labgen.records import archive, balancers, changes, checkpoints, data_home, journals, registry, results, templates
+from labgen.records.balancers import Applied, Balancers
 from labgen.records.changes import Change, Changes
 from labgen.records.checkpoints import Checkpoint
 from labgen.records.record import Damaged, Kind
@@ -45,6 +46,10 @@ COMMANDS = [
     ["inventory", "lab"],
     ["checkpoint", "list", "lab"],
     ["drill", "lab", "--history"],
+    ["report", "lab", "-o", "-", "--format", "md"],
+    ["report", "old", "-o", "-"],
+    ["report", "--list"],
+    ["graph", "lab", "--format", "json"],
     ["box", "list"],
     ["prune", "--dry-run"],
     ["prune", "--everything", "--dry-run"],
@@ -62,6 +67,7 @@ COMMANDS = [
     ["create", "single-node", "--set", "storage.driver=btrfs", "--name", "lab"],
     ["create", "single-node", "--set", "storage.driver=btrfs", "--name", "other"],
     ["prune", "--yes"],
+    ["prune", "--records", "--dry-run"],
     ["box", "remove", "debian13", "--yes"],
     ["destroy", "lab", "--yes"],
     ["destroy", "--all", "--yes"],
@@ -79,8 +85,14 @@ def lab(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     create(load("single-node", ("storage.driver=btrfs",)), "lab", Silent(), cold=True)
     checkpoints.save("lab", Checkpoint("one", "2026-11-25T12:00:00.000+00:00", ("manager1",), "complete"))
     changes.save("lab", Changes("labgen drill lab drain", (Change("availability", "manager1", "active"),)))
+    applied = {"balancer1": Applied("1", "2026-11-25T12:00:00+00:00", "labgen create")}
+    balancers.save("lab", Balancers(applied, ("worker1",)))
     paths.results("lab").mkdir()
     results._KIND.save(paths.results("lab") / "one.json", results.begun("drill", "drain", "web", "All is well."))
+    former = paths.archived("old", "20261127-210000")
+    (former / paths.RESULTS).mkdir(parents=True)
+    results._KIND.save(former / paths.RESULTS / "one.json", results.begun("drill", "drain", "web", "All is well."))
+    journals.keep(journals.load("lab"), former / paths.STATE)
     templates.save(Template("key", data_home.owner(), "2026", ("debian13", "1"), ("base.img", "x"), "pc", {}, 1))
     box = paths.boxes() / "debian13" / "13.1"
     box.mkdir(parents=True)
@@ -108,7 +120,10 @@ RECORDS: dict[str, Callable[[], Path]] = {
     "id": paths.identity,
     "checkpoint": lambda: paths.checkpoint("lab", "one"),
     "changes": lambda: paths.changes("lab"),
+    "balancers": lambda: paths.balancers("lab"),
     "result": lambda: paths.results("lab") / "one.json",
+    "archived result": lambda: paths.archived("old", "20261127-210000") / paths.RESULTS / "one.json",
+    "archived journal": lambda: paths.archived("old", "20261127-210000") / paths.STATE,
     "template": lambda: paths.template_record("key"),
     "box": lambda: paths.boxes() / "debian13" / "13.1" / LOCK,
     "accelerator": lambda: paths.cache_home() / "accelerator.json",
@@ -166,6 +181,7 @@ KINDS: dict[str, Kind[Any]] = {
     "id": data_home._KIND,
     "checkpoint": checkpoints._KIND,
     "changes": changes._KIND,
+    "balancers": balancers._KIND,
     "result": results._KIND,
     "template": templates._KIND,
 }
@@ -175,7 +191,10 @@ LOADERS: dict[str, Callable[[], object]] = {
     "id": data_home.known_owner,
     "checkpoint": lambda: checkpoints.every("lab"),
     "changes": lambda: changes.load("lab"),
+    "balancers": lambda: balancers.load("lab"),
     "result": lambda: results.every("lab"),
+    "archived result": lambda: [each.results() for each in archive.every()],
+    "archived journal": lambda: [each.journal() for each in archive.every()],
     "template": templates.every,
     "box": boxes.listing,
     "accelerator": accelerator._recall,
@@ -198,7 +217,7 @@ def test_a_field_of_another_type_is_damage(lab: str, record: str, value: Any) ->
 
 
 NOT_IN_ALL = {"schema", "rebuilding", "request"}  # 0.1.0 did not write them, or not in every record
-NOT_IN_ALL_LABS = {("lab", "registry")}
+NOT_IN_ALL_LABS = {("lab", "registry"), *(("lab", "nodes", number, "balancer") for number in range(3))}
 NOT_IN_ALLERS = {"facts", "labels", "subnets", "slots"}  # their keys are names of nodes, labs, ...
 
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from labgen import drills, paths
-from labgen.cli.drill import _ranges
 from labgen.drills import client_address, nodes, predictions, stage
 from labgen.drills.happenings import happenings
 from labgen.drills.overlay import _finding, _lost
@@ -433,7 +432,7 @@ def test_times_of_docker() -> None:
 
 
 def test_seconds_as_ranges() -> None:
-    assert _ranges([3, 8, 9, 10, 12]) == "3, 8-10, 12"
+    assert results.ranges([3, 8, 9, 10, 12]) == "3, 8-10, 12"
 
 
 def test_changes_in_words() -> None:

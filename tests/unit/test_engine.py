@@ -304,6 +304,44 @@ def test_services_and_tasks_are_read(docker: Docker, connection: Connection) -> 
     assert (task.error, task.host_ports) == ("task: non-zero exit (1)", (9,))
 
 
+def test_what_may_be_recorded_of_services_is_read(docker: Docker, connection: Connection) -> None:
+    template = {"ContainerSpec": {"Image": "a:1", "Env": ["X=secret"]}, "Networks": [{"Target": "n1"}]}
+    spec = {"Name": "web", "Mode": {"Replicated": {"Replicas": 2}}, "TaskTemplate": template}
+    docker.answers["/services"] = [
+        {"ID": "s2", "Spec": {**spec, "Name": "zoo"}},
+        {"ID": "s1", "Spec": spec, "Endpoint": {"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}},
+    ]
+    docker.answers["/networks"] = [
+        {"Id": "n1", "Name": "front", "Driver": "overlay", "IPAM": {"Config": [{"Subnet": "10.201.1.0/24"}]}},
+        {"Id": "n0", "Name": "back", "Driver": "overlay", "Options": {"encrypted": "true"}},
+    ]
+    with engine.connect(connection) as each:
+        web, zoo = each.services.inspected()
+        back, front = each.services.inspected_networks()
+    assert (web.name, web.networks, web.environment, web.replicas) == ("web", ("front",), ("X",), 2)
+    assert [(port.published, port.target, port.mode) for port in web.ports] == [(8080, 80, "ingress")]
+    assert zoo.name == "zoo"
+    assert (front.subnet, front.encrypted, back.encrypted) == ("10.201.1.0/24", False, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "has"),
+    [
+        ({"Healthcheck": {"Test": ["CMD", "true"]}}, True),
+        ({"Healthcheck": {"Test": ["NONE"]}}, False),
+        ({"Healthcheck": {}}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_an_images_health_check(docker: Docker, connection: Connection, config: object, has: bool) -> None:
+    docker.answers["/images/app:1/json"] = {"Id": "sha256:1", "Config": config}
+    with engine.connect(connection) as each:
+        assert each.has_health_check("app:1") is has
+        docker.refuse = "/images/app:1/json"
+        assert each.has_health_check("app:1") is None
+
+
 def test_what_services_use_is_read(docker: Docker, connection: Connection) -> None:
     labels = {"com.docker.stack.namespace": "shop"}
     docker.answers["/networks"] = [{"Name": "shop_default", "Labels": labels}, {"Name": "bridge", "Labels": None}]

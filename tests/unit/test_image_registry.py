@@ -22,7 +22,7 @@ from labgen.lab.import_ import receive
 from labgen.lab.start import start
 from labgen.machines.bringup import Outcome
 from labgen.model import Lab
-from labgen.plan import REGISTRY, TRUST, plan, trusting
+from labgen.plan import CERTIFICATE, REGISTRY, TRUST, plan, trusting
 from labgen.profile import differences, dump, json_schema, load, parse
 from labgen.progress import Silent
 from labgen.records import journals, templates
@@ -61,7 +61,7 @@ def test_all_nodes_trust_the_registry_of_the_first_manager(host: Host) -> None:
     made()
     assert host.machine("manager1").scripts[-1] == "registry"
     assert host.machine("worker1").scripts[-1] == "trust"
-    assert trusted(host) == {certificate()} == {f"certificate 1 of {NAME} at 10.77.0.11"}
+    assert trusted(host) == {certificate()} == {"certificate 1 of manager1 at 10.77.0.11"}
     assert not start("lab", Silent()).changed
     assert host.authorities == 1
 
@@ -77,7 +77,7 @@ def test_what_is_missing_is_put_right_by_start_and_nothing_else(host: Host, node
     assert start("lab", Silent()).changed
     assert trusted(host) == {certificate()}
     assert {name: host.machine(name).scripts for name in NODES if host.machine(name).scripts} == {
-        node: ["registry" if node == "manager1" else "trust"]
+        node: ["certificate", "registry"] if node == "manager1" else ["trust"]
     }
     assert host.authorities == 1
 
@@ -135,7 +135,7 @@ def test_a_rebuilt_registry_is_trusted_again(host: Host) -> None:
     assert lost == "its root disk, with all files on it, also the images in the lab's registry"
     host.machine("manager1").trusts, host.machine("manager1").serves = "", False
     start("lab", Silent())
-    assert trusted(host) == {certificate()} == {f"certificate 2 of {NAME} at 10.77.0.11"}
+    assert trusted(host) == {certificate()} == {"certificate 2 of manager1 at 10.77.0.11"}
 
 
 def test_it_is_on_the_first_node_with_docker_and_trusted_by_all_that_have_it() -> None:
@@ -150,7 +150,7 @@ def test_it_is_on_the_first_node_with_docker_and_trusted_by_all_that_have_it() -
 
 def test_its_scripts_are_no_steps_so_that_templates_do_not_contain_their_results() -> None:
     scripts = {step.script for node in planned(reference=PROFILE).nodes for step in node.steps}
-    assert scripts.isdisjoint({REGISTRY, TRUST})
+    assert scripts.isdisjoint({CERTIFICATE, REGISTRY, TRUST})
 
 
 def test_a_handed_over_lab_starts_its_registry_and_tells_the_others(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_handed_over_lab_starts_its_registry_and_tells_the_others(tmp_path: Pa
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "guest").mkdir()
-    for script in (REGISTRY, TRUST):
+    for script in (CERTIFICATE, REGISTRY, TRUST):
         (tmp_path / "guest" / script).write_text(f"# {script}\n")
     log = tmp_path / "log"
     stand_in = f"""#!/bin/sh
@@ -180,8 +180,11 @@ esac
         (tmp_path / program).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["sh", tmp_path / "up"], env=environment, check=True, capture_output=True, timeout=60)
-    assert log.read_text().splitlines()[:7] == [
-        "manager1: sudo sh -s manager1:5000 10.77.3.11",
+    made = "sudo sh -s /etc/labgen/registry docker-registry 'labgen CA of manager1:5000' 'manager1' '10.77.3.11'"
+    assert log.read_text().splitlines()[:9] == [
+        f"manager1: {made}",
+        "# certificate.sh",
+        "manager1: sudo sh -s manager1:5000",
         "# registry.sh",
         "manager1: cat /etc/docker/certs.d/manager1:5000/labgen.crt",
         "worker1: sudo sh -s 'manager1:5000' 'CERTIFICATE'",
@@ -292,13 +295,14 @@ def test_names_in_the_registry(name: str, there: str) -> None:
 
 
 def test_the_certificates_are_those_of_a_ca_that_can_sign_nothing_more(tmp_path: Path) -> None:
-    """The script itself, with the parts of a machine that it needs in another directory."""
-    for directory in ("docker/registry", "systemd/system/multi-user.target.wants"):
+    """The scripts themselves, with the parts of a machine that they need in another directory."""
+    for directory in ("docker/registry", "systemd/system/multi-user.target.wants", "labgen"):
         (tmp_path / "etc" / directory).mkdir(parents=True)
-    text = (paths.guest_scripts() / REGISTRY).read_text()
-    text = text.replace("/etc/", f"{tmp_path}/etc/").replace("-g docker-registry ", "")
-    text = text.replace("/usr/bin/docker-registry", "/bin/sh").replace("-p /run ", "")
-    (tmp_path / "script").write_text(text)
+    for script in (CERTIFICATE, REGISTRY):
+        text = (paths.guest_scripts() / script).read_text()
+        text = text.replace("/etc/", f"{tmp_path}/etc/").replace('-g "$group" ', "")
+        text = text.replace("/usr/bin/docker-registry", "/bin/sh").replace("-p /run", "")
+        (tmp_path / script).write_text(text)
     for program in ("systemctl", "curl"):
         (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@" >>{tmp_path}/log\n')
         (tmp_path / program).chmod(0o755)
@@ -306,11 +310,13 @@ def test_the_certificates_are_those_of_a_ca_that_can_sign_nothing_more(tmp_path:
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
     own = tmp_path / "etc" / "labgen" / "registry"
 
-    def run_script(*arguments: str) -> bytes:
-        subprocess.run(["sh", tmp_path / "script", *arguments], env=environment, check=True, capture_output=True)
+    def run_scripts(*names: str) -> bytes:
+        made = ["sh", tmp_path / CERTIFICATE, own, "docker-registry", "labgen CA of manager1:5000", *names]
+        for command in (made, ["sh", tmp_path / REGISTRY, NAME]):
+            subprocess.run(command, env=environment, check=True, capture_output=True)
         return (tmp_path / "etc" / "docker" / "certs.d" / NAME / "labgen.crt").read_bytes()
 
-    first = run_script(NAME, "10.77.0.11")
+    first = run_scripts("manager1", "10.77.0.11")
     authority = x509.load_pem_x509_certificate(first)
     server = x509.load_pem_x509_certificate((own / "server.crt").read_bytes())
     server.verify_directly_issued_by(authority)
@@ -320,16 +326,19 @@ def test_the_certificates_are_those_of_a_ca_that_can_sign_nothing_more(tmp_path:
     assert (server.not_valid_before_utc.year, server.not_valid_after_utc.year) == (2020, 2049)
     assert not server.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert isinstance(authority.public_key(), ec.EllipticCurvePublicKey)
-    assert {path.name for path in own.iterdir()} == {"ca.crt", "server.crt", "server.key", "for"}
+    assert {path.name for path in own.iterdir()} == {"ca.crt", "server.crt", "server.key", "for", "served.crt"}
     assert (own / "server.key").stat().st_mode & 0o777 == 0o640
     assert list((tmp_path / "tmp").iterdir()) == []
 
-    assert run_script(NAME, "10.77.0.11") == first
-    assert run_script(NAME, "10.77.0.12") != first  # another address
-    assert run_script(NAME, "10.77.0.12", "new") != first
+    assert run_scripts("manager1", "10.77.0.11") == first
+    assert run_scripts("manager1", "10.77.0.12") != first  # another address
+    again = run_scripts("manager1", "10.77.0.12", "new")
+    assert again != first
+    (own / "served.crt").unlink()  # it was interrupted before the registry had read it
+    assert run_scripts("manager1", "10.77.0.12") == again
     done = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("systemctl")]
     verbs = [line.split()[1] for line in done]
-    assert verbs == ["restart", "start", "restart", "restart"]
+    assert verbs == ["restart", "start", "restart", "restart", "restart"]
 
 
 def _lab(text: str) -> Lab:

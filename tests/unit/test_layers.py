@@ -12,11 +12,12 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "labgen"
 # Each unit may import those in the layers before its own; see docs/internals.md.
 LAYERS = [
-    {"errors", "model", "progress", "suggestions", "surroundings", "backtrace"},
+    {"errors", "model", "progress", "suggestions", "surroundings", "backtrace", "templating"},
     {"paths", "files", "impairment", "mmdebstrap", "parallel", "recipes", "traffic", "turns"},
     {"refusals", "records", "storage"},
     {"bundle", "disks", "images", "hypervisor", "ssh", "vagrant", "vagrant_settings"},
     {"boxes", "engine", "stacks", "vagrant_store"},
+    {"balancers"},
     {"kinds", "orchestrators"},
     {"subnets"},
     {"health", "profile"},
@@ -25,7 +26,7 @@ LAYERS = [
     {"handoff"},
     {"machines"},
     {"services"},
-    {"drills"},
+    {"drills", "report"},
     {"lab"},
     {"cli"},
     {"__main__"},
@@ -38,7 +39,9 @@ OWNERS = {
     "filelock": {"turns"},
     "h11": {"traffic"},
     "hdrh": {"traffic"},
-    "jinja2": {"render"},
+    "jinja2": {"templating"},
+    "markdown_it": {"report"},
+    "markupsafe": {"templating"},
     "msgspec": {"records"},
     "libvirt": {"hypervisor"},
     "libvirt_qemu": {"hypervisor"},

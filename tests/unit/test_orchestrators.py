@@ -28,6 +28,12 @@ SWARM = {
     "lab/status.py": r' *"swarm": cluster,.*',  # the key by which scripts of 0.1.0 read it
     # In journals of 0.1.0: a field, and labs whose nodes had no kind yet.
     "records/journals.py": r'.*lab\.pop\("swarm_pool", None\)|.*\["(is_member|kind)"\] = .*"swarm".*',
+    # Addresses of Docker's documentation.
+    "report/practices/cluster.py": r".*https://docs\.docker\.com/engine/swarm/\S*",
+    "report/practices/services.py": r".*https://docs\.docker\.com/engine/swarm/\S*",
+    # Balancers are for clusters that run stacks, as engine/ knows them.
+    "balancers/backends.py": r'.* import Port, Service, SwarmNode, Task|.*: Sequence\["SwarmNode"\].*',
+    "machines/balancing.py": r".*docker\.swarm_nodes\(\).*",
     "kinds/__init__.py": r'.*import SwarmNode|    "swarm": SwarmNode\(\),',  # the kind of its members
 }
 # What a lab with another orchestrator does not get to; see Orchestrator.runs_stacks.

@@ -268,11 +268,14 @@ OTHER_WRITERS = {
     "boxes/builder._pack_box",
     "boxes/builder._pack_files",
     "mmdebstrap.run",  # a log
+    "cli/report._write",  # a device
+    "report/browser.printed",  # a temporary file
     "bundle/signature.sign",
     "bundle/signature.verify",
     "files._written_beside",
     "hypervisor/pool.download",
     "images/builder._pack_layer",
+    "machines/balancing._archive",  # into memory
     "machines/outgoing.memory_parts",
     "machines/provision.provision",  # a log
     "ssh/batch._archive",  # into memory

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from labgen import paths
+from tests.report import example
+
 CHECKOUT = Path(__file__).parents[2]
 PARTS = (
     "labgen",
     "boxes",
     "images",
     "profiles",
+    "report",
     "scripts",
     "stacks",
     "Vagrantfile.j2",
@@ -91,3 +95,11 @@ def test_it_carries_every_recipe_and_keeps_what_may_be_run(package: Path) -> Non
     hooks = [path for path in (CHECKOUT / "boxes").rglob("*") if path.is_file() and os.access(path, os.X_OK)]
     for hook in hooks:
         assert os.access(assets / "boxes" / hook.relative_to(CHECKOUT / "boxes"), os.X_OK)
+
+
+def test_it_writes_a_report(installed: Path, home: Path, tmp_path: Path) -> None:
+    shutil.copytree(example.DIRECTORY, paths.archived(example.LAB, "20261127-210000"))
+    run(installed, "report", example.LAB, "-o", "report.html", "--notes", str(example.NOTES), cwd=tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "uPlot" in text
+    assert "What this is about" in text

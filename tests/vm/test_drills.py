@@ -118,6 +118,34 @@ def test_a_node_is_lost_and_comes_back_and_gets_its_share_again(hello: str) -> N
     ]
 
 
+def test_records_reports_and_pictures_say_what_docker_says(hello: str, tmp_path: Path) -> None:
+    record = drilled(hello, "spread")
+    inspection = record["inspection"]
+    (service,) = [each for each in inspection["services"] if each["name"] == SERVICE]
+    inspected = json.loads(node_output(hello, "manager1", "docker", "service", "inspect", SERVICE))[0]["Spec"]
+    assert service["image"] == inspected["TaskTemplate"]["ContainerSpec"]["Image"]
+    assert service["limits"]["memory"] == inspected["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"]
+    assert service["environment"] == ["NODE", "TASK"]
+    assert (service["replicas"], service["health_check"]) == (6, "service")
+    assert service["update"]["on_failure"] == "rollback"
+    for node in inspection["nodes"]:
+        said = node_output(hello, node["name"], "docker", "info", "--format", "{{.ServerVersion}} {{.LoggingDriver}}")
+        assert said.split() == [node["engine"], node["logging"]["driver"]]
+        assert node["logging"]["known"]
+        assert node["kernel"] == node_output(hello, node["name"], "uname", "-r").strip()
+    assert Counter(run["node"] for run in record["runs"] if run["until"] is None) == tasks(hello)
+
+    shown = json.loads(labgen("graph", hello, "--format", "json").stdout)
+    assert shown["partial"] is None
+    assert {each["name"]: len(each["tasks"]) for each in shown["machines"]} == tasks(hello)
+    assert {(each["port"], each["service"]) for each in shown["ports"]} == {(8080, SERVICE)}
+    assert {each["name"] for each in shown["networks"] if each["services"]} == {"hello_default"}
+    labgen("report", hello, "-o", str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    assert record["hypothesis"] in text
+    assert "6.12." in text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_drill_comes_true_and_leaves_all_as_it_was(hello: str, name: str) -> None:
