@@ -35,7 +35,7 @@ class LeaderLoss(Drill):
             took = None if other is None else other - moment
             stage.number("another manager leads after", took, expected=predictions.election_in_words())
             stage.check("another manager leads", other is not None)
-            outage.observe(stage, leader, moment, start)
+            outage.observe(stage, leader, moment, start, led=True)
             moment = stage.now()
             domain = stage.lab.plan.node(leader).domain
             stage.act(f"switching {leader} on again", f"virsh start {domain}", stage.put_back)

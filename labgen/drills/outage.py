@@ -6,10 +6,11 @@ from labgen.drills.stage import Stage
 QUIET = 5.0  # seconds of load, to see that no request fails any more
 
 
-def observe(stage: Stage, victim: str, moment: float, start: float) -> None:
+def observe(stage: Stage, victim: str, moment: float, start: float, *, led: bool = False) -> None:
     """Called right after the node was taken away, under load; keeps numbers and checks.
 
     :param moment: of that, in seconds since the drill began. :param start: seconds that its tasks take to start.
+    :param led: it was the leader.
     """
     down = stage.until(f"the managers see {victim} as down", nodes.is_down(stage, victim), nodes.NOTICE_LIMIT)
     elsewhere = stage.until("all tasks run on other nodes", nodes.all_elsewhere(stage, victim), nodes.RUN_LIMIT)
@@ -17,8 +18,8 @@ def observe(stage: Stage, victim: str, moment: float, start: float) -> None:
     answering = stage.answering_after(moment)
     lost = stage.since(moment).failures
     delay = stage.service().restart_delay
-    stage.number("detected after", _after(down, moment), expected=predictions.detection_in_words(stage))
-    expected = predictions.rescheduled_in_words(stage, delay, start)
+    stage.number("detected after", _after(down, moment), expected=predictions.detection_in_words(stage, led=led))
+    expected = predictions.rescheduled_in_words(stage, delay, start, led=led)
     stage.number("tasks run elsewhere after", _after(elsewhere, moment), expected=expected)
     stage.number("answering again after", answering)
     stage.number("requests lost meanwhile", len(lost), unit="")

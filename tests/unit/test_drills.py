@@ -427,6 +427,20 @@ def test_sizes_that_are_lost_between_two_nodes() -> None:
     assert _finding([9000], [1]) == "lost: 1 bytes"
 
 
+@pytest.mark.parametrize(
+    ("heartbeat", "led", "words"),
+    [
+        (5, False, "8-16.5 s: 3 heartbeats of 5 s since the last"),
+        (2, False, "2-7.5 s: 3 heartbeats of 2 s since the last"),
+        (5, True, "37-53 s: an election, then 6 heartbeats of 5 s"),
+    ],
+)
+def test_detection_is_predicted_from_the_heartbeat(heartbeat: float, led: bool, words: str) -> None:
+    engine = SimpleNamespace(heartbeat=lambda: heartbeat)
+    stage = SimpleNamespace(there=SimpleNamespace(engine=engine))
+    assert predictions.detection_in_words(stage, led=led) == words  # type: ignore[arg-type]
+
+
 def test_times_of_docker() -> None:
     assert predictions._seconds("2026-01-01T00:00:59.5Z", "2026-01-01T00:01:02.123456789Z") == pytest.approx(2.623456)
 
