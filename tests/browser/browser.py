@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib import error, request
 
-LIMIT = 60  # seconds for any answer
+LIMIT = 300  # seconds for any answer; axe takes long on a busy host
 # Nothing of it asks the network, and nothing of it is kept.
 FLAGS = (
     "--headless",
@@ -53,6 +53,7 @@ class Browser:
         wanted = {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            "timeouts": {"script": LIMIT * 1000, "pageLoad": LIMIT * 1000},  # milliseconds
         }
         found = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{found['sessionId']}"

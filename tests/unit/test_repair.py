@@ -61,6 +61,7 @@ GIVE_UP = {
     "swarm leave": {
         "swarm_states.refuse_strangers",  # which only mentions it
         "swarm_states._way_with_errors",  # likewise
+        "quorum_loss._return_by_hand",  # likewise
         "swarm_words",  # a manager that was lost when the others began anew, in a drill
     },
     "--force-new-cluster": {
