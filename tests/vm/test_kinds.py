@@ -52,6 +52,7 @@ def left_alone(lab: str) -> None:
     assert {each["status"] for each in json.loads(checked)["health"]} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_client_lives_through_all_that_a_lab_does(outside: str) -> None:
     assert nodes(outside)["client1"]["cluster"] is None
     shell(outside, "echo mine >mine; sync")

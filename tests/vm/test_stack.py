@@ -95,6 +95,7 @@ def none_left(lab: str) -> Iterator[str]:
         labgen("stack", "remove", lab, name, check=False)
 
 
+@pytest.mark.slow
 def test_hello_spreads_and_every_node_answers(none_left: str) -> None:
     lab = none_left
     deployed = rows(labgen("deploy", lab, "hello", "--format", "json").stdout)
