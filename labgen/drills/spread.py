@@ -38,8 +38,8 @@ class Spread(Drill):
             ", ".join(f"{name} {spread[name]}" for name in places),
         )
         for share in measured.nodes():
-            part = spread.get(share.name, 0) / sum(spread.values())
-            expected = f"{part:.1%}: its part of the tasks" if share.name in spread else ""
+            part = 100 * spread.get(share.name, 0) / sum(spread.values())
+            expected = f"{part:.1f} %: its part of the tasks" if share.name in spread else ""
             stage.number(f"answered by {share.name or 'nodes that do not say so'}", share.part * 100, "%", expected)
         answered = {share.name for share in measured.tasks()}
         if answered == {""}:
