@@ -46,12 +46,20 @@ class Happening:
 
 @dataclass(frozen=True)
 class Number:
-    """Something measured. :param value: None: it did not happen. :param expected: from settings, in words."""
+    """Something measured. :param value: None: it did not happen. :param expected: from settings, in words.
+
+    :param of: what it was measured of, if the same was measured of several things; e.g. a load balancer.
+    """
 
     name: str
     value: float | None
     unit: str = ""
     expected: str = ""
+    of: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.of}: {self.name}" if self.of else self.name
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,7 @@ class Result:
                 raise ValueError(f"{moment!r} has no offset")
 
 
-_KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection"))
+_KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection", "numbers.of"))
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -82,7 +82,7 @@ def pictures(exercise: Exercise) -> list[Picture]:
 
 def numbers(result: Result) -> list[Row]:
     """Name, value, and what was expected."""
-    rows = [[each.name, value(each), each.expected or NOTHING] for each in result.numbers]
+    rows = [[each.full_name, value(each), each.expected or NOTHING] for each in result.numbers]
     if sent := result.requests:
         causes = ", ".join(f"{count} {cause}" for cause, count in sent.causes.items())
         rows.append(["requests sent", f"{sent.sent}, {sent.rate:g} per second", NOTHING])
