@@ -61,6 +61,9 @@ class ClientAddress(Drill):
         except ClusterError as error:
             stage.saw(f"{place} is left out: it does not answer", error.details)
             return
+        if page.status >= 400:
+            stage.saw(f"{place} is left out: it answers with status {page.status}", page.text)
+            return
         client, told = page.value("client"), page.value("forwarded-for")
         if client is None:
             stage.saw(f"{place} is left out: the page of {way.pool.service} does not tell which client it sees")

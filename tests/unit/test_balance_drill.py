@@ -11,7 +11,7 @@ from labgen import paths
 from labgen.balancers import BALANCERS
 from labgen.drills import backends, balance, client_address, comparison
 from labgen.drills.lanes import Lane, in_turn, sent_to, settled, slow
-from labgen.drills.page import Fact
+from labgen.drills.page import Fact, Page
 from labgen.model import Node
 from labgen.records import balancers, changes, results
 from labgen.records.changes import Change, Changes
@@ -103,6 +103,7 @@ def small(host: Host, swarm: SmallSwarm, run: Run, fronts: dict[str, Front], mon
     swarm.serve("web", 6)
     monkeypatch.setattr(balance, "LEAST", 10)
     monkeypatch.setattr(comparison, "QUIET", 0.4)
+    monkeypatch.setattr(comparison, "HANDOVER", 0.1)
     monkeypatch.setattr(local_balancers, "MANAGERS_NOTICE", 0.5)
     return "lab"
 
@@ -318,6 +319,7 @@ def behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("behind")
 def test_the_client_behind_each_program(lab: str, run: Run) -> None:
+    assert run("balance", lab).status == 0
     done = run("drill", lab, "client-address")
     assert done.status == 0, done.stdout + done.stderr
     for name in (NGINX, HAPROXY):
@@ -331,6 +333,7 @@ def test_the_client_behind_each_program(lab: str, run: Run) -> None:
 @pytest.mark.usefixtures("behind")
 def test_a_service_that_does_not_tell_its_client_is_left_out(small: str, swarm: SmallSwarm, run: Run) -> None:
     swarm.page = "It works.\n"
+    assert run("balance", small).status == 0
     done = run("drill", small, "client-address")
     assert done.status == 0, done.stdout + done.stderr
     text = "balancer1 (nginx), port 80 is left out: the page of web:8080 does not tell which client it sees"
@@ -341,6 +344,19 @@ def test_a_service_that_does_not_tell_its_client_is_left_out(small: str, swarm: 
 @pytest.mark.usefixtures("behind")
 def test_a_header_that_names_another_client_fails(small: str, swarm: SmallSwarm, run: Run) -> None:
     swarm.page = "client 10.201.0.3\nforwarded-for 192.0.2.7\n"
+    assert run("balance", small).status == 0
     done = run("drill", small, "client-address")
     assert done.status == 1
     assert "NO   behind balancer1 (nginx) X-Forwarded-For tells it (it says 192.0.2.7)" in done.stdout
+
+
+@pytest.mark.usefixtures("behind")
+def test_a_balancer_that_answers_with_an_error_is_left_out(
+    small: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("balance", small).status == 0
+    broken = Page(503, {}, (), "balancer1: web:8080 has no backends\n", "10.77.0.1")
+    monkeypatch.setattr(client_address, "ask", lambda _target: broken)
+    done = run("drill", small, "client-address")
+    assert done.status == 0
+    assert "balancer1 (nginx), port 80 is left out: it answers with status 503" in done.stderr
