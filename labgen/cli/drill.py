@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from labgen.lab.rebalance import Plan
-    from labgen.records.results import Number, Result
+    from labgen.records.results import Result
 
 RATE = 20.0  # requests per second
 rate_option = click.option(
@@ -161,10 +161,13 @@ def _print_tables(result: "Result") -> None:
     names = list(dict.fromkeys(name for moment in result.tasks.values() for name in moment))
     tasks = [{"tasks on": name, **{each: at.get(name, 0) for each, at in result.tasks.items()}} for name in names]
     numbers = [{"number": name, "value": value, "expected": expected} for name, value, expected in _numbers(result)]
-    compared, things = _compared(result)
+    compared = [
+        {"measured": name, **{each: of[each].in_words if each in of else None for each in result.things}}
+        for name, of in result.compared.items()
+    ]
     for rows, columns in (
         (tasks, ["tasks on", *result.tasks]),
-        (compared, ["measured", *things]),
+        (compared, ["measured", *result.things]),
         (numbers, ["number", "value", "expected"]),
     ):
         if rows:
@@ -172,25 +175,9 @@ def _print_tables(result: "Result") -> None:
             click.echo()
 
 
-def _compared(result: "Result") -> "tuple[list[dict[str, str | None]], list[str]]":
-    """What was measured of several things: a row for each number, and the things, which are the columns."""
-    things = list(dict.fromkeys(number.of for number in result.numbers if number.of))
-    values: dict[str, dict[str, str | None]] = {}
-    for number in result.numbers:
-        if number.of:
-            values.setdefault(number.name, dict.fromkeys(things))[number.of] = _value(number)
-    return [{"measured": name, **row} for name, row in values.items()], things
-
-
-def _value(number: "Number") -> str:
-    return "never" if number.value is None else f"{number.value:g} {number.unit}".strip()
-
-
 def _numbers(result: "Result") -> "Iterator[tuple[str, str, str | None]]":
-    """Without those that are in the table of :func:`_compared` and were not predicted."""
-    for number in result.numbers:
-        if not number.of or number.expected:
-            yield number.full_name, _value(number), number.expected or None
+    for number in result.alone:
+        yield number.full_name, number.in_words, number.expected or None
     if requests := result.requests:
         yield "requests sent", str(requests.sent), None
         causes = ", ".join(f"{count} {cause}" for cause, count in requests.causes.items())

@@ -70,7 +70,7 @@ class ClientAddress(Drill):
             return
         header = "" if told in {None, NOTHING} else f"; X-Forwarded-For says {told}"
         text = f"{place}: {way.pool.service} sees {client}{header}; the client has {page.sender}"
-        stage.saw(text, command=f"host$ curl {way.url}")
+        stage.saw(text, command=f"host$ {way.command}")
         stage.check(f"behind {way.label} the client's address is not seen", client != page.sender, f"seen: {client}")
         if way.is_web and told is not None:
             text = f"behind {way.label} X-Forwarded-For tells it"

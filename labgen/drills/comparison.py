@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from labgen.drills import backends, entrances, in_flight, nodes
+from labgen.drills import backends, entrances, in_flight, lanes, nodes
 from labgen.drills.in_flight import InFlight
-from labgen.drills.lanes import Lane, patience, sent_to, settled, slow
+from labgen.drills.lanes import Lane, sent_to, settled, slow
 from labgen.drills.sessions import short
 from labgen.drills.stage import Stage
 from labgen.records import balancers
@@ -18,14 +18,13 @@ TOLERANCE = 0.2  # of its share, that a backend may have less or more
 
 
 class Comparison:
-    """:param rate: requests per second, on each lane."""
+    """:param among: the lanes. :param rate: requests per second, on each of them."""
 
-    def __init__(self, stage: Stage, lanes: Sequence[Lane], rate: float) -> None:
-        self.stage, self.lanes, self.rate = stage, lanes, rate
-        self._ways = [(lane, lane.entrance) for lane in lanes if lane.entrance]
+    def __init__(self, stage: Stage, among: Sequence[Lane], rate: float) -> None:
+        self.stage, self.lanes, self.rate = stage, among, rate
+        self._ways = [(lane, lane.entrance) for lane in among if lane.entrance]
         self._began = stage.now()
-        self._patience = 0.0
-        self._has_slow_page = in_flight.are_possible(lanes[0].targets[0])
+        self._has_slow_page = in_flight.are_possible(among[0].targets[0])
         if not self._has_slow_page:
             stage.saw(f"{stage.name} has no page /slow, as hello has: requests in flight are not measured")
 
@@ -34,7 +33,6 @@ class Comparison:
         begin = self.stage.now()
         self.stage.wait(max(QUIET, least / self.rate / STEADY_PART), "watching the answers")
         end = self._answered()
-        self._patience = patience(self.stage, self.lanes, begin, end)
         for lane in self.lanes:
             measured = lane.between(self.stage, begin, end)
             for name, value in measured.latency().items():
@@ -93,9 +91,9 @@ class Comparison:
         """:param moment: of the power cut. :param end: of the time that is looked at."""
         measured = lane.between(self.stage, moment, end)
         self._number(lane, "requests lost, power cut", len(measured.failures), "")
-        self._number(lane, "requests slow, power cut", len(slow(measured, self._patience)), "")
+        self._number(lane, "requests slow, power cut", len(slow(measured, lanes.RETRIED)), "")
         began = self.stage.result.load_began
-        troubled = measured.strictly(self._patience)
+        troubled = measured.strictly(lanes.RETRIED)
         last = settled(troubled, moment - began, end - began, QUIET)
         expected = lane.entrance.program.notices if lane.entrance else ""
         self._number(lane, "none lost or slow any more after", last, "s", expected)
@@ -198,10 +196,10 @@ class Comparison:
         self.stage.wait(ANSWER_LIMIT, "waiting for the last answers")
         return moment
 
-    def _in_flight(self, lanes: Sequence[Lane]) -> InFlight | None:
+    def _in_flight(self, among: Sequence[Lane]) -> InFlight | None:
         if not self._has_slow_page:
             return None
-        flight = InFlight(lanes)
+        flight = InFlight(among)
         self.stage.saw(f"{in_flight.EACH} requests on every way are in flight, which take {in_flight.TAKES} s")
         self.stage.wait(BEGIN, "waiting until they have reached their tasks")
         return flight

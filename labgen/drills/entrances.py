@@ -12,7 +12,7 @@ from labgen.model import Node, Publish
 from labgen.traffic import Target
 
 PLAIN = {"http", "tcp"}  # what the measuring process speaks, or what may carry it
-WEB = "http"
+WEB, WEB_PORT = "http", 80
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class Entrance:
         return Target(self.node.name, self.node.address, self.publish.port, f"{route.path}/", route.host)
 
     @property
-    def url(self) -> str:
-        """As a user would type it, without the name of a host."""
-        port = "" if self.publish.port == 80 else f":{self.publish.port}"
-        return f"http://{self.node.address}{port}{self.pool.route.path}/"
+    def command(self) -> str:
+        """That requests it, as a user would type it."""
+        port = "" if self.publish.port == WEB_PORT else f":{self.publish.port}"
+        host = f"--header 'Host: {self.pool.route.host}' " if self.pool.route.host else ""
+        return f"curl {host}http://{self.node.address}{port}{self.pool.route.path}/"
 
     @property
     def names_backends(self) -> bool:

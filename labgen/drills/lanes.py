@@ -9,7 +9,7 @@ from labgen.drills.stage import Stage, is_published
 from labgen.traffic import Answer, Measurement, Target
 
 MESH = "the mesh alone"
-RETRIED = 1.5  # seconds; a balancer waits two for a backend that is gone, and then asks another one
+RETRIED = 1.9  # seconds; nginx and HAProxy wait two for a backend that is gone, and then ask another one
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,6 @@ def in_turn(among: Sequence[Lane]) -> list[Target]:
     longest = max(len(lane.targets) for lane in among)
     rounds = ([lane.targets[number % len(lane.targets)] for lane in among] for number in range(longest))
     return list(chain.from_iterable(rounds))
-
-
-def patience(stage: Stage, among: Sequence[Lane], begin: float, end: float) -> float:
-    """Seconds within which an answer comes that was not tried on a lost backend first.
-
-    :param begin: of a time in which all is well, in seconds since the drill began. :param end: likewise.
-    """
-    took = [each.took for lane in among for each in lane.between(stage, begin, end).answers if not each.failure]
-    return max([RETRIED, *took])
 
 
 def settled(troubled: Measurement, begin: float, end: float, quiet: float) -> float | None:

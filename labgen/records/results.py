@@ -61,6 +61,10 @@ class Number:
     def full_name(self) -> str:
         return f"{self.of}: {self.name}" if self.of else self.name
 
+    @property
+    def in_words(self) -> str:
+        return "never" if self.value is None else f"{self.value:g} {self.unit}".strip()
+
 
 @dataclass(frozen=True)
 class Check:
@@ -141,6 +145,25 @@ class Result:
     series: tuple[Second, ...] = ()
     runs: tuple[TaskRun, ...] = ()
     inspection: Inspection | None = None
+
+    @property
+    def things(self) -> list[str]:
+        """What the same was measured of, for a table with a column for each; none: there is nothing to compare."""
+        return list(dict.fromkeys(each.of for each in self.numbers if each.of))
+
+    @property
+    def compared(self) -> dict[str, dict[str, Number]]:
+        """What was measured of several things: by its name, and by what it is of."""
+        found: dict[str, dict[str, Number]] = {}
+        for each in self.numbers:
+            if each.of:
+                found.setdefault(each.name, {})[each.of] = each
+        return found
+
+    @property
+    def alone(self) -> list[Number]:
+        """The numbers that such a table does not show in full: those of one thing, and those that were predicted."""
+        return [each for each in self.numbers if not each.of or each.expected]
 
     def __post_init__(self) -> None:
         """:raises ValueError: a time is none; the record is damaged."""

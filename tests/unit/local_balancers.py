@@ -30,7 +30,7 @@ LINES = {  # a backend that gets new clients
     "haproxy": r"server (\S+) [0-9.]+:8080(?: cookie \S+)?$",
     "nftables": r": goto port0_(\w+)",
 }
-KEEPING = re.compile(r"labgen_backend=(\w+)")
+KEEPING = re.compile(r"labgen_backend=([\w:.]+)")
 
 
 class Front(ThreadingHTTPServer):
@@ -68,7 +68,8 @@ class Front(ThreadingHTTPServer):
         return found if self.program != "nftables" else found[:1]
 
     def is_off(self, backend: str) -> bool:
-        off = self.swarm.cloud.is_off(backend)
+        """:param backend: a node, or a task as ``worker1:web.3``."""
+        off = self.swarm.cloud.is_off(backend.partition(":")[0])
         if off:
             self.lost_since.setdefault(backend, time.monotonic())
         else:
@@ -101,10 +102,10 @@ class Answering(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             text = f"answered after {seconds} s"
-        task = next(self.server.swarm.turn) % 6
+        node, _, task = backend.partition(":")
         self.send_response(200)
-        self.send_header("X-Node", backend)
-        self.send_header("X-Task", f"web.{task + 1}.t{task + 1}")
+        self.send_header("X-Node", node)
+        self.send_header("X-Task", f"{task or f'web.{next(self.server.swarm.turn) % 6 + 1}'}.t1")
         if self.server.program in {"nginx", "haproxy"}:
             self.send_header("X-Backend", backend)
         if setting:

@@ -1,5 +1,6 @@
 """The drill "balance", and what "client-address" sees behind load balancers: without machines, over real HTTP."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,11 @@ from labgen.balancers import BALANCERS
 from labgen.drills import backends, balance, client_address, comparison
 from labgen.drills.lanes import Lane, in_turn, sent_to, settled, slow
 from labgen.drills.page import Fact, Page
+from labgen.engine import Port
 from labgen.model import Node
 from labgen.records import balancers, changes, results
 from labgen.records.changes import Change, Changes
+from labgen.records.results import Number
 from labgen.traffic import Answer, Measurement, Target
 from tests.unit import local_balancers
 from tests.unit.commands import Run, run
@@ -120,7 +123,11 @@ def test_a_table_has_a_column_for_each_way(small: str, swarm: SmallSwarm, run: R
     assert "balancer1 (nginx): none lost or slow any more after" in done.stdout
     assert lines[-1] == "drill balance: passed"
     assert run("report", small, "-o", str(tmp_path / "report.md")).status == 0
-    assert "| balancer1 (nginx): latency p50 |" in (tmp_path / "report.md").read_text()
+    told = (tmp_path / "report.md").read_text()
+    assert "| Measured | the mesh alone | balancer1 (nginx) |" in told
+    assert "| sent to worker1 | - |" in told.replace("\u2013", "-")
+    assert run("report", small, "-o", str(tmp_path / "report.html")).status == 0
+    assert '<th scope="col" class="number">balancer1 (nginx)</th>' in (tmp_path / "report.html").read_text()
 
 
 def test_a_client_that_stays_loses_its_login_with_its_backend(
@@ -134,6 +141,39 @@ def test_a_client_that_stays_loses_its_login_with_its_backend(
     assert done.status == 0, done.stdout + done.stderr
     assert "yes  balancer1 (nginx): a client stays with its backend (worker1)" in done.stdout
     assert "the client of worker1 goes to another backend: its login there is lost (now " in done.stdout
+
+
+def test_tasks_that_are_reached_directly(small: str, swarm: SmallSwarm, run: Run, tmp_path: Path) -> None:
+    """They have no mesh, so nothing is measured beside the balancer; a client that stays is with one task."""
+    swarm.running = []
+    swarm.serve("web", 3, ports=(Port(8080, 80, mode="host"),))
+    shipped = (paths.shipped_profiles() / "three-node-balancer.yaml").read_text()
+    (tmp_path / "direct.yaml").write_text(shipped.replace("[80]", "[{port: 80, direct: true, sticky: cookie}]"))
+    assert run("balance", small, "--profile", str(tmp_path / "direct.yaml")).status == 0
+    done = run("drill", small, "balance", "--format", "json", *RATE)
+    assert done.status == 0, done.stdout + done.stderr
+    (record,) = records(done.stdout)
+    found = numbers(record)
+    assert found["requests"].keys() == {"balancer1 (nginx)"}
+    assert {name.partition(":")[0] for name in found if name.startswith("sent to ")} == {
+        "sent to manager1", "sent to worker1", "sent to worker2",
+    }  # fmt: skip
+    assert found["tasks that one client meets"] == {"balancer1 (nginx)": 1}
+    assert "gets requests again after" not in found  # its tasks do not return by themselves
+    assert "web publishes no port in the mesh" in done.stderr
+    said = [each["text"] for each in record["checks"]]
+    assert "balancer1 (nginx): a client stays with its task: a login that lives there is kept" in said
+    assert any(each.endswith("goes to another backend: its login there is lost") for each in said)
+
+
+def test_a_record_of_before_has_no_comparison(small: str, run: Run) -> None:
+    results.save(small, replace(results.begun("drill", "drain", "web", ""), numbers=(Number("lost", 1),)))
+    (path,) = paths.results(small).glob("*.json")
+    content = json.loads(path.read_text())
+    del content["numbers"][0]["of"]
+    path.write_text(json.dumps(content))
+    (record,) = results.every(small)
+    assert (record.things, record.compared, record.numbers[0].full_name) == ([], {}, "lost")
 
 
 def test_a_balancer_that_gives_one_backend_everything_fails(

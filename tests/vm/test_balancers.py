@@ -164,7 +164,7 @@ def test_nginx_beside_the_mesh_alone_and_a_report_of_it(lab: str, tmp_path: Path
         labgen("report", SMALL, "-o", str(tmp_path / "report.html"))
         text = (tmp_path / "report.html").read_text()
         assert record["hypothesis"] in text.replace("&#39;", "'")
-        assert f"{nginx}: latency p50" in text
+        assert f'<th scope="col" class="number">{nginx}</th>' in text
     finally:
         labgen("destroy", SMALL, "--yes", "--if-exists")
         labgen("resume", lab)
