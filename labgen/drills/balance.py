@@ -16,7 +16,7 @@ MAJORITY = 3  # managers: two of them still have it
 
 class Balance(Drill):
     name = "balance"
-    about = "The load balancers beside the mesh alone: a node is lost, comes back, is drained"
+    about = "The load balancers beside the mesh alone; one node is lost"
     hypothesis = (
         "Each load balancer gives every backend its share; when a node is lost, every request is answered again, by "
         "itself or after 'labgen balance'; a backend is drained without a lost request."

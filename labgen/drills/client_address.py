@@ -15,7 +15,7 @@ NOTHING = "nothing"  # what the page says if no header has told the client's add
 
 class ClientAddress(Drill):
     name = "client-address"
-    about = "The client's address, seen through the mesh, at a node's port, and behind each load balancer"
+    about = "The client's address through mesh, node's port, load balancers"
     hypothesis = (
         "Through the mesh a service sees another address than its client's; at a port of the node itself it sees the "
         "client's; behind a load balancer it sees another one, and at layer 7 a header names the client's."

@@ -67,7 +67,8 @@ class Comparison:
         moment = stage.now()
         nodes.cut_power(stage, victim)
         stage.until(f"the managers see {victim} as down", nodes.is_down(stage, victim), nodes.NOTICE_LIMIT)
-        stage.until("its tasks run on other nodes", self._elsewhere(victim), nodes.RUN_LIMIT)
+        if self._can_move():
+            stage.until("all tasks run on other nodes", nodes.all_elsewhere(stage, victim), nodes.RUN_LIMIT)
         stage.wait(QUIET, "watching the answers")
         end = self._answered()
         for lane in self.lanes:
@@ -98,12 +99,9 @@ class Comparison:
         expected = lane.entrance.program.notices if lane.entrance else ""
         self._number(lane, "none lost or slow any more after", last, "s", expected)
 
-    def _elsewhere(self, victim: str) -> "nodes.Condition":
-        """Whether as many tasks run elsewhere as can: those of a fixed port on their node cannot all move."""
-        stage = self.stage
-        if any(port.mode == "host" and port.published for port in stage.service().ports):
-            return nodes.is_down(stage, victim)
-        return nodes.all_elsewhere(stage, victim)
+    def _can_move(self) -> bool:
+        """Whether its tasks can run beside others of it on a node: not if each needs the same port there."""
+        return not any(port.mode == "host" and port.published for port in self.stage.service().ports)
 
     def get_back(self, victim: str) -> None:
         """The node gets its power again. All balancers have it as a backend afterwards."""
@@ -122,9 +120,13 @@ class Comparison:
             measured, way = lane.between(stage, moment, end), lane.entrance
             self._number(lane, "requests lost, node's return", len(measured.failures), "")
             if way and way.names_backends and not way.publish.direct:  # its tasks do not return
-                again = sent_to(measured, victim)
-                began = stage.result.load_began + again[0].at if again else None
-                self._number(lane, "gets requests again after", None if began is None else began - moment)
+                self._again(lane, victim, moment, end, "gets requests again after")
+
+    def _again(self, lane: Lane, node: str, moment: float, end: float, name: str) -> None:
+        """When a balancer sent the first request to a node, since a moment."""
+        requests = sent_to(lane.between(self.stage, moment, end), node)
+        first = self.stage.result.load_began + requests[0].at - moment if requests else None
+        self._number(lane, name, first)
 
     def drain(self) -> None:
         """A backend that has tasks is drained, and gets clients again."""
@@ -140,6 +142,7 @@ class Comparison:
         stage.wait(QUIET, "watching the answers")
         end = self._answered()
         self._flown(flight, "requests in flight lost, drained")
+        undrained = stage.now()
         backends.undrain(stage, node)
         stage.wait(QUIET, "watching the answers")
         over = self._answered()
@@ -152,6 +155,7 @@ class Comparison:
             stage.check(text, not lost, f"{lost} lost" if lost else "")
             if way.names_backends:
                 self._judge_drained(lane, node, moment, drained, end)
+                self._again(lane, node, undrained, over, "undrained node's first request after")
 
     def _judge_flight(self, lane: Lane, node: str, lost: int) -> None:
         text = f"{lane.label}: requests in flight are answered while {node} is drained"

@@ -88,6 +88,8 @@ def test_programs_beside_each_other(lab: str, host: Host, run: Run) -> None:
     again = found["gets requests again after"]
     assert again.keys() == {NGINX, HAPROXY}
     assert None not in again.values()
+    assert found["undrained node's first request after"].keys() == {NGINX, HAPROXY}
+    assert None not in found["undrained node's first request after"].values()
     assert found["requests in flight lost, drained"] == dict.fromkeys((NGINX, HAPROXY, NFTABLES), 0)
     assert found["requests lost, drained and undrained"] == dict.fromkeys((NGINX, HAPROXY, NFTABLES), 0)
     assert min(found["tasks that one client meets"].values()) > 1
