@@ -145,6 +145,7 @@ class Program(ABC):
 
     ``main``: the file that it begins with. ``layers``: of the network model. ``needs``: Debian packages in the
     machine's box. ``can``: what it can do of :data:`labgen.balancers.ABILITIES`. ``about``: a line for users.
+    ``notices``: when it sends nothing more to a node that is gone, as its own settings have it, in words.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Program(ABC):
     layers: str
     needs: frozenset[str]
     can: frozenset[str]
+    notices: str
 
     def render(self, site: Site) -> Rendered:
         """The same input gives the same files, and another input another version."""

@@ -9,6 +9,9 @@ from labgen.balancers.base import COOKIE, Frontend, Health, Pool, Program, Site,
 from labgen.model import Publish
 
 SOCKET = "haproxy/admin.sock"  # below /run
+CONNECT = 2  # seconds; a check has as long, too
+INTERVAL = 2  # seconds between the beginnings of two checks
+FALL = 2  # checks that fail one after the other, until a backend is left out
 ASK = 'echo "show stat" | nc -U -w 5 {}/' + SOCKET
 
 
@@ -48,6 +51,10 @@ class Haproxy(Program):
     main = "haproxy.cfg"
     layers = "4, 7"
     needs = frozenset({"haproxy"})
+    notices = (
+        f"{FALL * CONNECT}-{INTERVAL + FALL * CONNECT} s: {FALL} checks that fail, one every {INTERVAL} s, "
+        f"{CONNECT} s to connect"
+    )
     can = frozenset(
         {
             *("http", "https", "tcp"),
@@ -64,6 +71,9 @@ class Haproxy(Program):
             "version": version,
             "socket": SOCKET,
             "cookie": COOKIE,
+            "connect": CONNECT,
+            "interval": INTERVAL,
+            "fall": FALL,
             "ports": [(each, list(_ways(each))) for each in site.frontends],
         }
         return {self.main: self.fill(values)}

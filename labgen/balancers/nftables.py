@@ -51,6 +51,7 @@ class Nftables(Program):
     layers = "3, 4"
     needs = frozenset({"nftables"})
     can = frozenset({"tcp", "udp", "sticky: address", "allow"})
+    notices = "never: the kernel does not ask its backends"
 
     def files(self, site: Site, version: str) -> dict[str, str]:
         values = {"site": site, "version": version or "none", "table": TABLE, "chains": list(_chains(site))}

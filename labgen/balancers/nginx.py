@@ -17,6 +17,8 @@ from labgen.balancers.base import (
 )
 from labgen.model import Publish
 
+CONNECT = 2  # seconds
+AGAIN = 1  # seconds after which a backend that has failed is tried again
 FAILED = {"502", "504", "000"}  # nginx's own answers for a backend that does not answer; or nginx itself does not
 # Open-source nginx reports nothing about its backends: so it is asked to ask each of them, once.
 ASK_HTTP = 'curl --silent --output /dev/null --max-time 10 --write-out "{0} %{{http_code}}\\n" http://127.0.0.1:{1}/backend/{0}'
@@ -94,6 +96,7 @@ class Nginx(Program):
             "proxy_protocol with tcp",
         }
     )
+    notices = f"never: {AGAIN} s after each failure one request is tried there, for {CONNECT} s, then elsewhere"
 
     def files(self, site: Site, version: str) -> dict[str, str]:
         web = [each for each in site.frontends if each.is_http]
@@ -103,6 +106,8 @@ class Nginx(Program):
             "site": site,
             "version": version,
             "cookie": COOKIE,
+            "connect": CONNECT,
+            "again": AGAIN,
             "groups": [group for each in groups.values() for group in each.values()],
             "servers": [server for each in web for server in _servers(each, groups[each.publish.port], numbers)],
             "sticky_groups": {

@@ -161,16 +161,23 @@ def _print_tables(result: "Result") -> None:
     names = list(dict.fromkeys(name for moment in result.tasks.values() for name in moment))
     tasks = [{"tasks on": name, **{each: at.get(name, 0) for each, at in result.tasks.items()}} for name in names]
     numbers = [{"number": name, "value": value, "expected": expected} for name, value, expected in _numbers(result)]
-    for rows, columns in ((tasks, ["tasks on", *result.tasks]), (numbers, ["number", "value", "expected"])):
+    compared = [
+        {"measured": name, **{each: of[each].in_words if each in of else None for each in result.things}}
+        for name, of in result.compared.items()
+    ]
+    for rows, columns in (
+        (tasks, ["tasks on", *result.tasks]),
+        (compared, ["measured", *result.things]),
+        (numbers, ["number", "value", "expected"]),
+    ):
         if rows:
             console.emit(rows, "table", columns)
             click.echo()
 
 
 def _numbers(result: "Result") -> "Iterator[tuple[str, str, str | None]]":
-    for number in result.numbers:
-        value = "never" if number.value is None else f"{number.value:g} {number.unit}".strip()
-        yield number.name, value, number.expected or None
+    for number in result.alone:
+        yield number.full_name, number.in_words, number.expected or None
     if requests := result.requests:
         yield "requests sent", str(requests.sent), None
         causes = ", ".join(f"{count} {cause}" for cause, count in requests.causes.items())

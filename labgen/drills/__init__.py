@@ -1,6 +1,7 @@
 """Drills: exercises that break something on purpose, measure all the way through, and put it back."""
 
 from labgen.drills.autolock import Autolock
+from labgen.drills.balance import Balance
 from labgen.drills.base import Drill
 from labgen.drills.client_address import ClientAddress
 from labgen.drills.drain import Drain
@@ -37,6 +38,7 @@ DRILLS: dict[str, Drill] = {
         Limits(),
         Overlay(),
         ClientAddress(),
+        Balance(),
         Encrypted(),
         Autolock(),
         Rotate(),

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 
-from labgen.drills.stage import Stage
+from labgen.drills.stage import Stage, is_published
+from labgen.engine import Service
 
 
 class Drill(ABC):
@@ -19,6 +20,10 @@ class Drill(ABC):
     hypothesis: str
     needs_service: bool = True
     measures: bool = True
+
+    def fits(self, service: Service) -> bool:
+        """Whether it may be the service that is meant, if none is named."""
+        return is_published(service)
 
     def refuse(self, stage: Stage) -> None:
         """Called before anything is done. :raises UsageError: this lab, or this service, does not allow it."""

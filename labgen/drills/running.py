@@ -29,7 +29,7 @@ def run(drill: Drill, lab: Opened, service: str, rate: float, *, force: bool) ->
         require_steady_nodes(lab, there)
         chosen = ""
         if drill.needs_service:
-            found = _service(service, there, lab.plan.name)
+            found = _service(service, drill, there, lab.plan.name)
             if drill.measures:
                 published(found)
             chosen = found.name
@@ -92,20 +92,14 @@ def require_steady_service(name: str, there: Cluster, lab: str) -> None:
         )
 
 
-def _service(name: str, there: Cluster, lab: str) -> Service:
+def _service(name: str, drill: Drill, there: Cluster, lab: str) -> Service:
     """:raises UsageError: there is no such service, or it is not clear which one."""
     services = look(there.engine).services
     if name:
         return find(services, name, lab)
-    if not (found := [each for each in services if _is_published(each)]):
+    if not (found := [each for each in services if drill.fits(each)]):
         raise UsageError(f"nothing in {lab!r} publishes a port", resolution=f"First: labgen deploy {lab} hello")
     if len(found) > 1:
         names = ", ".join(each.name for each in found)
         raise UsageError("several services can be meant", names, f"Choose one: --service {found[0].name}")
     return found[0]
-
-
-def _is_published(service: Service) -> bool:
-    with contextlib.suppress(UsageError):
-        return bool(published(service))
-    return False

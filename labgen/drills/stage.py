@@ -185,13 +185,14 @@ class Stage(Notebook):
     # the load
 
     @contextlib.contextmanager
-    def measured(self, *, without: Sequence[str] = ()) -> Iterator[Load]:
+    def measured(self, *, without: Sequence[str] = (), targets: Sequence[Target] = ()) -> Iterator[Load]:
         """Sends requests meanwhile; they have to be answered before anything is done.
 
         :param without: the nodes that get no requests, because they will be off.
+        :param targets: get a request each, in turn; none: the service's port of all other nodes.
         :raises UsageError: the service publishes no port. :raises ClusterError: it does not answer.
         """
-        with Load(self.targets(without), self.rate) as self.load:
+        with Load(targets or self.targets(without), self.rate) as self.load:
             began = self.load.began - self._began
             self._keep(load_began=round(began, 3))
             try:
@@ -223,8 +224,12 @@ class Stage(Notebook):
 
     def since(self, moment: float) -> Measurement:
         """The requests since a moment (in seconds since the beginning)."""
+        return self.between(moment, float("inf"))
+
+    def between(self, begin: float, end: float) -> Measurement:
+        """The requests that were due between two moments (in seconds since the beginning)."""
         assert self.load  # noqa: S101 - only while there is one
-        return self.load.measured().between(moment - self.result.load_began, float("inf"))
+        return self.load.measured().between(begin - self.result.load_began, end - self.result.load_began)
 
     def answering_after(self, moment: float) -> float | None:
         """Seconds from a moment until no request failed any more; None: the last one did."""
@@ -269,6 +274,13 @@ def published(service: Service) -> int:
         ", ".join(f"{port.published}/{port.protocol}, {port.mode}" for port in service.ports),
         "Choose another service with --service.",
     )
+
+
+def is_published(service: Service) -> bool:
+    """Whether all nodes answer for it at a port."""
+    with contextlib.suppress(UsageError):
+        return bool(published(service))
+    return False
 
 
 def in_words(spread: Mapping[str, int]) -> str:

@@ -1,10 +1,11 @@
 """Changes that a command makes in a lab for a while: written down before, put back by it, or by the next command."""
 
 from collections.abc import Collection
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from labgen.errors import ClusterError, GuestError, HypervisorError, LabgenError
-from labgen.machines import power, rejoining
+from labgen.machines import balancing, power, rejoining
 from labgen.machines.opened import Opened
 from labgen.orchestrators import ORCHESTRATORS
 from labgen.records import changes
@@ -55,6 +56,8 @@ def put_back(lab: Opened) -> None:
         rejoining.rejoin(lab, survivors.keys(), next(iter(survivors.values())))
     if in_cluster := [each for each in reversed(left.made) if each.what in IN_CLUSTER]:
         _put_back_in_cluster(lab, in_cluster)
+    if drained := [each.name for each in of_nodes if each.what == "balancer-drain"]:
+        _undrain(lab, drained, left.command)
     changes.drop(lab.plan.name)
 
 
@@ -87,6 +90,30 @@ def _put_back_in_cluster(lab: Opened, left: Collection[Change]) -> None:
     raise ClusterError(f"no manager of {lab.plan.name!r} can put back what was changed", "\n".join(answers))
 
 
+def _undrain(lab: Opened, drained: Collection[str], why: str) -> None:
+    """The load balancers give nodes new clients again. A balancer that does not answer gets to know it later.
+
+    :param drained: the nodes' names. :param why: the command that had drained them.
+    :raises ClusterError: no manager answers, so that nobody knows the backends. :raises GuestError: no balancer does.
+    """
+    lab.progress.step("giving backends new clients again", stage="put-back")
+    for name in drained:
+        balancing.drain(lab.plan, name, draining=False)
+    states = lab.states()
+    with ExitStack() as stack:
+        members = {}
+        for node in lab.plan.members:
+            if states.get(node.name) == "running":
+                with suppress(LabgenError):  # any manager will do
+                    members[node.name] = stack.enter_context(lab.connect(node))
+        docker = stack.enter_context(balancing.managing(members))
+        if docker is None:
+            raise ClusterError(f"no manager of {lab.plan.name!r} says which backends the load balancers have to get")
+        connections = stack.enter_context(balancing.entered(lab.plan, lab.progress.note))
+        balancing.configure(lab.plan, balancing.look(lab.plan, docker), connections, why, lab.progress)
+
+
 def _in_words(made: Collection[Change]) -> str:
     words = {"power": "the power of", "link": "the network of", "availability": "the availability of"}
+    words["balancer-drain"] = "the load balancers' clients of"
     return ", ".join(dict.fromkeys(f"{words.get(each.what, '')} {each.name}".strip() for each in made))

@@ -15,8 +15,9 @@ from labgen.records.record import Kind
 
 # "power": a machine is off. "link": its network is unplugged. "availability": of a node in the cluster.
 # "service": its settings. "extra": a service that is there only for a while. "network": likewise. "autolock": whether
-# the managers need a key. "rejoin": a manager is off that must not come back to its former cluster.
-What = Literal["power", "link", "availability", "service", "extra", "network", "autolock", "rejoin"]
+# the managers need a key. "rejoin": a manager is off that must not come back to its former cluster. "balancer-drain":
+# a node gets no new clients from the load balancers.
+What = Literal["power", "link", "availability", "service", "extra", "network", "autolock", "rejoin", "balancer-drain"]
 FILE_MODE = 0o600  # a service's settings may contain what only its owner should know
 
 

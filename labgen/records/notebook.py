@@ -66,9 +66,9 @@ class Notebook:
         """Keeps something that happened by itself, and was seen now."""
         self._keep(happenings=(*self.result.happenings, Happening(round(self.now(), 3), text)))
 
-    def number(self, name: str, value: float | None, unit: str = "s", expected: str = "") -> None:
+    def number(self, name: str, value: float | None, unit: str = "s", expected: str = "", of: str = "") -> None:
         rounded = None if value is None else round(value, 1)
-        self._keep(numbers=(*self.result.numbers, Number(name, rounded, unit, expected)))
+        self._keep(numbers=(*self.result.numbers, Number(name, rounded, unit, expected, of)))
 
     def check(self, text: str, passed: bool, evidence: str = "") -> None:
         """A part of the hypothesis, which is true or not."""
@@ -77,7 +77,7 @@ class Notebook:
     def requests(self, measured: Measurement) -> None:
         """What became of the requests of a load."""
         requests = Requests(
-            tuple(measured.targets),
+            tuple(dict.fromkeys(measured.targets)),
             measured.rate,
             len(measured.answers),
             len(measured.failures),

@@ -46,12 +46,24 @@ class Happening:
 
 @dataclass(frozen=True)
 class Number:
-    """Something measured. :param value: None: it did not happen. :param expected: from settings, in words."""
+    """Something measured. :param value: None: it did not happen. :param expected: from settings, in words.
+
+    :param of: what it was measured of, if the same was measured of several things; e.g. a load balancer.
+    """
 
     name: str
     value: float | None
     unit: str = ""
     expected: str = ""
+    of: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.of}: {self.name}" if self.of else self.name
+
+    @property
+    def in_words(self) -> str:
+        return "never" if self.value is None else f"{self.value:g} {self.unit}".strip()
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,25 @@ class Result:
     runs: tuple[TaskRun, ...] = ()
     inspection: Inspection | None = None
 
+    @property
+    def things(self) -> list[str]:
+        """What the same was measured of, for a table with a column for each; none: there is nothing to compare."""
+        return list(dict.fromkeys(each.of for each in self.numbers if each.of))
+
+    @property
+    def compared(self) -> dict[str, dict[str, Number]]:
+        """What was measured of several things: by its name, and by what it is of."""
+        found: dict[str, dict[str, Number]] = {}
+        for each in self.numbers:
+            if each.of:
+                found.setdefault(each.name, {})[each.of] = each
+        return found
+
+    @property
+    def alone(self) -> list[Number]:
+        """The numbers that such a table does not show in full: those of one thing, and those that were predicted."""
+        return [each for each in self.numbers if not each.of or each.expected]
+
     def __post_init__(self) -> None:
         """:raises ValueError: a time is none; the record is damaged."""
         for moment in (self.began, *filter(None, (self.ended,))):
@@ -141,7 +172,7 @@ class Result:
                 raise ValueError(f"{moment!r} has no offset")
 
 
-_KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection"))
+_KIND = Kind(Result, mode=FILE_MODE, later=("runs", "inspection", "numbers.of"))
 
 
 def ranges(numbers: Sequence[int]) -> str:

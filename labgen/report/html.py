@@ -41,6 +41,7 @@ class View:
     exercise: Exercise
     notes: list[Markup]
     pictures: list[Shown]
+    compared: list[views.Row]
     numbers: list[views.Row]
     seconds: list[views.Row]
     tasks: list[views.Row]
@@ -144,6 +145,7 @@ def _view(exercise: Exercise, directory: Path) -> View:
         exercise,
         [_prose(note, directory, 3) for note in exercise.notes],
         [Shown(each.name, markup(each.svg), each.caption, each.chart) for each in views.pictures(exercise)],
+        views.compared(result),
         views.numbers(result),
         views.seconds(result),
         views.tasks(result),

@@ -146,6 +146,7 @@ def _exercise(exercise: Exercise) -> list[str]:
         "\n".join(checks),
         *(harmless(note) for note in exercise.notes),
         text(exercise.summary),
+        table(["Measured", *result.things], views.compared(result)),
         table(["Number", "Value", "Expected"], views.numbers(result)),
         table(["Tasks on", *result.tasks], views.tasks(result)),
         *(_moment(each) for each in views.moments(exercise)),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from labgen.records.inspections import InspectedService
-from labgen.records.results import Number, Result, ranges
+from labgen.records.results import Result, ranges
 from labgen.report.content import Report
 from labgen.report.exercises import Exercise
 from labgen.report.pictures import lanes, requests
@@ -82,7 +82,7 @@ def pictures(exercise: Exercise) -> list[Picture]:
 
 def numbers(result: Result) -> list[Row]:
     """Name, value, and what was expected."""
-    rows = [[each.name, value(each), each.expected or NOTHING] for each in result.numbers]
+    rows = [[each.full_name, each.in_words, each.expected or NOTHING] for each in result.alone]
     if sent := result.requests:
         causes = ", ".join(f"{count} {cause}" for cause, count in sent.causes.items())
         rows.append(["requests sent", f"{sent.sent}, {sent.rate:g} per second", NOTHING])
@@ -96,8 +96,12 @@ def numbers(result: Result) -> list[Row]:
     return rows
 
 
-def value(number: Number) -> str:
-    return "never" if number.value is None else f"{number.value:g} {number.unit}".strip()
+def compared(result: Result) -> list[Row]:
+    """What was measured of several things: the name, and the value of each thing."""
+    return [
+        [name, *(of[each].in_words if each in of else NOTHING for each in result.things)]
+        for name, of in result.compared.items()
+    ]
 
 
 def seconds(result: Result) -> list[Row]:

@@ -19,17 +19,28 @@ SENDER = Path(__file__).with_name("sender.py")
 ANSWER_LIMIT = 5.0  # seconds; a connection whose first packet is lost twice is there after three
 START_LIMIT = 20  # seconds for Python to start on a busy host
 END_LIMIT = 30  # seconds for the last answers
-# The headers of an answer that tell where it comes from. The stacks that come with labgen send them.
-HEADERS = {"node": "X-Node", "task": "X-Task"}
+# The headers of an answer that tell where it comes from. The stacks that come with labgen send the first two, load
+# balancers the third.
+HEADERS = {"node": "X-Node", "task": "X-Task", "backend": "X-Backend"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A node's published port. :param node: its name."""
+    """Where requests are sent: a node's published port, or a load balancer's.
+
+    :param node: its name. :param host: the name that is asked for; empty: the address.
+    """
 
     node: str
     address: str
     port: int
+    path: str = "/"
+    host: str = ""
+
+    @property
+    def named(self) -> str:
+        """What a request's header Host has to say."""
+        return self.host or f"{self.address}:{self.port}"
 
 
 class Load:
@@ -61,7 +72,7 @@ class Load:
         for reader in self._readers:
             reader.start()
         wanted = {
-            "targets": [(target.address, target.port) for target in self.targets],
+            "targets": [(each.address, each.port, each.path, each.named) for each in self.targets],
             "rate": self.rate,
             "limit": ANSWER_LIMIT,
             "headers": HEADERS,

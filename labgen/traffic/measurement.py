@@ -1,8 +1,8 @@
 """What became of requests on a schedule: how many failed, when and how, who answered, how long it took. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ DIGITS = 3  # significant
 PERCENTILES = (50, 90, 99, 100)
 LATE = 0.1  # seconds after its moment, at which a request tells of the sender's delay and not of the service
 MUCH = 0.01  # of the requests: that many may be late
+SLOW = "slow"  # why an answer does not count that took too long
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Answer:
     :param took: until its end, since it was due. :param target: the index of the target.
     :param failure: why it failed; empty: it did not. :param status: of HTTP; 0: there was no answer.
     :param node: that answered, as the answer itself says; empty: it does not. :param task: likewise.
+    :param backend: to which a load balancer has sent it, as that says; also of a request that failed.
     """
 
     at: float
@@ -33,6 +35,7 @@ class Answer:
     status: int = 0
     node: str = ""
     task: str = ""
+    backend: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Measurement:
-    """:param targets: the nodes' names. :param rate: requests per second."""
+    """:param targets: their names. :param rate: requests per second."""
 
     answers: Sequence[Answer]
     targets: Sequence[str]
@@ -76,6 +79,18 @@ class Measurement:
         """Of the requests that were due then. Times are seconds since the schedule began."""
         return Measurement([each for each in self.answers if begin <= each.at < end], self.targets, self.rate)
 
+    def through(self, names: Collection[str]) -> "Measurement":
+        """Of the requests to some of the targets."""
+        numbers = {number for number, name in enumerate(self.targets) if name in names}
+        return Measurement([each for each in self.answers if each.target in numbers], self.targets, self.rate)
+
+    def strictly(self, limit: float) -> "Measurement":
+        """The same, where answers that took longer count as failures. :param limit: in seconds."""
+        judged = [
+            replace(each, failure=SLOW) if each.took > limit and not each.failure else each for each in self.answers
+        ]
+        return Measurement(judged, self.targets, self.rate)
+
     def causes(self) -> dict[str, int]:
         """How many failed, by cause."""
         return dict(Counter(each.failure for each in self.failures))
@@ -89,6 +104,10 @@ class Measurement:
 
     def tasks(self) -> list[Share]:
         return _shares(each.task for each in self.answers if not each.failure)
+
+    def backends(self) -> list[Share]:
+        """Of the answers that came through a load balancer."""
+        return _shares(each.backend for each in self.answers if each.backend and not each.failure)
 
     def latency(self) -> dict[str, float]:
         """In milliseconds, by percentile (``p50`` ... ``p100``), of the requests that were answered."""

@@ -31,10 +31,10 @@ FAILURES = {
 
 
 class Sender:
-    """:param task: the names of the answer's headers that tell node and task."""
+    """:param wanted: targets, rate, limit, and the names of the answer's headers that tell where it comes from."""
 
     def __init__(self, wanted: Mapping[str, Any]) -> None:
-        self._targets = [(address, port) for address, port in wanted["targets"]]
+        self._targets = wanted["targets"]
         self._interval = 1 / wanted["rate"]  # seconds
         self._limit = wanted["limit"]  # seconds for an answer
         self._headers = {name.lower().encode(): field for field, name in wanted["headers"].items()}
@@ -83,12 +83,12 @@ class Sender:
 
     async def _exchange(self, target: int, answer: dict[str, Any]) -> str:
         """:return: why it failed; empty: it did not."""
-        address, port = self._targets[target]
+        address, port, path, host = self._targets[target]
         reader, writer = await asyncio.open_connection(address, port)
         try:
             exchange = h11.Connection(h11.CLIENT)
-            headers = [("Host", f"{address}:{port}"), ("User-Agent", "labgen"), ("Connection", "close")]
-            request = h11.Request(method="GET", target="/", headers=headers)
+            headers = [("Host", host), ("User-Agent", "labgen"), ("Connection", "close")]
+            request = h11.Request(method="GET", target=path, headers=headers)
             writer.write((exchange.send(request) or b"") + (exchange.send(h11.EndOfMessage()) or b""))
             while True:
                 event = exchange.next_event()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ class SmallSwarm(FakeServices):
     def __init__(self, cloud: Cloud) -> None:
         super().__init__()
         self.cloud, self.born, self.said = cloud, 0, list[str]()
+        self.turn = count()  # which task answers next, and what
+        self.page, self.has_slow_page = "client 10.201.0.3\nforwarded-for 127.0.0.1\n", True
         self.stuck = False  # further tasks do not start
         self.copies: dict[str, int] = {}  # the containers on each node, as it sees it itself
 

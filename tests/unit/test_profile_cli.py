@@ -103,6 +103,7 @@ def completed(incomplete: str) -> list[tuple[str, str]]:
 def test_completion() -> None:
     assert completed("three") == [
         ("three-node-balancer", "plain"),
+        ("three-node-balancers", "plain"),
         ("three-node-btrfs", "plain"),
         ("three-node-btrfs-client", "plain"),
         ("three-node-overlay2", "plain"),

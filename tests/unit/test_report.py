@@ -97,7 +97,7 @@ def test_the_page_has_all_parts() -> None:
         for check in exercise.result.checks:
             assert check.text in found.text
         for number in exercise.result.numbers:
-            assert views.value(number) in found.text
+            assert number.in_words in found.text
 
 
 def test_no_verdict_is_told_by_its_colour_alone() -> None:
