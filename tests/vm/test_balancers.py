@@ -15,7 +15,7 @@ import pytest
 
 from tests.vm.conftest import address, eventually, labgen, node_output, virsh
 
-slow = pytest.mark.slow  # all but the first test
+slow = pytest.mark.slow
 NAME = "balanced"
 PROFILE = """\
 name: balanced
@@ -139,6 +139,7 @@ def numbers(record: dict[str, Any], name: str) -> dict[str, Any]:
     return {each["of"]: each["value"] for each in record["numbers"] if each["name"] == name}
 
 
+@slow
 def test_nginx_beside_the_mesh_alone_and_a_report_of_it(lab: str, tmp_path: Path) -> None:
     """The shortest way through a lab with a balancer: created, used, drilled, reported."""
     nginx, mesh = "balancer1 (nginx)", "the mesh alone"
