@@ -81,6 +81,7 @@ GIVE_UP = {
         "power.shut_down.wait",  # of a machine that did not react to its power button
         "power.cut",  # kill
         "nodes.cut_power",  # a drill, which switches it on again
+        "comparison.lose",  # a drill
         "leader_loss.run",
         "persist.run",
         "power_off.run",
