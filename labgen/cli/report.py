@@ -77,7 +77,9 @@ def report(  # noqa: PLR0917 - click passes them by name
     chosen = _form(output, form)
     today = datetime.now().astimezone().date().isoformat()
     heading = Heading(title or f"Report of {lab}", author, course, today)
-    written = recipe.report(lab, chosen, heading, about=about, destroyed=destroyed)
+    with console.progress() as shown:
+        shown.step("printing the report with a browser" if chosen == "pdf" else "writing the report", stage="report")
+        written = recipe.report(lab, chosen, heading, about=about, destroyed=destroyed)
     _write(output, written)
     if output != STDOUT:
         click.echo(f"wrote {output} ({len(written) / 2**20:.1f} MiB)")

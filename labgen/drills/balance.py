@@ -11,7 +11,6 @@ from labgen.engine import Service
 from labgen.errors import ClusterError, UsageError
 
 LEAST = 2000  # requests through each balancer
-MAJORITY = 3  # managers: two of them still have it
 
 
 class Balance(Drill):
@@ -42,7 +41,7 @@ class Balance(Drill):
                 f"What they publish: labgen balance {name} --show",
             )
         nodes.require_another_node(stage)
-        _require_majority(stage, nodes.busiest(stage))
+        nodes.require_majority_without(stage, nodes.busiest(stage))
 
     def run(self, stage: Stage) -> None:
         backends.refresh(stage, [node.name for node in stage.lab.plan.balancers])
@@ -83,15 +82,4 @@ def _require_running_balancers(stage: Stage) -> None:
             f"{name!r} is not in a steady state, from which a drill could begin",
             "\n".join(f"{each}: {states.get(each, 'missing')}" for each in off),
             f"labgen start {name}",
-        )
-
-
-def _require_majority(stage: Stage, victim: str) -> None:
-    """:raises UsageError: without that node, the managers have no majority, and this is not what is wanted."""
-    managers = [node.hostname for node in stage.look().nodes if node.role == "manager"]
-    if victim in managers and len(managers) < MAJORITY and not stage.force:
-        raise UsageError(
-            f"this drill takes {victim} away, and with it the majority of the managers",
-            f"managers: {', '.join(managers)}",
-            "Tasks on a worker, which it would take instead; or add --force.",
         )

@@ -39,6 +39,19 @@ def require_another_node(stage: Stage) -> None:
         raise UsageError(f"this drill takes a node away, and {stage.lab.plan.name!r} has no other that runs")
 
 
+def require_majority_without(stage: Stage, victim: str) -> None:
+    """:raises UsageError: the cluster would lose its majority of managers with that node, and nobody wants that."""
+    managers = [node for node in stage.look().nodes if node.role == "manager"]
+    left = [node for node in managers if node.state == "ready" and node.hostname != victim]
+    takes_one = victim in {node.hostname for node in managers}
+    if takes_one and 2 * len(left) <= len(managers) and not stage.force:
+        raise UsageError(
+            f"this drill takes {victim} away, and with it the majority of the managers",
+            f"managers: {', '.join(node.hostname for node in managers)}",
+            "Tasks on a worker, which it would take instead; or add --force.",
+        )
+
+
 def cut_power(stage: Stage, node: str) -> None:
     """:raises HypervisorError: the machine still runs."""
     domain = stage.lab.plan.node(node).domain

@@ -28,6 +28,7 @@ class Partition(Drill):
 
     def refuse(self, stage: Stage) -> None:
         nodes.require_another_node(stage)
+        nodes.require_majority_without(stage, nodes.busiest(stage))
 
     def run(self, stage: Stage) -> None:
         victim, start = nodes.busiest(stage), predictions.starting(stage)

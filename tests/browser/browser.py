@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,11 @@ FLAGS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
 )
+# The page's own timers: whatever it has begun in the frame before has run by then.
+SETTLED = """
+const done = arguments[arguments.length - 1];
+requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(() => done()), 200));
+"""
 TAB = "\ue004"
 
 
@@ -82,8 +86,8 @@ class Browser:
         self.devtools("Emulation.setScriptExecutionDisabled", value=not allowed)
 
     def settle(self) -> None:
-        """Waits until the page has drawn its charts anew."""
-        time.sleep(0.4)
+        """Waits until the page has drawn its charts anew, which it does a tenth of a second after a change."""
+        self.later(SETTLED)
 
     def run(self, script: str, *arguments: object) -> Any:
         """What a script returns."""

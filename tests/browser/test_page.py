@@ -3,10 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labgen.report import browser as printer
+from labgen.report.content import Report
 from labgen.report.html import html
 from tests.browser.browser import TAB, Browser, missing, opened
 from tests.report import example
@@ -101,8 +103,8 @@ def test_everything_is_reached_by_the_keyboard(browser: Browser, pages: dict[str
     assert set(range(count)) <= reached
 
 
-def charts(report: object) -> int:
-    return 2 * len([each for each in report.exercises if each.result.series])  # type: ignore[attr-defined]
+def charts(report: Report) -> int:
+    return 2 * len([each for each in report.exercises if each.result.series])
 
 
 def test_charts_are_interactive(browser: Browser, pages: dict[str, Path]) -> None:
@@ -154,18 +156,18 @@ def test_pictures_are_there_without_scripts(browser: Browser, pages: dict[str, P
         browser.scripts(allowed=True)
 
 
-def _nodes(node: dict[str, object]) -> Iterator[dict[str, object]]:
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
-    for child in node.get("children") or []:  # type: ignore[attr-defined]
+    for child in node.get("children") or []:
         yield from _nodes(child)
 
 
-def _names(node: dict[str, object]) -> Iterator[str]:
+def _names(node: dict[str, Any]) -> Iterator[str]:
     yield from (str(each["localName"]) for each in _nodes(node))
 
 
-def _attribute(node: dict[str, object], name: str) -> str:
-    found: list[str] = node.get("attributes") or []  # type: ignore[assignment]
+def _attribute(node: dict[str, Any], name: str) -> str:
+    found = node.get("attributes") or []
     return dict(zip(found[::2], found[1::2], strict=True)).get(name, "")
 
 

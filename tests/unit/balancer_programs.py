@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from labgen.model import Balancer
 from tests.unit.backends import ask, free_port
 
 
-class Running:
+class Running(ABC):
     """A program with a site that can be changed.
 
     :ivar directory: of its files, and everything else that it writes.
@@ -59,17 +60,17 @@ class Running:
         told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
         return {each.backend: each.state for each in self.program.health(site, told)}
 
-    def check(self, main: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def check(self, main: str) -> None: ...
 
-    def start(self, main: str) -> "subprocess.Popen[bytes]":
-        raise NotImplementedError
+    @abstractmethod
+    def start(self, main: str) -> "subprocess.Popen[bytes]": ...
 
-    def reload(self, main: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def reload(self, main: str) -> None: ...
 
-    def version(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def version(self) -> str: ...
 
 
 class RunningNginx(Running):

@@ -149,6 +149,26 @@ def test_quorum_loss(farm: str, host: Host, swarm: SmallSwarm, run: Run) -> None
     assert changes.load(farm) is None
 
 
+@pytest.mark.parametrize("name", ["power-off", "partition"])
+def test_a_node_that_has_the_majority_is_not_taken_away_unasked(
+    host: Host, swarm: SmallSwarm, run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    nodes_of = "nodes={manager: {count: 2, role: manager}}"
+    assert run("create", "three-node-btrfs", "--name", "pair", "--set", nodes_of).status == 0
+    swarm.serve("web", 4)
+    refused = run("drill", "pair", name)
+    assert refused.status == 2
+    assert "this drill takes manager2 away, and with it the majority of the managers" in refused.stderr
+    assert all(each.isActive() for each in host.libvirt.listAllDomains())
+    assert not host.unplugged
+    assert changes.load("pair") is None
+    for limit in ("NOTICE_LIMIT", "RUN_LIMIT", "BOOT_LIMIT"):
+        monkeypatch.setattr(nodes, limit, 0.3)
+    forced = run("drill", "pair", name, "--force")
+    assert "of manager2" in forced.stderr
+    assert "add --force" not in forced.stderr
+
+
 def test_managers_that_were_lost_for_good_join_again_after_a_kill(
     farm: str, host: Host, swarm: SmallSwarm, run: Run
 ) -> None:
