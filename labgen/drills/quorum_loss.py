@@ -63,6 +63,7 @@ class QuorumLoss(Drill):
         for node in map(stage.lab.plan.node, lost):
             lines += [
                 f"host$ virsh domif-setlink {node.domain} {node.mac} down --config; virsh start {node.domain}",
+                f"{node.name}$ sudo ip address add {node.address}/24 dev eth0; sudo systemctl restart docker",
                 f"{node.name}$ docker swarm leave --force",
                 f"host$ virsh domif-setlink {node.domain} {node.mac} up",
                 f"{node.name}$ docker swarm join --token TOKEN {stage.lab.plan.node(survivor).address}:2377",

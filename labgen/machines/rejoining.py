@@ -5,8 +5,9 @@ starts without its network, and gets it back when it has left.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
+from ipaddress import IPv4Network
 
 from labgen.errors import ClusterError, LabgenError
 from labgen.machines import agent, power
@@ -35,13 +36,15 @@ def rejoin(lab: Opened, lost: Collection[str], survivor: str) -> None:
 
 def _leave(lab: Opened, name: str) -> None:
     """Starts a machine without its network, if it is off, and lets it leave its cluster. Then it gets its network."""
-    domain, script = lab.plan.node(name).domain, ORCHESTRATORS[lab.plan.orchestrator].departure
+    node, script = lab.plan.node(name), ORCHESTRATORS[lab.plan.orchestrator].departure
+    domain = node.domain
+    variables = {"address": f"{node.address}/{IPv4Network(lab.plan.network.subnet).prefixlen}"}
     if lab.states().get(name) == "stopped":
         lab.hypervisor.links.set(domain, lab.plan.network, up=False)
         lab.progress.step("starting without its network", name, stage="rejoin")
         lab.hypervisor.start(domain)
     deadline = time.monotonic() + LEAVE_LIMIT
-    while (answer := _answer(lab, domain, script)) != "":
+    while (answer := _answer(lab, domain, script, variables)) != "":
         if time.monotonic() > deadline:
             raise ClusterError(f"{name} does not leave its former cluster", answer)
         lab.progress.step("waiting until it can leave its former cluster", name, stage="rejoin")
@@ -49,10 +52,10 @@ def _leave(lab: Opened, name: str) -> None:
     lab.hypervisor.links.set(domain, lab.plan.network, up=True)
 
 
-def _answer(lab: Opened, domain: str, script: str) -> str:
+def _answer(lab: Opened, domain: str, script: str, variables: Mapping[str, str]) -> str:
     """What a machine says if the script fails; empty: it did not."""
     try:
-        result = agent.run(lab.hypervisor, domain, script)
+        result = agent.run(lab.hypervisor, domain, script, variables=variables)
     except LabgenError as error:
         return error.details or error.brief
     return (result.tail or "failed") if result.status else ""

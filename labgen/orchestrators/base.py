@@ -49,7 +49,8 @@ class Orchestrator(ABC):
     them. ``certificate`` is the file (PEM) in a machine by which the other nodes know it. ``show`` is the
     command that shows the cluster, on a manager. ``holds`` is what only its managers have; empty: they have nothing
     that the other nodes lack. ``when_moved`` tells users what :meth:`move` does to the cluster.
-    ``departure`` is shell by which a machine leaves its cluster, as root; it fails until it can.
+    ``departure`` is shell by which a machine leaves its cluster, as root and without a network; it fails until it
+    can. Its variable ``address`` is the machine's, with the length of the prefix.
     ``runs_stacks``: whether Docker's ``docker stack`` deploys compose files there.
     """
 

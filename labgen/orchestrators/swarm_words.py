@@ -8,7 +8,15 @@ from labgen import paths
 OVERLAY_POOL = "10.201.0.0/16"
 CERTIFICATE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
 # A manager that was lost when the others began a new Swarm without it has nothing that the new one lacks.
+# Docker does not start in a Swarm's node that has no address ("could not find local IP address"), and gives up after
+# three attempts; whoever asks its socket meanwhile waits for ever.
 DEPARTURE = """
+for device in /sys/class/net/e*; do card=${device##*/}; done
+ip address replace "$address" dev "$card" || exit
+systemctl is-active --quiet docker.service || {
+    systemctl reset-failed docker.service
+    systemctl restart docker.service || exit
+}
 state=$(docker info --format '{{.Swarm.LocalNodeState}}') || exit
 [ "$state" = inactive ] || docker swarm leave --force
 """
