@@ -28,10 +28,21 @@ def rejoin(lab: Opened, lost: Collection[str], survivor: str) -> None:
     orchestrator = ORCHESTRATORS[lab.plan.orchestrator]
     with lab.connect(lab.plan.node(survivor)) as connection:
         orchestrator.regain(lab.plan, connection, lab.progress)
-    on_each({name: name for name in lost}, lambda name: _leave(lab, name))
+    outside = _outside(lab, lost)
+    on_each({name: name for name in outside}, lambda name: _leave(lab, name))
     power.switch_on(lab, [lab.plan.node(name) for name in lost])
     with entered({node.name: partial(lab.connect, node) for node in lab.plan.members}) as connections:
         orchestrator.form(lab.plan, connections, lab.progress, empty=set(lost))
+
+
+def _outside(lab: Opened, lost: Collection[str]) -> list[str]:
+    """Those that have not left yet: they are off, or without their network.
+
+    An earlier attempt may have come further; one that has joined must not leave again: the others need its vote.
+    """
+    states = lab.states()
+    unplugged = lab.hypervisor.links.down(lab.plan.prefix, lab.plan.network)
+    return [name for name in lost if states.get(name) != "running" or lab.plan.node(name).domain in unplugged]
 
 
 def _leave(lab: Opened, name: str) -> None:

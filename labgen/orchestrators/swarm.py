@@ -7,7 +7,7 @@ states are explained by :mod:`labgen.orchestrators.swarm_states`.
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -308,17 +308,19 @@ def _has_never_come(node: "SwarmNode") -> bool:
 def _remove_left_over(leader: "Engine", node: "SwarmNode", deadline: float) -> None:
     """Removes an entry that a node had before it joined again, or before it got its certificate.
 
-    The managers may still consider it alive, and a manager has to leave their quorum first.
+    The managers may still consider it alive, and a manager has to leave their quorum first. A manager of before
+    ``--force-new-cluster`` is in no quorum: it cannot be demoted, only removed.
     """
-    if node.role == "manager":
-        leader.update_node(node.id, "worker", {})
     while True:
         try:
             return leader.remove_node(node.id)
         except ClusterError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(POLL)
+        if node.role == "manager":
+            with suppress(ClusterError):
+                leader.update_node(node.id, "worker", {})
+        time.sleep(POLL)
 
 
 def _set_roles_and_labels(nodes: Sequence[Node], leader: "Engine", members: "Mapping[str, SwarmNode]") -> bool:
