@@ -58,7 +58,7 @@ class Engine:
         :return: the engine's node id.
         """
         with self._explained("starting the Swarm"):
-            return str(self._client.swarm.init(advertise_addr=address, default_addr_pool=[pool], subnet_size=24))
+            return str(self._client.api.init_swarm(address, default_addr_pool=[pool], subnet_size=24))
 
     def swarm_take_over(self, address: str) -> None:
         """Makes this engine the only manager of the Swarm on its disk, at a new address.
@@ -66,7 +66,8 @@ class Engine:
         Services, networks, secrets and configs are kept; the other nodes have to join again.
         """
         with self._explained("taking the Swarm over"):
-            self._client.swarm.init(advertise_addr=address, force_new_cluster=True)
+            # Not the SDK's client.swarm: it first reads the Swarm's settings, which no manager knows while none leads.
+            self._client.api.init_swarm(address, force_new_cluster=True)
 
     def rotate_join_tokens(self) -> None:
         """Invalidates the current tokens."""
@@ -79,20 +80,19 @@ class Engine:
         :param address: this engine's. :param manager: the manager's address.
         """
         with self._explained(f"joining the Swarm of {manager}"):
-            self._client.swarm.join([f"{manager}:2377"], token, advertise_addr=address)
+            self._client.api.join_swarm([f"{manager}:2377"], token, advertise_addr=address)
 
     def swarm_unlock(self, key: str) -> None:
         with self._explained("unlocking its Swarm"):
-            self._client.swarm.unlock(key)
+            self._client.api.unlock_swarm(key)
 
     def swarm_leave(self) -> None:
         with self._explained("leaving its Swarm"):
-            self._client.swarm.leave(force=True)
+            self._client.api.leave_swarm(force=True)
 
     def join_tokens(self) -> JoinTokens:
         with self._explained("reading the join tokens"):
-            self._client.swarm.reload()
-            tokens = self._client.swarm.attrs["JoinTokens"]
+            tokens = self._client.api.inspect_swarm()["JoinTokens"]
         return JoinTokens({"manager": tokens["Manager"], "worker": tokens["Worker"]})
 
     def swarm_nodes(self) -> list[SwarmNode]:
@@ -122,13 +122,12 @@ class Engine:
     def unlock_key(self) -> str:
         """The key that managers need when they restart; empty: none."""
         with self._explained("reading the key of the Swarm"):
-            return str(self._client.swarm.get_unlock_key()["UnlockKey"])
+            return str(self._client.api.get_unlock_key()["UnlockKey"])
 
     def heartbeat(self) -> float:
         """Seconds between two signs of life that a node gives its managers."""
         with self._explained("reading the Swarm's settings"):
-            self._client.swarm.reload()
-            period = self._client.swarm.attrs["Spec"]["Dispatcher"].get("HeartbeatPeriod", DEFAULT_HEARTBEAT)
+            period = self._client.api.inspect_swarm()["Spec"]["Dispatcher"].get("HeartbeatPeriod", DEFAULT_HEARTBEAT)
             return float(period) / 1e9
 
     def _update_swarm(self, changed: Mapping[str, object], **rotations: bool) -> None:
@@ -136,8 +135,7 @@ class Engine:
 
         :param rotations: of ``docker.APIClient.update_swarm``.
         """
-        self._client.swarm.reload()
-        attrs = self._client.swarm.attrs
+        attrs = self._client.api.inspect_swarm()
         spec = {**attrs["Spec"], **changed}
         self._client.api.update_swarm(attrs["Version"]["Index"], spec, **rotations)
 

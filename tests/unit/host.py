@@ -276,7 +276,7 @@ class Host:
         if self.agent_fails:
             return Result(1, "", "no such agent")
         machine = self.machine(domain.rpartition("_")[2])
-        if self.agent and not variables:
+        if self.agent and "randomness" not in (variables or {}):
             return self.agent(domain.rpartition("_")[2], script)
         if arguments:
             machine.scripts.append(f"agent: {' '.join(arguments)}")

@@ -17,6 +17,7 @@ from labgen.records import changes, results
 from labgen.records.changes import Change, Changes
 from labgen.records.results import Step
 from labgen.services.view import View
+from labgen.ssh import Result
 from tests.unit.commands import Run, run
 from tests.unit.host import Host, host
 from tests.unit.small_swarm import SmallSwarm, records, swarm
@@ -184,6 +185,24 @@ def test_managers_that_were_lost_for_good_join_again_after_a_kill(
     assert done.status == 0, done.stderr
     assert "take over 10.77.0.11" in host.engine("manager1").calls
     assert {each.role for each in host.cloud.entries.values() if each.hostname.startswith("manager")} == {"manager"}
+    assert changes.load(farm) is None
+
+
+def test_a_manager_that_has_joined_again_does_not_leave_again(farm: str, host: Host, run: Run) -> None:
+    """Its vote is needed, and a former attempt has come so far."""
+    asked: list[str] = []
+
+    def agent(node: str, _: str) -> Result:
+        asked.append(node)
+        return Result(0, "", "")
+
+    host.agent = agent
+    made = tuple(Change("rejoin", name, "manager1") for name in ("manager2", "manager3"))
+    changes.save(farm, Changes("labgen drill farm quorum-loss", made))
+    next(each for each in host.libvirt.listAllDomains() if each.name().endswith("_manager3")).destroy()
+    done = run("start", farm)
+    assert done.status == 0, done.stderr
+    assert asked == ["manager3"]
     assert changes.load(farm) is None
 
 
