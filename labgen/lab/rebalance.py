@@ -18,6 +18,7 @@ from labgen.services.finder import find
 from labgen.services.view import look
 
 HYPOTHESIS = "The tasks are spread evenly afterwards, as few as possible have moved, and no request was lost."
+FORCED = "The tasks are spread evenly afterwards, every one has been replaced, and no request was lost."
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _uneven(lab: Opened, there: Cluster, services: Sequence[str], *, force: bool
 
 def _one(lab: Opened, there: Cluster, service: str, rate: float, *, force: bool) -> Result:
     require_steady_service(service, there, lab.plan.name)
-    record = results.begun("rebalance", "force" if force else "", service, HYPOTHESIS)
+    record = results.begun("rebalance", "force" if force else "", service, FORCED if force else HYPOTHESIS)
     stage = Stage(lab, there, service, rate, record, force=force)
     return kept(stage, rebalancing.force if force else rebalancing.rebalance)
 
