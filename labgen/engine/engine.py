@@ -66,7 +66,7 @@ class Engine:
         Services, networks, secrets and configs are kept; the other nodes have to join again.
         """
         with self._explained("taking the Swarm over"):
-            # Not the SDK's client.swarm: it first reads the Swarm's settings, which no manager knows while none leads.
+            # Not the SDK's client.swarm: it first reads the settings, which no manager knows while none leads.
             self._client.api.init_swarm(address, force_new_cluster=True)
 
     def rotate_join_tokens(self) -> None:

@@ -114,7 +114,9 @@ def test_by_force_everything_is_replaced(lab: str, swarm: SmallSwarm, run: Run) 
     former = {task.id for task in swarm.tasks() if task.state == "running"}
     done = run("rebalance", lab, "--force", "--format", "json")
     assert not former & {task.id for task in swarm.tasks() if task.state == "running"}
-    assert {each["name"]: each["value"] for each in records(done.stdout)[0]["numbers"]}["tasks moved"] == 6
+    (record,) = records(done.stdout)
+    assert {each["name"]: each["value"] for each in record["numbers"]}["tasks moved"] == 6
+    assert "every one has been replaced" in record["hypothesis"]
 
 
 def test_a_task_that_does_not_start_leaves_all_as_it_was(
