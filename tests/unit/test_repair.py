@@ -56,7 +56,7 @@ GIVE_UP = {
         "pool.dissolve",  # the pool's directory, if it is empty
         "cli.checkpoint.delete",  # on its user's request
     },
-    "swarm.leave": {"engine.swarm_leave"},
+    "leave_swarm": {"engine.swarm_leave"},
     "force_new_cluster=": {"engine.swarm_take_over"},
     "swarm leave": {
         "swarm_states.refuse_strangers",  # which only mentions it
