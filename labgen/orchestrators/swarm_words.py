@@ -11,7 +11,8 @@ CERTIFICATE = "/var/lib/docker/swarm/certificates/swarm-node.crt"
 # Docker does not start in a Swarm's node that has no address ("could not find local IP address"), and gives up after
 # three attempts; whoever asks its socket meanwhile waits for ever.
 DEPARTURE = """
-ip address replace "$address" dev eth0 || exit
+for device in /sys/class/net/e*; do card=${device##*/}; done
+ip address replace "$address" dev "$card" || exit
 systemctl is-active --quiet docker.service || {
     systemctl reset-failed docker.service
     systemctl restart docker.service || exit

@@ -67,6 +67,7 @@ class Cloud:
         self.entries: dict[str, SwarmNode] = {}
         self.born = 0
         self.leaderless_calls = 0
+        self.outvoted: set[str] = set()  # managers of before --force-new-cluster: in no quorum any more
         self.is_off: Callable[[str], bool] = lambda _hostname: False
         self.services = FakeServices()
         self.memory = 0  # of each node, in bytes
@@ -96,7 +97,7 @@ class FakeEngine:
         self.broken = ""  # why its machine does not do what it is told
         self.stuck = False  # it cannot stop its own node in time, until it is started again
         self.gossips = True
-        self.takes_over = False  # the other managers are workers then, for the Swarm that it has
+        self.takes_over = False  # the other managers are in no quorum then
         self.kept: dict[str, EngineImage] = {}
         self.services = cloud.services
         self.all_volumes: dict[str, str] = {}
@@ -170,8 +171,8 @@ class FakeEngine:
             raise ClusterError(f"{self.name}: taking the Swarm over failed", "context deadline exceeded")
         self.address = address
         if self.takes_over:
-            for key, entry in self.cloud.entries.items():
-                self.cloud.entries[key] = replace(entry, role="manager" if entry.hostname == self.name else "worker")
+            others = {key for key, entry in self.cloud.entries.items() if entry.hostname != self.name}
+            self.cloud.outvoted = {key for key in others if self.cloud.entries[key].role == "manager"}
 
     def swarm_unlock(self, key: str) -> None:
         self.calls.append("unlock")
@@ -243,7 +244,8 @@ class FakeEngine:
             raise ClusterError("the swarm does not have a leader")
         if not self.info().is_manager:
             raise ClusterError("this node is not a swarm manager")
-        managers = [each for each in self.cloud.entries.values() if each.role == "manager"]
+        known = self.cloud.entries.values()
+        managers = [each for each in known if each.role == "manager" and each.id not in self.cloud.outvoted]
         if 2 * len([each for each in managers if not self.cloud.is_off(each.hostname)]) <= len(managers):
             raise ClusterError("listing the nodes failed", "The swarm does not have a leader.")
         entries = self.cloud.entries.values()
@@ -251,6 +253,8 @@ class FakeEngine:
 
     def update_node(self, node_id: str, role: str, labels: Mapping[str, str]) -> None:
         self.calls.append(f"update {node_id}")
+        if node_id in self.cloud.outvoted:
+            raise ClusterError("setting a node's role and labels failed", "can't find manager in raft memberlist")
         self.cloud.entries[node_id] = replace(self.cloud.entries[node_id], role=role, labels=labels)
 
     def set_availability(self, node_id: str, availability: str) -> None:
@@ -263,6 +267,6 @@ class FakeEngine:
         return 5.0
 
     def remove_node(self, node_id: str) -> None:
-        if self.cloud.entries[node_id].role == "manager":
+        if self.cloud.entries[node_id].role == "manager" and node_id not in self.cloud.outvoted:
             raise ClusterError("node is a cluster manager and is a member of the raft cluster")
         del self.cloud.entries[node_id]

@@ -165,6 +165,23 @@ def test_the_swarms_other_settings_are_kept(docker: Docker, connection: Connecti
     assert docker.bodies("/swarm/update") == [{**spec, "EncryptionConfig": {"AutoLockManagers": True}}, spec]
 
 
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/swarm/init", lambda each: each.swarm_take_over("10.77.0.11")),
+        ("/swarm/leave", lambda each: each.swarm_leave()),
+        ("/swarm/unlock", lambda each: each.swarm_unlock("SWMKEY")),
+    ],
+)
+def test_what_ends_a_state_without_a_leader_asks_no_leader(
+    docker: Docker, connection: Connection, path: str, call: Any
+) -> None:
+    docker.refuse = "/swarm"
+    with engine.connect(connection) as each:
+        call(each)
+    assert [asked for _, asked, _ in docker.requests if asked.startswith("/swarm")] == [path]
+
+
 def test_a_swarm_without_a_heartbeat_of_its_own_has_dockers(docker: Docker, connection: Connection) -> None:
     docker.answers["/swarm"] = {"Version": {"Index": 7}, "Spec": {"Dispatcher": {}}}
     with engine.connect(connection) as each:
